@@ -1,0 +1,213 @@
+package huaweitest
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Cloud is a fake Huawei Cloud, made by [New]. All its methods are safe for concurrent use.
+type Cloud struct {
+	mu sync.Mutex // held for moments only: never while waiting, writing an answer, or calling clock or onRequest
+
+	clock       func() time.Time
+	credentials map[string]Credentials // by access key
+	unpublished Unpublished
+	pageSize    int
+	quota       quota
+	script      []*scripted
+	onRequest   func(Request)
+
+	region   string
+	accounts map[string]*account
+	trusted  []grant
+
+	requests []Request
+}
+
+// Credentials are what a client signs with. SecurityToken is set for temporary credentials only. With an empty DomainID any
+// X-Domain-Id passes.
+type Credentials struct {
+	AccessKey     string
+	SecretKey     string
+	SecurityToken string
+	DomainID      string
+}
+
+type account struct {
+	status    string
+	joined    time.Time
+	delegated []grant // in the order of registration
+}
+
+// grant is a service principal with the time since which it is trusted or delegated.
+type grant struct {
+	principal string
+	at        time.Time
+}
+
+// New returns an organization without a region, accounts and trusted services, that knows the given credentials.
+func New(credentials ...Credentials) *Cloud {
+	c := &Cloud{
+		clock:       time.Now,
+		credentials: map[string]Credentials{},
+		accounts:    map[string]*account{},
+	}
+	c.SetUnpublished(Unpublished{})
+	c.AddCredentials(credentials...)
+	return c
+}
+
+// AddCredentials makes the credentials known; those with the same access key are replaced.
+func (c *Cloud) AddCredentials(credentials ...Credentials) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, creds := range credentials {
+		c.credentials[creds.AccessKey] = creds
+	}
+}
+
+// RemoveCredentials makes an access key unknown, as after a rotation.
+func (c *Cloud) RemoveCredentials(accessKey string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.credentials, accessKey)
+}
+
+// SetClock sets the cloud's clock, by which it checks signatures, dates its answers and counts quotas; nil is [time.Now]. Delays are
+// waited for in the time of package time.
+func (c *Cloud) SetClock(now func() time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clock = now
+	if now == nil {
+		c.clock = time.Now
+	}
+}
+
+func (c *Cloud) now() time.Time {
+	c.mu.Lock()
+	clock := c.clock
+	c.mu.Unlock()
+	return clock()
+}
+
+// PageSize limits the items of a page to n, whatever limit a request has; 0 removes it.
+func (c *Cloud) PageSize(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pageSize = n
+}
+
+// RateLimit answers 429 from the (n+1)th authenticated call of an API within a window on; n = 0 removes the limit. Windows begin with
+// an API's first call and last for per by the cloud's clock.
+func (c *Cloud) RateLimit(n int, per time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.quota = quota{n: n, per: per, windows: map[string]*window{}}
+}
+
+// Answer is an error as a service answers it. A Status below 400 is a success without a body.
+type Answer struct {
+	Status  int
+	Code    string
+	Message string
+}
+
+// Unpublished holds the answers that Huawei does not publish. A zero Answer is the default that the package documentation names.
+type Unpublished struct {
+	AlreadyDelegated Answer // register
+	UnknownAccount   Answer // register, account, delegated-services
+	InactiveAccount  Answer // register, any status but "active"
+	UntrustedService Answer // register
+	InvalidRequest   Answer // Organizations: body, limit, marker. The reason is appended to Message
+}
+
+// SetUnpublished replaces all the unpublished answers.
+func (c *Cloud) SetUnpublished(u Unpublished) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unpublished = Unpublished{
+		AlreadyDelegated: cmp.Or(u.AlreadyDelegated, Answer{409, "Organizations.9901", "The account is a delegated administrator already."}),
+		UnknownAccount:   cmp.Or(u.UnknownAccount, Answer{404, "Organizations.9902", "The account does not exist."}),
+		InactiveAccount:  cmp.Or(u.InactiveAccount, Answer{400, "Organizations.9903", "The account is not active."}),
+		UntrustedService: cmp.Or(u.UntrustedService, Answer{400, "Organizations.1900", "The trusted service is disabled."}),
+		InvalidRequest:   cmp.Or(u.InvalidRequest, Answer{400, "Organizations.9900", "Bad request"}),
+	}
+}
+
+// SetRegion registers a region in place of any other; "" leaves none.
+func (c *Cloud) SetRegion(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.region = id
+}
+
+// Region returns the registered region, "" for none.
+func (c *Cloud) Region() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.region
+}
+
+// AddAccount adds a member account, or changes its status: "active", "suspended", "pending_closure", or one nobody documented.
+func (c *Cloud) AddAccount(id, status string) {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.accounts[id]; a != nil {
+		a.status = status
+		return
+	}
+	c.accounts[id] = &account{status: status, joined: now}
+}
+
+// TrustService enables trusted access for the principals.
+func (c *Cloud) TrustService(principals ...string) {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trusted = grantAll(c.trusted, principals, now)
+}
+
+// Delegate makes the account a delegated administrator for the principals, trusted or not. An unknown account is added as active.
+func (c *Cloud) Delegate(accountID string, principals ...string) {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.accounts[accountID]
+	if a == nil {
+		a = &account{status: "active", joined: now}
+		c.accounts[accountID] = a
+	}
+	a.delegated = grantAll(a.delegated, principals, now)
+}
+
+// Delegations returns the principals the account is a delegated administrator for, in the order of registration.
+func (c *Cloud) Delegations(accountID string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.accounts[accountID]
+	if a == nil {
+		return nil
+	}
+	var principals []string
+	for _, g := range a.delegated {
+		principals = append(principals, g.principal)
+	}
+	return principals
+}
+
+func grantAll(grants []grant, principals []string, at time.Time) []grant {
+	for _, p := range principals {
+		if !granted(grants, p) {
+			grants = append(grants, grant{p, at})
+		}
+	}
+	return grants
+}
+
+func granted(grants []grant, principal string) bool {
+	return slices.ContainsFunc(grants, func(g grant) bool { return g.principal == principal })
+}
