@@ -1,0 +1,167 @@
+package events
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// object is a JSON object by its exact keys.
+type object map[string]json.RawMessage
+
+// parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the sentence "it is ...".
+func parseObject(b []byte) (object, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	start, err := d.Token()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("empty")
+	case err != nil:
+		return nil, fmt.Errorf("not JSON: %w", err)
+	case start != json.Delim('{'):
+		return nil, errors.New("not a JSON object")
+	}
+	o := object{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf("not JSON: %w", err)
+		}
+		name := key.(string)
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, fmt.Errorf("not JSON: %w", err)
+		}
+		if _, twice := o[name]; twice {
+			return nil, fmt.Errorf("ambiguous: it has %.40q twice", name)
+		}
+		o[name] = value
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("followed by something else")
+	}
+	return o, nil
+}
+
+// read decodes the member into target, which it leaves alone if there is none or it is null.
+func (o object) read(name string, target any) error {
+	if value, ok := o[name]; ok {
+		if err := json.Unmarshal(value, target); err != nil {
+			if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+				return fmt.Errorf("%s: must not be a JSON %s", name, wrong.Value)
+			}
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// readEvent reads the members of a structured CloudEvent. With an error, which is the first of them, it returns what it could read.
+func readEvent(o object) (e Event[json.RawMessage], err error) {
+	fail := func(name, format string, args ...any) {
+		if err == nil {
+			err = fmt.Errorf("%s: %w", name, fmt.Errorf(format, args...))
+		}
+	}
+	var specversion, timestamp, ignored string
+	known := map[string]*string{
+		"specversion": &specversion, "time": &timestamp,
+		"id": &e.ID, "source": &e.Source, "type": &e.Type, "datacontenttype": &e.ContentType,
+		"correlationid": &e.CorrelationID, "traceparent": &e.TraceParent, "tracestate": &e.TraceState,
+	}
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if name == "data" || name == "data_base64" {
+			continue
+		}
+		if bad := strings.IndexFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }); bad >= 0 || name == "" {
+			fail(fmt.Sprintf("%.40q", name), "is no name of an attribute: only a-z and 0-9")
+			continue
+		}
+		target, isKnown := known[name]
+		if !isKnown {
+			target = &ignored
+		}
+		if problem := readAttribute(o[name], isKnown, target); problem != nil {
+			fail(name, "%w", problem)
+		}
+	}
+	if specversion != "1.0" {
+		fail("specversion", "must be %q", "1.0")
+	}
+	for _, name := range []string{"id", "source", "type"} {
+		if *known[name] == "" {
+			fail(name, "is missing")
+		}
+	}
+	if strings.ContainsFunc(e.Source, notInURI) {
+		fail("source", "has a character that can't stand in a URI")
+	}
+	if _, problem := url.Parse(e.Source); problem != nil {
+		fail("source", "must be a URI-reference")
+	}
+	if timestamp != "" {
+		var problem error
+		if e.Time, problem = time.Parse(time.RFC3339, strings.ToUpper(timestamp)); problem != nil {
+			fail("time", "must be like 2026-01-02T03:04:05Z (RFC 3339)")
+		}
+	}
+	data, encoded := o["data"], ""
+	if problem := o.read("data_base64", &encoded); problem != nil {
+		fail("data_base64", "must be a string")
+	}
+	switch {
+	case o["data_base64"] == nil:
+		e.Data = data
+	case data != nil:
+		fail("data", "must not stand beside data_base64")
+	default:
+		var problem error
+		if e.Data, problem = base64.StdEncoding.Strict().DecodeString(encoded); problem != nil {
+			fail("data_base64", "is not base64")
+		}
+	}
+	return e, err
+}
+
+// readAttribute reads the value of a context attribute: a string, or for an extension that we don't know a boolean or a number.
+// It leaves target alone if there is none.
+func readAttribute(value json.RawMessage, known bool, target *string) error {
+	switch value[0] {
+	case '"':
+		var text string
+		if err := json.Unmarshal(value, &text); err != nil {
+			return err
+		}
+		if len(text) > maxAttribute {
+			return fmt.Errorf("is longer than %d bytes", maxAttribute)
+		}
+		if strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsRune(text, utf8.RuneError) {
+			return errors.New("has a control character, or is no valid Unicode")
+		}
+		*target = text
+	case 'n': // null: as if it weren't there
+	case '{', '[':
+		return errors.New("must not be an object or an array")
+	default:
+		if known {
+			return errors.New("must be a string")
+		}
+	}
+	return nil
+}
+
+// notInURI reports whether a URI-reference (RFC 3986) can't contain r.
+func notInURI(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }

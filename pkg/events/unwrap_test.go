@@ -1,0 +1,241 @@
+package events_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/pkg/events"
+)
+
+// with returns a valid structured event with members set to the given JSON; "" leaves a member out.
+func with(t testing.TB, members map[string]string) string {
+	t.Helper()
+	object := map[string]json.RawMessage{
+		"specversion": json.RawMessage(`"1.0"`), "id": json.RawMessage(`"1"`), "source": json.RawMessage(`"/landing-zone"`),
+		"type": json.RawMessage(`"org.bootstrap"`), "data": json.RawMessage(`{"region_id":"cn-north-4"}`),
+	}
+	for name, value := range members {
+		if value == "" {
+			delete(object, name)
+		} else {
+			object[name] = json.RawMessage(value)
+		}
+	}
+	b, err := json.Marshal(object)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestAStructuredEventIsReadAsReceived(t *testing.T) {
+	t.Parallel()
+	envelope, err := events.Unwrap([]byte("\ufeff \n" + `{
+		"specversion": "1.0", "id": "a/1 ü", "source": "HTTP://Example.com/a#", "type": "org.bootstrap", "time": "2026-01-02t03:04:05.678901234+08:00",
+		"datacontenttype": "application/json", "dataschema": "", "subject": null, "ttl": "4000", "count": 1.5, "flag": true,
+		"correlationid": "c", "traceparent": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01", "tracestate": "a=b",
+		"data": {"region_id": "cn-north-4"}
+	}`))
+	require.NoError(t, err)
+	require.Equal(t, events.Structured, envelope.Shape)
+	require.Len(t, envelope.Records, 1)
+	require.NoError(t, envelope.Records[0].Err)
+	assert.Equal(t, events.Event[json.RawMessage]{
+		Cause:         events.Cause{ID: "a/1 ü", Source: "HTTP://Example.com/a#", Type: "org.bootstrap"},
+		Time:          time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.FixedZone("", 8*3600)),
+		CorrelationID: "c", TraceParent: "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01", TraceState: "a=b",
+		ContentType: "application/json", Data: json.RawMessage(`{"region_id": "cn-north-4"}`),
+	}, envelope.Records[0].Event)
+}
+
+func TestUnwrapKeepsNothingOfThePayload(t *testing.T) {
+	t.Parallel()
+	payload := []byte(with(t, nil))
+	envelope, err := events.Unwrap(payload)
+	require.NoError(t, err)
+	for i := range payload {
+		payload[i] = '!'
+	}
+	assert.JSONEq(t, `{"region_id":"cn-north-4"}`, string(envelope.Records[0].Event.Data))
+	assert.Equal(t, "1", envelope.Records[0].Event.ID)
+}
+
+func TestTheElementsOfAnArrayDontTouchEachOther(t *testing.T) {
+	t.Parallel()
+	envelope, err := events.Unwrap([]byte("[" + with(t, nil) + `, {"specversion":"1.0"}, 5, null, [], ` + with(t, map[string]string{"id": `"2"`}) + "]"))
+	require.NoError(t, err)
+	require.Equal(t, events.Array, envelope.Shape)
+	require.Len(t, envelope.Records, 6)
+	for i, wrong := range []bool{false, true, true, true, true, false} {
+		assert.Equal(t, wrong, envelope.Records[i].Err != nil, i)
+	}
+	assert.Equal(t, "2", envelope.Records[5].Event.ID)
+
+	envelope, err = events.Unwrap([]byte(" []"))
+	require.NoError(t, err)
+	assert.Equal(t, events.Envelope{Shape: events.Array, Records: []events.Record{}}, envelope)
+}
+
+func TestPayloadsThatAreNoEvents(t *testing.T) {
+	t.Parallel()
+	for payload, reason := range map[string]string{
+		"":                              "payload is empty",
+		" \n":                           "payload is empty",
+		"null":                          "payload is not a JSON object",
+		"5":                             "payload is not a JSON object",
+		`"{}"`:                          "payload is not a JSON object",
+		"{":                             "payload is not JSON",
+		"{}":                            "it has no specversion; it must be a CloudEvent in JSON, or an array of them",
+		`{"key1":"value1"}`:             "it has no specversion",
+		`{"SpecVersion":"1.0"}`:         "it has no specversion",
+		`{"specversion":"1.0"} {}`:      "payload is followed by something else",
+		`{"a":1,"a":2}`:                 `payload is ambiguous: it has "a" twice`,
+		"[":                             "payload is not JSON",
+		"[] []":                         "payload is not JSON",
+		"{\"specversion\":\"1.0\xff\"}": "payload is not UTF-8",
+		`{"specversion":"1.0","a\ud800":1,"a\udfff":2}`: "twice",
+	} {
+		_, err := events.Unwrap([]byte(payload))
+		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
+		require.ErrorContains(t, err, reason, payload)
+	}
+}
+
+func TestEventsThatAreNotValid(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		members map[string]string
+		reason  string
+	}{
+		"no id":                        {map[string]string{"id": ""}, "id: is missing"},
+		"empty id":                     {map[string]string{"id": `""`}, "id: is missing"},
+		"null id":                      {map[string]string{"id": `null`}, "id: is missing"},
+		"id of another case":           {map[string]string{"id": "", "ID": `"1"`}, `"ID": is no name of an attribute`},
+		"id that is a number":          {map[string]string{"id": "1"}, "id: must be a string"},
+		"id that is an object":         {map[string]string{"id": "{}"}, "id: must not be an object"},
+		"id with a line break":         {map[string]string{"id": `"a\nb"`}, "id: has a control character"},
+		"id with half a character":     {map[string]string{"id": `"a\ud800"`}, "is no valid Unicode"},
+		"id that is too long":          {map[string]string{"id": `"` + strings.Repeat("x", 1025) + `"`}, "id: is longer than 1024 bytes"},
+		"no source":                    {map[string]string{"source": ""}, "source: is missing"},
+		"source with a space":          {map[string]string{"source": `"a b"`}, "source: has a character"},
+		"source beyond ASCII":          {map[string]string{"source": `"/ü"`}, "source: has a character"},
+		"source that is no URI":        {map[string]string{"source": `"1:2"`}, "source: must be a URI-reference"},
+		"source with a bad escape":     {map[string]string{"source": `"/%zz"`}, "source: must be a URI-reference"},
+		"no type":                      {map[string]string{"type": ""}, "type: is missing"},
+		"specversion 0.3":              {map[string]string{"specversion": `"0.3"`}, `specversion: must be "1.0"`},
+		"specversion that is a number": {map[string]string{"specversion": `1.0`}, `specversion: must be a string`},
+		"null specversion":             {map[string]string{"specversion": `null`}, `specversion: must be "1.0"`},
+		"time that is none":            {map[string]string{"time": `"yesterday"`}, "time: must be like"},
+		"extension name":               {map[string]string{"my-ext": `"x"`}, `"my-ext": is no name of an attribute`},
+		"empty extension name":         {map[string]string{"": `"x"`}, `"": is no name of an attribute`},
+		"extension that is an array":   {map[string]string{"ext": `[]`}, "ext: must not be an object or an array"},
+		"correlationid of a number":    {map[string]string{"correlationid": `1`}, "correlationid: must be a string"},
+		"data beside data_base64":      {map[string]string{"data_base64": `"e30="`}, "data: must not stand beside data_base64"},
+		"data_base64 of a number":      {map[string]string{"data": "", "data_base64": `5`}, "data_base64: must be a string"},
+		"data_base64 that is none":     {map[string]string{"data": "", "data_base64": `"!"`}, "data_base64: is not base64"},
+		"data_base64 unpadded":         {map[string]string{"data": "", "data_base64": `"e30"`}, "data_base64: is not base64"},
+		"too large":                    {map[string]string{"data": `"` + strings.Repeat("x", 256<<10) + `"`}, "at most 262144 are taken"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			envelope, err := events.Unwrap([]byte(with(t, c.members)))
+			require.NoError(t, err)
+			require.ErrorAs(t, envelope.Records[0].Err, new(*events.InvalidEventError))
+			require.ErrorContains(t, envelope.Records[0].Err, c.reason)
+			assert.Less(t, len(envelope.Records[0].Err.Error()), 300)
+		})
+	}
+}
+
+func TestTwiceTheSameKeyIsAmbiguous(t *testing.T) {
+	t.Parallel()
+	double := strings.Replace(with(t, nil), `{`, `{"id":"2",`, 1)
+	_, err := events.Unwrap([]byte(double))
+	require.ErrorContains(t, err, `"id" twice`)
+	envelope, err := events.Unwrap([]byte("[" + double + "]"))
+	require.NoError(t, err)
+	require.ErrorContains(t, envelope.Records[0].Err, `"id" twice`)
+}
+
+func TestDataBase64IsDecoded(t *testing.T) {
+	t.Parallel()
+	encoded := base64.StdEncoding.EncodeToString([]byte(`{"region_id":"cn-north-4"}`))
+	envelope, err := events.Unwrap([]byte(with(t, map[string]string{"data": "", "data_base64": `"` + encoded + `"`})))
+	require.NoError(t, err)
+	require.NoError(t, envelope.Records[0].Err)
+	assert.JSONEq(t, `{"region_id":"cn-north-4"}`, string(envelope.Records[0].Event.Data))
+}
+
+// Whatever we accept is a CloudEvent to the CloudEvents SDK too, of the same identity, up to how it writes a source.
+func FuzzUnwrap(f *testing.F) {
+	samples, err := filepath.Glob("../../events/*.json")
+	require.NoError(f, err)
+	require.NotEmpty(f, samples)
+	for _, sample := range samples {
+		payload, err := os.ReadFile(sample)
+		require.NoError(f, err)
+		f.Add(payload)
+		f.Add([]byte("[" + string(payload) + ",{}]"))
+	}
+	for _, members := range []map[string]string{
+		{"data": "", "data_base64": `"e30="`}, {"data_base64": `5`}, {"time": `"2026-01-02T03:04:05Z"`}, {"id": `"\ud800"`}, {"ttl": `"4000"`, "dataschema": `""`}, {"data": `{"account_id":"a","service_principals":["a","b",null]}`, "type": `"account.created"`},
+	} {
+		f.Add([]byte(with(f, members)))
+	}
+	f.Add([]byte(`[[[[`))
+	bootstrap, created := events.OrgBootstrapKind(""), events.AccountCreatedKind(nil)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		envelope, err := events.Unwrap(payload)
+		if err != nil {
+			require.ErrorAs(t, err, new(*events.InvalidEventError))
+			return
+		}
+		for _, record := range envelope.Records {
+			if record.Err != nil {
+				require.ErrorAs(t, record.Err, new(*events.InvalidEventError))
+				continue
+			}
+			e := record.Event
+			again := event.New()
+			again.SetID(e.ID)
+			again.SetSource(e.Source)
+			again.SetType(e.Type)
+			again.SetTime(e.Time)
+			require.NoError(t, again.Validate())
+
+			region, rejected := bootstrap.Decode(e)
+			if rejected == nil {
+				require.NoError(t, new(events.RegionID).UnmarshalText([]byte(region.Data.RegionID)))
+				rejected = events.RegionResult{RegionID: region.Data.RegionID, Registration: events.Registration{Outcome: events.Registered}}
+			}
+			checkResult(t, bootstrap, e, rejected)
+			admins, rejected := created.Decode(e)
+			if rejected == nil {
+				require.NoError(t, new(events.AccountID).UnmarshalText([]byte(admins.Data.AccountID)))
+				require.NotEmpty(t, admins.Data.ServicePrincipals)
+				require.LessOrEqual(t, len(admins.Data.ServicePrincipals), 20)
+				rejected = events.AdminResult{AccountID: admins.Data.AccountID, Outcome: events.Unchanged}
+			}
+			checkResult(t, created, e, rejected)
+		}
+	})
+}
+
+func checkResult[T events.Data](t *testing.T, kind events.Kind[T], e events.Event[json.RawMessage], r events.Result) {
+	t.Helper()
+	result, err := kind.ResultEvent("/registrar/test", e, r, time.Unix(0, 0))
+	require.NoError(t, err)
+	require.NoError(t, result.Validate())
+	encoded, err := result.MarshalJSON()
+	require.NoError(t, err)
+	require.True(t, json.Valid(encoded))
+	require.LessOrEqual(t, len(encoded), 60<<10)
+}
