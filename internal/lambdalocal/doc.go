@@ -1,0 +1,20 @@
+// Package lambdalocal runs built Lambda binaries on this machine: a [Function]
+// serves the Runtime API below, to the processes of one bootstrap binary, and an
+// [InvokeAPI] serves Lambda's Invoke API above, to the aws client and the SDKs.
+//
+//	f, err := lambdalocal.New(lambdalocal.Config{Name: "echo", Bootstrap: "build/echo/bootstrap", Log: os.Stderr})
+//	if err != nil {
+//		return err
+//	}
+//	defer f.Close()
+//	answer, err := f.Invoke(ctx, []byte(`{"a":1}`))
+//
+// A function answers here what it would answer on Lambda: errors, panics, exits,
+// timeouts and answers that are too large arrive as [Answer.FunctionError] with
+// Lambda's own error types. A process serves one invocation at a time and is used
+// again until it exits, is killed at its deadline, or its binary is rebuilt.
+//
+// Not imitated: memory and CPU limits, freezing between invocations, several
+// invocations at once in one process (AWS_LAMBDA_MAX_CONCURRENCY), response streaming,
+// versions and aliases, IAM.
+package lambdalocal

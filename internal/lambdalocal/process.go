@@ -1,0 +1,286 @@
+package lambdalocal
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// grace is what a process gets between SIGTERM and SIGKILL.
+	grace = 500 * time.Millisecond
+	// tailBytes is how much of the log goes with an answer.
+	tailBytes = 4 << 10
+)
+
+// errNotTaken is the answer of a process that exited while it was idle: another one
+// can have the invocation.
+var errNotTaken = errors.New("lambdalocal: process exited before it took the invocation")
+
+// process is one running bootstrap with its Runtime API. At any time it belongs to
+// one invocation's goroutine or is idle.
+type process struct {
+	fn     *Function
+	binary os.FileInfo // of the file it was started from, nil if unknown
+	cmd    *exec.Cmd
+	stop   context.CancelFunc // SIGTERM, SIGKILL after grace; doesn't wait
+	used   bool               // by an invocation; for the owner only
+
+	work   chan *invocation // from the owner to a waiting GET .../next
+	ready  chan struct{}    // closed by the first GET .../next
+	exited chan struct{}    // closed when nothing of the process is left
+
+	out   *os.File    // our own writing end of the process' stdout and stderr
+	mark  []byte      // a line nobody else writes: the log is read up to here
+	tails chan []byte // the log before each mark, and before the end
+
+	mu        sync.Mutex
+	current   *invocation // handed over, or about to be, and not ended
+	initError []byte      // posted before the first GET .../next
+}
+
+// start starts a process and doesn't wait for it to get ready.
+func (f *Function) start(binary os.FileInfo) (*process, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(f.ctx)
+	p := &process{
+		fn:     f,
+		binary: binary,
+		cmd:    exec.CommandContext(ctx, f.cfg.Bootstrap),
+		stop:   stop,
+		work:   make(chan *invocation),
+		ready:  make(chan struct{}),
+		exited: make(chan struct{}),
+		out:    out,
+		mark:   []byte("\x00" + uuid.NewString() + "\x00\n"),
+		tails:  make(chan []byte, 2), // one mark at a time, and the end
+	}
+	p.cmd.Dir = filepath.Dir(f.cfg.Bootstrap)
+	p.cmd.Env = f.environ(l.Addr().String())
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = sysProcAttr()
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.WaitDelay = grace
+
+	started := make(chan error, 1)
+	f.running.Go(func() { p.live(l, in, started) }) // the caller is counted, too
+	return p, <-started
+}
+
+// live starts the process, waits for its end and clears up all there was of it.
+func (p *process) live(l net.Listener, in *os.File, started chan<- error) {
+	// Pdeathsig is bound to the thread that starts the process: keep it for as long.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	var serving, conns sync.WaitGroup
+	srv := &http.Server{Handler: p.runtimeAPI(), ConnState: func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew: // always before Serve returns
+			conns.Add(1)
+		case http.StateClosed:
+			conns.Done()
+		}
+	}}
+	serving.Go(func() { _ = srv.Serve(l) })
+	serving.Go(func() { p.copyLog(in) })
+
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
+		_ = p.cmd.Wait() // cmd.ProcessState tells
+		// What the process has started dies with it. Its group can't be another's
+		// yet: process ids are not given again that soon.
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+	p.out.Close()
+	_ = in.SetReadDeadline(time.Now().Add(grace)) // if someone left the group and still writes
+	srv.Close()
+	serving.Wait()
+	conns.Wait()
+	in.Close()
+	p.stop()
+	close(p.exited)
+}
+
+func (p *process) gone() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// invoke takes inv through the process and returns the answer. A process that is past
+// its time is killed. The caller owns the process.
+//
+// There is one answer, whatever happens at the same moment: what the process posted
+// before settle counts, and after it nothing can be posted.
+func (p *process) invoke(inv *invocation) (Answer, error) {
+	cold := !p.used
+	p.used = true
+	taken, timedOut := p.serve(inv)
+	posted, initError := p.settle(inv)
+	if timedOut > 0 {
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+	var a Answer
+	switch {
+	case posted != nil:
+		a = *posted
+	case timedOut > 0:
+		a = inv.failure("Sandbox.Timedout", fmt.Sprintf("Task timed out after %.2f seconds", timedOut.Seconds()))
+	case p.fn.ctx.Err() != nil:
+		return Answer{}, ErrClosed
+	case !taken && !cold:
+		return Answer{}, errNotTaken
+	case initError != nil:
+		a = Answer{Payload: initError, FunctionError: "Unhandled"}
+	case p.cmd.ProcessState.Success():
+		a = inv.failure("Runtime.ExitError", "Runtime exited without providing a reason")
+	default:
+		a = inv.failure("Runtime.ExitError", "Runtime exited with error: "+p.cmd.ProcessState.String())
+	}
+	if taken {
+		a.Duration = time.Since(inv.started)
+	}
+	a.ColdStart = cold
+	a.LogTail = p.logTail()
+	return a, nil
+}
+
+// serve waits until the process asks for an invocation, hands inv over, and waits until
+// the process is free again, gone, or past its time: the limit it broke is returned.
+func (p *process) serve(inv *invocation) (taken bool, timedOut time.Duration) {
+	cfg := p.fn.cfg
+	select {
+	case <-p.ready:
+	case <-p.exited:
+		return false, 0
+	case <-time.After(cfg.InitTimeout):
+		return false, cfg.InitTimeout
+	}
+
+	inv.started = time.Now()
+	inv.deadline = inv.started.Add(cfg.Timeout)
+	late := time.After(cfg.Timeout)
+	p.mu.Lock()
+	p.current = inv
+	p.mu.Unlock()
+	select {
+	case p.work <- inv:
+	case <-p.exited:
+		return false, 0
+	case <-late: // it is alive, but has dropped its GET .../next
+		return false, cfg.Timeout
+	}
+	select {
+	case <-inv.done:
+	case <-p.exited:
+	case <-late:
+		return true, cfg.Timeout
+	}
+	return true, 0
+}
+
+// settle ends inv: from here on the process can't answer it any more.
+func (p *process) settle(inv *invocation) (posted *Answer, initError []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current = nil
+	return inv.answer, p.initError
+}
+
+// logTail returns the last lines the process wrote since the call before. All it has
+// written so far is in Config.Log then: it is in the pipe, before the mark.
+func (p *process) logTail() []byte {
+	_, _ = p.out.Write(p.mark) // closed if the process is gone, and then the end follows
+	return <-p.tails
+}
+
+// copyLog passes on what the process writes, line by line.
+func (p *process) copyLog(in *os.File) {
+	r := bufio.NewReader(in)
+	var pending, tail []byte
+	for {
+		b, err := r.ReadBytes('\n')
+		b, marked := bytes.CutSuffix(b, p.mark)
+		pending = append(pending, b...)
+		if marked {
+			p.tails <- tail
+			tail = nil
+			continue
+		}
+		if err != nil && len(pending) > 0 {
+			pending = append(pending, '\n')
+		}
+		if len(pending) > 0 {
+			p.fn.logMu.Lock()
+			_, _ = p.fn.cfg.Log.Write(pending)
+			p.fn.logMu.Unlock()
+		}
+		tail = append(tail, pending...)
+		tail = tail[max(0, len(tail)-tailBytes):]
+		pending = nil
+		if err != nil {
+			p.tails <- tail
+			close(p.tails)
+			return
+		}
+	}
+}
+
+// environ is the environment of a process, that of Lambda and Config.Env.
+func (f *Function) environ(runtimeAPI string) []string {
+	env := map[string]string{
+		"PATH":                            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"LANG":                            "en_US.UTF-8",
+		"TZ":                              ":UTC",
+		"LAMBDA_TASK_ROOT":                filepath.Dir(f.cfg.Bootstrap),
+		"_HANDLER":                        "bootstrap",
+		"AWS_REGION":                      f.region(),
+		"AWS_DEFAULT_REGION":              f.region(),
+		"AWS_LAMBDA_FUNCTION_NAME":        f.cfg.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.cfg.MemoryMB),
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.cfg.Name,
+		"AWS_LAMBDA_LOG_STREAM_NAME": time.Now().UTC().Format("2006/01/02/") + "[$LATEST]" +
+			strings.ReplaceAll(uuid.NewString(), "-", ""),
+		"AWS_LAMBDA_LOG_FORMAT":          "JSON",
+		"AWS_LAMBDA_LOG_LEVEL":           "INFO",
+		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+	}
+	maps.Copy(env, f.cfg.Env)
+	env["AWS_LAMBDA_RUNTIME_API"] = runtimeAPI
+	list := make([]string, 0, len(env))
+	for k, v := range env {
+		list = append(list, k+"="+v)
+	}
+	return list
+}
