@@ -1,0 +1,40 @@
+// Command register-admin registers delegated administrators when an account is created.
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"registrar/internal/handler"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+type config struct {
+	Credentials       client.Credentials
+	Client            client.Config
+	Handler           handler.Config
+	ServicePrincipals []events.ServicePrincipal `env:"SERVICE_PRINCIPALS"`
+	ReadyWithin       time.Duration             `env:"ACCOUNT_READY_WITHIN, default=15m"`
+}
+
+func (c config) Validate() error {
+	if c.ReadyWithin < 0 {
+		return errors.New("ACCOUNT_READY_WITHIN: must not be negative")
+	}
+	return nil
+}
+
+func main() { handler.Main(build) }
+
+func build(c config) handler.Function {
+	api := client.New(c.Client, client.Static(c.Credentials))
+	return &handler.Handler[events.AccountCreated]{
+		Name:     "register-admin",
+		Config:   c.Handler,
+		Kind:     events.AccountCreatedKind(c.ServicePrincipals),
+		Register: function{api, c.ReadyWithin}.register,
+		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.Organizations) },
+	}
+}

@@ -1,0 +1,30 @@
+// Command register-region registers the region of IAM Identity Center when an organization is set up.
+package main
+
+import (
+	"context"
+
+	"registrar/internal/handler"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+type config struct {
+	Credentials client.Credentials
+	Client      client.Config
+	Handler     handler.Config
+	RegionID    events.RegionID `env:"REGION_ID"`
+}
+
+func main() { handler.Main(build) }
+
+func build(c config) handler.Function {
+	api := client.New(c.Client, client.Static(c.Credentials))
+	return &handler.Handler[events.OrgBootstrap]{
+		Name:     "register-region",
+		Config:   c.Handler,
+		Kind:     events.OrgBootstrapKind(c.RegionID),
+		Register: function{api}.register,
+		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.IdentityCenter) },
+	}
+}
