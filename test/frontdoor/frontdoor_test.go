@@ -1,0 +1,251 @@
+// Package frontdoor tests the functions as they are deployed: the built binaries, under the protocol of the Lambda runtime, against a
+// Huawei Cloud that checks signatures and keeps state.
+package frontdoor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/huaweitest"
+	"registrar/internal/lambdalocal"
+)
+
+const (
+	account   = "05261f923e80d3890f33c0056e9b3f80"
+	secMaster = "service.SecMaster"
+	cts       = "service.CTS"
+
+	regions     = "/v1/registered-regions"
+	register    = "/v1/register-regions"
+	accounts    = "/v1/organizations/accounts/" + account
+	delegated   = accounts + "/delegated-services"
+	trusted     = "/v1/organizations/trusted-services"
+	delegations = "/v1/organizations/delegated-administrators/register"
+)
+
+var dist string // the built functions, for this machine
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if dist, err = os.MkdirTemp("", "frontdoor"); err != nil {
+			log.Fatal(err)
+		}
+		defer os.RemoveAll(dist)
+		build := exec.Command("make", "-s", "-C", "../..", "build", "DIST="+dist, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		build.Env = withoutMake(os.Environ())
+		if out, err := build.CombinedOutput(); err != nil {
+			log.Fatalf("make build: %v\n%s", err, out)
+		}
+		return m.Run()
+	}())
+}
+
+// withoutMake leaves out what make tells its children: this one is nobody's child.
+func withoutMake(environ []string) []string {
+	var rest []string
+	for _, variable := range environ {
+		if !strings.HasPrefix(variable, "MAKE") && !strings.HasPrefix(variable, "MFLAGS") {
+			rest = append(rest, variable)
+		}
+	}
+	return rest
+}
+
+// stage is one organization and what its functions are told.
+type stage struct {
+	*huaweitest.Cloud
+	keys    huaweitest.Credentials
+	env     map[string]string
+	timeout time.Duration
+	log     *lines
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	keys := huaweitest.Credentials{AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001", SecurityToken: "TOKENexample==", DomainID: "0a6d25d23900d45c0faac010e0fb4de0"}
+	s := &stage{Cloud: huaweitest.New(keys), keys: keys, timeout: 20 * time.Second, log: &lines{}}
+	server := httptest.NewUnstartedServer(s.Cloud)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	t.Cleanup(server.Close)
+	s.env = map[string]string{
+		"HUAWEICLOUD_SDK_AK": keys.AccessKey, "HUAWEICLOUD_SDK_SK": keys.SecretKey,
+		"HUAWEICLOUD_SDK_SECURITY_TOKEN": keys.SecurityToken, "HUAWEICLOUD_SDK_DOMAIN_ID": keys.DomainID,
+		"IDENTITYCENTER_ENDPOINT": server.URL, "ORGANIZATIONS_ENDPOINT": server.URL,
+	}
+	s.AddAccount(account, "active")
+	s.TrustService(secMaster, cts)
+	t.Cleanup(func() { // whatever else a test was about
+		for _, secret := range []string{keys.SecretKey, keys.SecurityToken, keys.AccessKey} {
+			assert.NotContains(t, s.log.String(), secret, "the log")
+		}
+	})
+	return s
+}
+
+// start runs a function until the test ends.
+func (s *stage) start(t *testing.T, name string) *lambdalocal.Function {
+	t.Helper()
+	f, err := lambdalocal.New(lambdalocal.Config{
+		Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"), Env: maps.Clone(s.env), Timeout: s.timeout, Log: s.log,
+	})
+	require.NoError(t, err)
+	t.Cleanup(f.Close)
+	return f
+}
+
+// result is a result event, and what a test wants to know of its data.
+type result struct {
+	SpecVersion, ID, Source, Type, Subject, PartitionKey string
+	CausationID, CorrelationID, TraceParent              string
+	Time                                                 time.Time
+	Data                                                 struct {
+		registration
+		RegionID         string `json:"region_id"`
+		ObservedRegionID string `json:"observed_region_id"`
+		AccountID        string `json:"account_id"`
+		Registrations    []registration
+		Cause            struct{ ID, Source, Type string }
+	}
+}
+
+type registration struct {
+	ServicePrincipal string `json:"service_principal"`
+	Outcome          string
+	Attempts         int
+	Reason           string
+	Message          string
+	Error            *struct {
+		Status        int
+		Code, Message string
+		RequestID     string `json:"request_id"`
+	}
+}
+
+// failure is what Lambda makes of an error.
+type failure struct{ ErrorType, ErrorMessage string }
+
+// invoke runs a function once. Exactly one of what it returns is set.
+func (s *stage) invoke(t *testing.T, name, payload string) (*result, *failure) {
+	t.Helper()
+	return s.invokeOn(t, s.start(t, name), payload)
+}
+
+func (s *stage) invokeOn(t *testing.T, f *lambdalocal.Function, payload string) (*result, *failure) {
+	t.Helper()
+	answer, err := f.Invoke(t.Context(), []byte(payload))
+	require.NoError(t, err)
+	for _, secret := range []string{s.keys.SecretKey, s.keys.SecurityToken, s.keys.AccessKey} {
+		assert.NotContains(t, string(answer.Payload), secret, "the answer")
+	}
+	if answer.FunctionError != "" {
+		f := new(failure)
+		require.NoError(t, json.Unmarshal(answer.Payload, f))
+		return nil, f
+	}
+	r := new(result)
+	require.NoError(t, json.Unmarshal(answer.Payload, r), string(answer.Payload))
+	assert.Equal(t, "1.0", r.SpecVersion)
+	return r, nil
+}
+
+func (s *stage) succeed(t *testing.T, name, payload string) *result {
+	t.Helper()
+	r, f := s.invoke(t, name, payload)
+	require.Nil(t, f, "%+v", f)
+	return r
+}
+
+func (s *stage) fail(t *testing.T, name, payload string) *failure {
+	t.Helper()
+	r, f := s.invoke(t, name, payload)
+	require.Nil(t, r, "%+v", r)
+	return f
+}
+
+// calls lists what Huawei Cloud saw, as "POST /path status", but for what warms the connection.
+func (s *stage) calls() []string {
+	var calls []string
+	for _, r := range s.Requests() {
+		if r.Method != "HEAD" {
+			calls = append(calls, fmt.Sprintf("%s %s %d", r.Method, r.Path, r.Status))
+		}
+	}
+	return calls
+}
+
+func (s *stage) writes() int {
+	n := 0
+	for _, call := range s.calls() {
+		if strings.HasPrefix(call, "POST") {
+			n++
+		}
+	}
+	return n
+}
+
+// bootstrap and created are input events with the given data.
+func bootstrap(data string) string { return event("org.bootstrap", data, "") }
+func created(data string) string   { return event("account.created", data, "") }
+
+func createdAt(at time.Time, data string) string {
+	return event("account.created", data, `"time":"`+at.Format(time.RFC3339)+`",`)
+}
+
+func event(eventType, data, attributes string) string {
+	return `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"` + eventType + `",` + attributes + `"data":` + data + `}`
+}
+
+func sample(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../../events", name))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// lines collects the log of a function.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// events are the lines of the log, parsed.
+func (l *lines) parse(t *testing.T) []map[string]any {
+	t.Helper()
+	var parsed []map[string]any
+	for line := range strings.Lines(l.String()) {
+		var fields map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &fields), "every line is JSON: %s", line)
+		parsed = append(parsed, fields)
+	}
+	return parsed
+}
