@@ -1,0 +1,74 @@
+// Package test holds what is true of the project as a whole.
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What each part of the project may import of it, by pattern; the first pattern that matches counts. Imports run one way: functions, internal, pkg.
+var allowed = []struct{ part, imports string }{
+	{"pkg/*", ""}, // the two don't know each other
+	{"internal/huaweitest", ""},
+	{"internal/lambdalocal", ""},
+	{"internal/*", "pkg/*"},
+	{"functions/*", "internal/handler internal/secret internal/sink pkg/*"},
+	{"cmd/sandbox", "internal/huaweitest internal/lambdalocal"},
+	{"test", ""},
+	{"test/*", ""}, // their tests import what they test
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	t.Parallel()
+	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "registrar/...")
+	out, err := list.Output()
+	require.NoError(t, err)
+	packages := 0
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; packages++ {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		part := strings.TrimPrefix(p.ImportPath, "registrar/")
+		for _, imported := range p.Imports {
+			if own, ok := strings.CutPrefix(imported, "registrar/"); ok {
+				assert.True(t, mayImport(t, part, own), "%s imports %s", part, own)
+			}
+		}
+	}
+	assert.Greater(t, packages, 8)
+}
+
+func mayImport(t *testing.T, part, own string) bool {
+	t.Helper()
+	for _, rule := range allowed {
+		if matches(rule.part, part) {
+			for pattern := range strings.FieldsSeq(rule.imports) {
+				if matches(pattern, own) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	assert.Fail(t, "no rule for "+part, "say in allowed what it may import")
+	return false
+}
+
+func matches(pattern, name string) bool {
+	ok, _ := path.Match(pattern, name)
+	return ok
+}
