@@ -32,6 +32,7 @@ $(DIST)/%/bootstrap: go
 lint: go ## Check form and style (the first time builds the linter: a minute or two)
 	go mod tidy -diff
 	$(TOOL) golangci-lint run ./...
+	go fix -diff ./...
 
 .PHONY: fuzz
 fuzz: go ## Fuzz whatever parses, FUZZTIME each

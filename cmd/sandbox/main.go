@@ -34,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, stdout *os.File, args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: sandbox <folder with the built functions> <event file>...")
+		return errors.New("usage: sandbox <folder with the built functions> <event files>")
 	}
 	out := newPrinter(stdout)
 	credentials := huaweitest.Credentials{AccessKey: "AK" + rand.Text()[:18], SecretKey: rand.Text()}

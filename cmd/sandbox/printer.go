@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func (p *printer) event(file string, payload []byte, delivery int) {
 }
 
 func (p *printer) call(r huaweitest.Request) {
-	if r.Method == "HEAD" {
+	if r.Method == http.MethodHead {
 		return // warms the connection
 	}
 	p.line("Huawei Cloud", dim, "%s", strings.TrimSpace(fmt.Sprintf("%s %s", r, r.Body)))

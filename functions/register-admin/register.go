@@ -20,7 +20,7 @@ type function struct {
 // failure ends the event, and when it is delivered again, what is done is unchanged.
 func (f function) register(ctx context.Context, e events.Event[events.AccountCreated]) (events.Result, error) {
 	result := events.AdminResult{AccountID: e.Data.AccountID}
-	delegated, err := f.delegated(ctx, e.Data.AccountID)
+	delegated, err := f.delegated(ctx, string(e.Data.AccountID))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (f function) registerOne(ctx context.Context, e events.Event[events.Account
 		return registration, err
 	}
 
-	delegated, err := f.delegated(ctx, e.Data.AccountID)
+	delegated, err := f.delegated(ctx, id)
 	if err != nil {
 		return registration, fmt.Errorf("%w, read after %w", err, refusal)
 	}
@@ -66,15 +66,16 @@ func (f function) registerOne(ctx context.Context, e events.Event[events.Account
 		return registration, nil
 	}
 
-	account, err := f.api.Account(ctx, id)
-	switch {
-	case err != nil && client.Refusal(err) == nil:
+	status, err := f.status(ctx, id)
+	if err != nil {
 		return registration, fmt.Errorf("%w, read after %w", err, refusal)
-	case err == nil && (account.Status == "suspended" || account.Status == "pending_closure"):
-		return reject(events.AccountNotActive, "Account %s is %s; only an active account can administer %s.", id, account.Status, principal)
-	case err != nil || account.Status != "active":
-		// Accounts are created asynchronously: a young one may not be ready yet.
-		if age := time.Since(e.Time); e.Time.IsZero() || age < f.readyWithin {
+	}
+	switch status {
+	case "active":
+	case "suspended", "pending_closure":
+		return reject(events.AccountNotActive, "Account %s is %s; only an active account can administer %s.", id, status, principal)
+	default: // accounts are created asynchronously: a young one may not be ready yet
+		if e.Time.IsZero() || time.Since(e.Time) < f.readyWithin {
 			return registration, fmt.Errorf("account %s is not ready in the organization: %w", id, refusal)
 		}
 		return reject(events.AccountNotFound, "Account %s is not in the organization %s after the event: check the account id, and that it was created or has accepted its invitation.", id, f.readyWithin)
@@ -93,10 +94,19 @@ func (f function) registerOne(ctx context.Context, e events.Event[events.Account
 }
 
 // delegated lists what the account administers. It counts as nothing if Huawei Cloud refuses to say, as it may for an account it doesn't know.
-func (f function) delegated(ctx context.Context, id events.AccountID) ([]string, error) {
-	services, err := f.api.DelegatedServices(ctx, string(id))
+func (f function) delegated(ctx context.Context, id string) ([]string, error) {
+	services, err := f.api.DelegatedServices(ctx, id)
 	if client.Refusal(err) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // that it refuses is the answer
 	}
 	return services, err
+}
+
+// status is the account's, or empty if Huawei Cloud refuses to say, as it does for an account it doesn't know.
+func (f function) status(ctx context.Context, id string) (string, error) {
+	account, err := f.api.Account(ctx, id)
+	if client.Refusal(err) != nil {
+		return "", nil //nolint:nilerr // that it refuses is the answer
+	}
+	return account.Status, err
 }

@@ -90,7 +90,7 @@ func load(ctx context.Context, target reflect.Value, environment envconfig.Looku
 		}
 		target.Field(i).Set(alone.Elem().Field(0))
 	}
-	if v, ok := target.Interface().(interface{ Validate() error }); ok {
+	if v, ok := reflect.TypeAssert[interface{ Validate() error }](target); ok {
 		errs = append(errs, v.Validate())
 	}
 	return errors.Join(errs...)

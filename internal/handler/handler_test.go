@@ -121,11 +121,12 @@ func TestAnArrayFailsWithTheWorstKindAfterAllWereHandled(t *testing.T) {
 				}
 				return registered(t.Context(), e)
 			})
-			payload := `[{"specversion":"1.0"}`
+			var payload strings.Builder
+			payload.WriteString(`[{"specversion":"1.0"}`)
 			for i := range c.fail {
-				payload += "," + bootstrap(fmt.Sprint(i))
+				payload.WriteString("," + bootstrap(fmt.Sprint(i)))
 			}
-			_, err := h.Invoke(t.Context(), []byte(payload+"]"))
+			_, err := h.Invoke(t.Context(), []byte(payload.String()+"]"))
 			assert.Equal(t, len(c.fail), handled)
 			require.ErrorContains(t, err, c.text)
 			assert.Equal(t, fmt.Sprintf("%T", c.want), "*"+fmt.Sprintf("%T", err))
@@ -155,14 +156,14 @@ func TestTheTraceOfLambdaIsPassedOnUnlessTheEventHasOne(t *testing.T) {
 		"Self=1-x;Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00",
 		"Root=1-5759e988-bd862e3fe1be46a994272793":                                                      "", "garbage": "", "": "",
 	} {
-		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header) //nolint:revive,staticcheck // the key that aws-lambda-go uses
+		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header) //nolint:staticcheck // the key that aws-lambda-go uses
 		assert.Equal(t, want, traceOf(t, ctx, bootstrap("1")))
 		const own = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 		assert.Equal(t, own, traceOf(t, ctx, strings.Replace(bootstrap("1"), `{`, `{"traceparent":"`+own+`",`, 1)))
 	}
 }
 
-func traceOf(t *testing.T, ctx context.Context, payload string) string { //nolint:revive // t first, as in testify
+func traceOf(t *testing.T, ctx context.Context, payload string) string {
 	t.Helper()
 	answer, err := newHandler(registered).Invoke(ctx, []byte(payload))
 	require.NoError(t, err)
@@ -293,7 +294,7 @@ func TestStartAnswersABadConfigurationWithItsName(t *testing.T) {
 	for range 2 {
 		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
 		require.ErrorContains(t, err, "configuration: HUAWEICLOUD_SDK_AK: is not set\nHUAWEICLOUD_SDK_SK: is not set")
-		assert.IsType(t, new(handler.MisconfiguredError), err)
+		require.ErrorAs(t, err, new(*handler.MisconfiguredError))
 	}
 	assert.False(t, built)
 }

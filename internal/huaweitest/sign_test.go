@@ -85,7 +85,7 @@ func (w wire) send(c *huaweitest.Cloud) reply {
 	for name, value := range w.header {
 		raw.WriteString(name + ": " + value + "\r\n")
 	}
-	raw.WriteString(fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(w.body), w.body))
+	fmt.Fprintf(&raw, "Content-Length: %d\r\n\r\n%s", len(w.body), w.body)
 	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw.String())))
 	if err != nil {
 		return reply{status: http.StatusBadRequest} // a server lets no handler see it

@@ -100,7 +100,7 @@ func (f *Function) Invoke(ctx context.Context, payload []byte, opts ...InvokeOpt
 	var a Answer
 	var err error
 	ended := make(chan struct{})
-	if !f.spawn(func() {
+	if !f.spawn(func() { //nolint:contextcheck // the function goes on when its caller leaves
 		a, err = f.run(inv)
 		<-f.slots
 		close(ended)

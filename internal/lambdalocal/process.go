@@ -57,7 +57,7 @@ type process struct {
 
 // start starts a process and doesn't wait for it to get ready.
 func (f *Function) start(binary os.FileInfo) (*process, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(f.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +104,7 @@ func (p *process) live(l net.Listener, in *os.File, started chan<- error) {
 			conns.Add(1)
 		case http.StateClosed:
 			conns.Done()
+		default:
 		}
 	}}
 	serving.Go(func() { _ = srv.Serve(l) })

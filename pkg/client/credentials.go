@@ -142,7 +142,7 @@ func (s *signer) mend(ctx context.Context, failure *APIError) (bool, error) {
 	s.renewed = true
 	creds, load, err := s.cache.newer(ctx, s.load)
 	if err != nil {
-		return false, fmt.Errorf("credentials: %w (wanted anew because of %v)", err, failure)
+		return false, fmt.Errorf("credentials: %w (wanted anew because of %s)", err, failure.Error())
 	}
 	other := creds != s.creds
 	s.creds, s.load = creds, load

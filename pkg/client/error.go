@@ -88,7 +88,7 @@ func (e *APIError) kind() error {
 
 // Refusal returns the error in err whose kind is [ErrRefused], or nil if there is none.
 func Refusal(err error) *APIError {
-	if e, ok := errors.AsType[*APIError](err); ok && e.kind() == ErrRefused {
+	if e, ok := errors.AsType[*APIError](err); ok && errors.Is(e, ErrRefused) {
 		return e
 	}
 	return nil

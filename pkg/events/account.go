@@ -99,7 +99,7 @@ func AccountCreatedKind(allowed []ServicePrincipal) Kind[AccountCreated] {
 		}
 		switch {
 		case len(forbidden) > 0:
-			return d, &notAllowed{fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", strings.Join(forbidden, ", "))}
+			return d, &notAllowedError{fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", strings.Join(forbidden, ", "))}
 		case len(d.ServicePrincipals) == 0:
 			return d, errors.New("service_principals: is missing, and SERVICE_PRINCIPALS names no default")
 		case len(d.ServicePrincipals) > maxPrincipals:

@@ -47,7 +47,7 @@ func OrgBootstrapKind(allowed RegionID) Kind[OrgBootstrap] {
 		case d.RegionID == "":
 			return d, errors.New("region_id: is missing, and REGION_ID names no default")
 		case allowed != "" && d.RegionID != allowed:
-			return d, &notAllowed{fmt.Sprintf("Region %s is not the one that REGION_ID allows, %s.", d.RegionID, allowed)}
+			return d, &notAllowedError{fmt.Sprintf("Region %s is not the one that REGION_ID allows, %s.", d.RegionID, allowed)}
 		}
 		return d, nil
 	}}

@@ -24,10 +24,10 @@ type Kind[T Data] struct {
 	read func(object) (T, error)
 }
 
-// notAllowed is the error of data that is well formed and outside what the configuration allows.
-type notAllowed struct{ message string }
+// notAllowedError is the error of data that is well formed and outside what the configuration allows.
+type notAllowedError struct{ message string }
 
-func (e *notAllowed) Error() string { return e.message }
+func (e *notAllowedError) Error() string { return e.message }
 
 // Decode reads the data of an event. Data that can never succeed gives the result that says so, and
 // otherwise the result is nil.
@@ -49,7 +49,7 @@ func (k Kind[T]) Decode(e Event[json.RawMessage]) (Event[T], Result) {
 	}
 	decoded.DryRun = decoded.DryRun || dryRun
 	decoded.Data, err = k.read(o)
-	if forbidden, ok := errors.AsType[*notAllowed](err); ok {
+	if forbidden, ok := errors.AsType[*notAllowedError](err); ok {
 		return reject(NotAllowed, forbidden)
 	}
 	if err != nil {

@@ -243,8 +243,10 @@ func TestAConflictThatLeftNothingIsTransient(t *testing.T) {
 func TestAForbiddenPrincipalEndsTheEventAndWhatIsDoneIsUnchangedLater(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.Script("POST", delegations, huaweitest.Fault{Skip: 1, Status: 403, Code: "Organizations.1007", Message: "policy does not allow it",
-		Body: []byte(`{"error_code":"Organizations.1007","error_msg":"policy does not allow it","encoded_authorization_message":"b3BhcXVl"}`)})
+	s.Script("POST", delegations, huaweitest.Fault{
+		Skip: 1, Status: 403, Code: "Organizations.1007", Message: "policy does not allow it",
+		Body: []byte(`{"error_code":"Organizations.1007","error_msg":"policy does not allow it","encoded_authorization_message":"b3BhcXVl"}`),
+	})
 	failed := s.fail(t, "register-admin", created(both))
 	assert.Equal(t, "MisconfiguredError", failed.ErrorType)
 	assert.Contains(t, failed.ErrorMessage, "403 Organizations.1007 policy does not allow it")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -184,7 +185,7 @@ func (s *stage) fail(t *testing.T, name, payload string) *failure {
 func (s *stage) calls() []string {
 	var calls []string
 	for _, r := range s.Requests() {
-		if r.Method != "HEAD" {
+		if r.Method != http.MethodHead {
 			calls = append(calls, fmt.Sprintf("%s %s %d", r.Method, r.Path, r.Status))
 		}
 	}

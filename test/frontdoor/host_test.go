@@ -3,6 +3,7 @@ package frontdoor
 import (
 	"bufio"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -86,12 +87,10 @@ func TestAnArrayOfEvents(t *testing.T) {
 func TestABadConfigurationIsAnsweredByName(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	for name, value := range map[string]string{
+	maps.Copy(s.env, map[string]string{
 		"HUAWEICLOUD_SDK_AK": "", "IDENTITYCENTER_ENDPOINT": "http://identitycenter.example", "MAX_ATTEMPTS": "0", "REQUEST_TIMEOUT": "10",
 		"REGION_ID": "Beijing", "EVENT_TYPES": "account.admin.registered", "DRY_RUN": "maybe",
-	} {
-		s.env[name] = value
-	}
+	})
 	f := s.start(t, "register-region")
 	for range 2 {
 		_, failed := s.invokeOn(t, f, bootstrap(north))
