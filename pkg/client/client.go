@@ -53,7 +53,7 @@ func (e *Endpoint) UnmarshalText(text []byte) error {
 	switch {
 	case err != nil:
 		return errors.New("is no URL")
-	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return errors.New("must be a URL of scheme, host and maybe a path, such as https://organizations.myhuaweicloud.com")
 	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
 		*e = Endpoint(strings.TrimRight(string(text), "/"))

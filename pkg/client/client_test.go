@@ -523,7 +523,7 @@ func TestEndpointsAreHTTPSOrLoopback(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "organizations.myhuaweicloud.com", "http://organizations.myhuaweicloud.com", "http://10.0.0.1", "ftp://127.0.0.1", "https://", "https://a:b@c.example",
-		"https://a.example?x=1", "https://a.example#x", "http://localhost.example", "https://%zz", "https://a b",
+		"https://a.example?x=1", "https://a.example?", "https://a.example#x", "http://localhost.example", "https://%zz", "https://a b",
 	} {
 		var e client.Endpoint
 		require.Error(t, e.UnmarshalText([]byte(bad)), bad)

@@ -94,6 +94,12 @@ func Refusal(err error) *APIError {
 	return nil
 }
 
+// Throttled reports whether err says to call less often: a quota is used up, or Huawei Cloud asks for more patience than an invocation has.
+func Throttled(err error) bool {
+	e, ok := errors.AsType[*APIError](err)
+	return ok && (e.Status == http.StatusTooManyRequests || e.RetryAfter > longestWait)
+}
+
 // kindOf is the one table from what Huawei Cloud answers to what it means. A code alone is ambiguous: the same code comes
 // with several statuses. Sources: the error code pages of IAM Identity Center (IIC),
 // Organizations and API Gateway (APIGW).
