@@ -46,7 +46,7 @@ func TestOrgBootstrap(t *testing.T) {
 		"a key twice":                               {data: `{"region_id":"cn-north-4","region_id":"cn-south-1"}`, reason: events.InvalidData, message: `data is ambiguous: it has "region_id" twice`},
 		"an array":                                  {data: `[]`, reason: events.InvalidData, message: "data is not a JSON object; it must be a JSON object"},
 		"JSON in text":                              {data: `"{\"region_id\":\"cn-north-4\"}"`, reason: events.InvalidData, message: "data is not a JSON object"},
-		"something after the object":                {data: `{}{}`, reason: events.InvalidData, message: "data is followed by something else"},
+		"something after the object":                {data: `{}{}`, reason: events.InvalidData, message: "data is not JSON: invalid character"},
 		"not UTF-8 (from data_base64)":              {data: "{\"x\":\"\xff\"}", reason: events.InvalidData, message: "data is not UTF-8"},
 	}
 	for name, c := range cases {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/url"
 	"slices"
@@ -21,44 +20,54 @@ type object map[string]json.RawMessage
 
 // parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the sentence "it is ...".
 func parseObject(b []byte) (object, error) {
-	d := json.NewDecoder(bytes.NewReader(b))
-	start, err := d.Token()
-	switch {
-	case errors.Is(err, io.EOF):
+	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, errors.New("empty")
-	case err != nil:
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(b, &whole); err != nil {
 		return nil, fmt.Errorf("not JSON: %w", err)
-	case start != json.Delim('{'):
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if start, _ := d.Token(); start != json.Delim('{') {
 		return nil, errors.New("not a JSON object")
 	}
 	o := object{}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, fmt.Errorf("not JSON: %w", err)
-		}
-		name := key.(string)
+	for d.More() { // errors can't happen any more: it is JSON
+		key, _ := d.Token()
+		name, _ := key.(string)
 		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, fmt.Errorf("not JSON: %w", err)
-		}
+		_ = d.Decode(&value)
 		if _, twice := o[name]; twice {
 			return nil, fmt.Errorf("ambiguous: it has %.40q twice", name)
 		}
 		o[name] = value
 	}
-	if _, err := d.Token(); err != nil { // the closing brace
-		return nil, fmt.Errorf("not JSON: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("followed by something else")
-	}
 	return o, nil
+}
+
+// text is the member if it is a string, else empty.
+func (o object) text(name string) string {
+	var text string
+	_ = json.Unmarshal(o[name], &text)
+	return text
+}
+
+// object is the member if it is an object, else nil.
+func (o object) object(name string) object {
+	inner, _ := parseObject(o[name])
+	return inner
+}
+
+// list is the member if it is an array.
+func (o object) list(name string) ([]json.RawMessage, bool) {
+	var elements []json.RawMessage
+	err := json.Unmarshal(o[name], &elements)
+	return elements, err == nil && elements != nil
 }
 
 // read decodes the member into target, which it leaves alone if there is none or it is null.
 func (o object) read(name string, target any) error {
-	if value, ok := o[name]; ok {
+	if value := o[name]; value != nil {
 		if err := json.Unmarshal(value, target); err != nil {
 			if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 				return fmt.Errorf("%s: must not be a JSON %s", name, wrong.Value)
@@ -83,7 +92,7 @@ func readEvent(o object) (e Event[json.RawMessage], err error) {
 		"correlationid": &e.CorrelationID, "traceparent": &e.TraceParent, "tracestate": &e.TraceState,
 	}
 	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if name == "data" || name == "data_base64" {
+		if name == "data" || name == "data_base64" || o[name] == nil {
 			continue
 		}
 		if bad := strings.IndexFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }); bad >= 0 || name == "" {

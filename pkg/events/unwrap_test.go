@@ -92,10 +92,10 @@ func TestPayloadsThatAreNoEvents(t *testing.T) {
 		"5":                             "payload is not a JSON object",
 		`"{}"`:                          "payload is not a JSON object",
 		"{":                             "payload is not JSON",
-		"{}":                            "it has no specversion; it must be a CloudEvent in JSON, or an array of them",
+		"{}":                            "it has no specversion; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge",
 		`{"key1":"value1"}`:             "it has no specversion",
 		`{"SpecVersion":"1.0"}`:         "it has no specversion",
-		`{"specversion":"1.0"} {}`:      "payload is followed by something else",
+		`{"specversion":"1.0"} {}`:      "payload is not JSON: invalid character '{' after top-level value",
 		`{"a":1,"a":2}`:                 `payload is ambiguous: it has "a" twice`,
 		"[":                             "payload is not JSON",
 		"[] []":                         "payload is not JSON",
@@ -191,6 +191,11 @@ func FuzzUnwrap(f *testing.F) {
 		f.Add([]byte(with(f, members)))
 	}
 	f.Add([]byte(`[[[[`))
+	for _, outer := range wrappings() {
+		for _, inner := range wrappings() {
+			f.Add([]byte(outer(inner(with(f, nil)))))
+		}
+	}
 	bootstrap, created := events.OrgBootstrapKind(""), events.AccountCreatedKind(nil)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		envelope, err := events.Unwrap(payload)

@@ -1,0 +1,273 @@
+package events_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/pkg/events"
+)
+
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func sqs(body, arn, attributes string) string {
+	return `{"messageId":"m-1","receiptHandle":"h","body":` + quoted(body) + `,"attributes":{` + attributes + `},"messageAttributes":{},"eventSource":"aws:sqs","eventSourceARN":"` + arn + `"}`
+}
+
+// wrappings are the ways an event is wrapped, as AWS sends them.
+func wrappings() map[string]func(string) string {
+	return map[string]func(string) string{
+		"array": func(s string) string { return "[" + s + "]" },
+		"SQS": func(s string) string {
+			return `{"Records":[` + sqs(s, "arn:aws:sqs:eu-west-1:123456789012:q", "") + `]}`
+		},
+		"SNS": func(s string) string {
+			return `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `}}]}`
+		},
+		"SNS notification": func(s string) string {
+			return `{"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `,"Timestamp":"2026-01-02T03:04:05.678Z"}`
+		},
+		"EventBridge": func(s string) string {
+			return `{"version":"0","id":"eb-1","detail-type":"other","source":"other","account":"123456789012","time":"2026-01-02T03:04:06Z","region":"eu-west-1","resources":[],"detail":` + s + `}`
+		},
+		"EventBridge with text": func(s string) string {
+			return `{"version":"0","id":"eb-1","detail-type":"other","source":"other","time":"2026-01-02T03:04:06Z","detail":` + quoted(s) + `}`
+		},
+		"failed Lambda": func(s string) string {
+			return `{"version":"1.0","timestamp":"2026-01-02T03:04:06Z","requestContext":{"requestId":"r","functionArn":"arn","condition":"RetriesExhausted","approximateInvokeCount":3},"requestPayload":` + s + `,"responseContext":{"statusCode":200,"functionError":"Unhandled"},"responsePayload":{"errorType":"TransientError"}}`
+		},
+		"successful Lambda": func(s string) string {
+			return `{"version":"1.0","requestContext":{"condition":"Success"},"requestPayload":{"x":1},"responsePayload":` + s + `}`
+		},
+	}
+}
+
+func TestAnEventIsTheSameInEveryWrappingAndCombinationToDepth4(t *testing.T) {
+	t.Parallel()
+	const own = `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"org.bootstrap","time":"2026-01-02T03:04:05Z","data":{"region_id":"cn-north-4"}}`
+	const mapped = `{"version":"0","id":"in-1","detail-type":"org.bootstrap","source":"/landing-zone","time":"2026-01-02T03:04:05Z","region":"eu-west-1","resources":[],"detail":{"region_id":"cn-north-4"}}`
+	want := events.Event[json.RawMessage]{
+		Cause: events.Cause{ID: "in-1", Source: "/landing-zone", Type: "org.bootstrap"},
+		Time:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Data: json.RawMessage(`{"region_id":"cn-north-4"}`),
+	}
+	all := wrappings()
+	names := slices.Sorted(maps.Keys(all))
+	var tried atomic.Int32
+	var try func(t *testing.T, payload, path string, depth int)
+	try = func(t *testing.T, payload, path string, depth int) {
+		t.Helper()
+		n := int(tried.Add(1))
+		envelope, err := events.Unwrap([]byte(payload))
+		require.NoError(t, err, path)
+		require.Len(t, envelope.Records, 1, path)
+		require.NoError(t, envelope.Records[0].Err, path)
+		require.Equal(t, want, envelope.Records[0].Event, path)
+		if depth == 4 {
+			name := names[n%len(names)] // one of them is enough here
+			envelope, err := events.Unwrap([]byte(all[name](payload)))
+			if err == nil {
+				err = envelope.Records[0].Err
+			}
+			require.ErrorContains(t, err, "wrapped more than 4 times", name+" of "+path)
+			return
+		}
+		for _, name := range names {
+			try(t, all[name](payload), name+" of "+path, depth+1)
+		}
+	}
+	t.Cleanup(func() { assert.Greater(t, int(tried.Load()), 5000) })
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			try(t, all[name](own), name+" of own", 1)
+		})
+	}
+	try(t, mapped, "mapped", 1)
+}
+
+func TestTheShapeIsThatOfTheOutside(t *testing.T) {
+	t.Parallel()
+	shapes := map[string]events.Shape{
+		"array": events.Array, "SQS": events.SQS, "SNS": events.SNS, "SNS notification": events.SNS, "EventBridge": events.EventBridge,
+		"EventBridge with text": events.EventBridge, "failed Lambda": events.Destination, "successful Lambda": events.Destination,
+	}
+	for outer, wrap := range wrappings() {
+		for _, inner := range wrappings() {
+			envelope, err := events.Unwrap([]byte(wrap(inner(with(t, nil)))))
+			require.NoError(t, err)
+			assert.Equal(t, shapes[outer], envelope.Shape)
+		}
+	}
+	envelope, err := events.Unwrap([]byte(`{"version":"2.0","requestContext":{"http":{"method":"POST"}},"body":"{}"}`))
+	require.NoError(t, err)
+	assert.Equal(t, events.Envelope{Shape: events.HTTP}, envelope)
+}
+
+func TestMessagesOfAQueue(t *testing.T) {
+	t.Parallel()
+	message := func(id, body, arn, attributes string) string {
+		return strings.Replace(sqs(body, arn, attributes), "m-1", id, 1)
+	}
+	const standard, fifo = "arn:aws:sqs:eu-west-1:123456789012:q", "arn:aws:sqs:eu-west-1:123456789012:q.fifo"
+	one := with(t, nil)
+	envelope, err := events.Unwrap([]byte(`{"Records":[` + strings.Join([]string{
+		message("truncated", one[:len(one)-1], standard, ""),
+		message("empty", "", standard, ""),
+		message("two", "["+one+","+one+"]", standard, ""),
+		message("none", "[]", standard, ""),
+		message("fair", one, standard, `"MessageGroupId":"g"`),
+		message("ordered", one, fifo, `"MessageGroupId":"g"`),
+		message("foreign", `{"Records":[{"eventSource":"aws:s3"}]}`, standard, ""),
+	}, ",") + `]}`))
+	require.NoError(t, err)
+	type summary struct {
+		id, group string
+		failed    string
+	}
+	var got []summary
+	for _, r := range envelope.Records {
+		s := summary{id: r.MessageID, group: r.Group}
+		if r.Err != nil {
+			s.failed, _, _ = strings.Cut(r.Err.Error(), ";")
+		}
+		got = append(got, s)
+	}
+	assert.Equal(t, []summary{
+		{"truncated", "", "payload is not JSON: unexpected end of JSON input"},
+		{"empty", "", "payload is empty"},
+		{"two", "", ""},
+		{"two", "", ""},
+		{"none", "", "payload is an empty array"},
+		{"fair", "", ""},
+		{"ordered", "g", ""},
+		{"foreign", "", "payload is an event of aws:s3"},
+	}, got)
+
+	_, err = events.Unwrap([]byte(`{"Records":[` + message("a", one, standard, "") + `,{"eventSource":"aws:sqs"}]}`))
+	require.ErrorContains(t, err, "Records[1] is no message of SQS: it has no messageId")
+}
+
+func TestWhatIsWellKnownAndNotForUsIsNamed(t *testing.T) {
+	t.Parallel()
+	for payload, name := range map[string]string{
+		`{"Records":[{"eventSource":"aws:s3","s3":{}}]}`:             "payload is an event of aws:s3",
+		`{"Records":[{"eventSource":"aws:kinesis","kinesis":{}}]}`:   "payload is an event of aws:kinesis",
+		`{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{}}]}`: "payload is an event of aws:dynamodb",
+		`{"Records":[{"EventSource":"aws:ses"}]}`:                    "payload is a list of Records of no known source",
+		`{"Records":[]}`: "payload is a list of Records of no known source",
+		`{"Records":[{"EVENTSOURCE":"aws:sqs"}]}`:                                                "payload is a list of Records of no known source",
+		`{"httpMethod":"POST","path":"/","requestContext":{"stage":"x"},"body":"{}"}`:            "payload is a request of API Gateway in format 1.0",
+		`{"httpMethod":"POST","requestContext":{"elb":{}},"body":"{}"}`:                          "payload is a request of an Application Load Balancer",
+		`{"requestContext":{"eventType":"MESSAGE","connectionId":"x"},"body":"{}"}`:              "payload is a message of an API Gateway WebSocket",
+		`{"key1":"value1","key2":"value2","key3":"value3"}`:                                      "payload is the Lambda console's own test event",
+		`{"Type":"SubscriptionConfirmation","TopicArn":"arn","MessageId":"1","SubscribeURL":""}`: "payload is an SNS SubscriptionConfirmation",
+		`{"event":{},"taskToken":"x"}`:                                                           "payload is a Step Functions callback",
+		`{"Type":"Notification","MessageId":"1","Message":"{}"}`:                                 "payload is no CloudEvent: it has no specversion",
+		`{"detail-type":"x","detail":{}}`:                                                        "payload is no CloudEvent: it has no specversion",
+	} {
+		_, err := events.Unwrap([]byte(payload))
+		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
+		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, "; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS,")
+	}
+}
+
+func TestDetailsOfEventBridge(t *testing.T) {
+	t.Parallel()
+	envelope := func(detail, source string) events.Record {
+		e, err := events.Unwrap([]byte(`{"id":"eb-1","detail-type":"org.bootstrap","source":"` + source + `","time":"2026-01-02T03:04:06Z","detail":` + detail + `}`))
+		require.NoError(t, err)
+		return e.Records[0]
+	}
+	assert.Equal(t, "eb-1", envelope(`{"region_id":"x"}`, "com.example").Event.ID)
+	assert.JSONEq(t, `{"region_id":"x"}`, string(envelope(`"{\"region_id\":\"x\"}"`, "com.example").Event.Data), "text that is JSON is parsed")
+	assert.JSONEq(t, `"hello"`, string(envelope(`"hello"`, "com.example").Event.Data))
+	require.ErrorContains(t, envelope(`{"specversion":"1.0","id":"x"}`, "com.example").Err, "source: is missing", "a detail that says it is a CloudEvent must be one")
+	require.ErrorContains(t, envelope(`{}`, "my app").Err, "source: has a character")
+}
+
+func TestModesOfHTTP(t *testing.T) {
+	t.Parallel()
+	header := func(pairs ...string) http.Header {
+		h := http.Header{}
+		for i := 0; i < len(pairs); i += 2 {
+			h.Add(pairs[i], pairs[i+1])
+		}
+		return h
+	}
+	binary := []string{"Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "/landing-zone", "Ce-Type", "org.bootstrap"}
+	data := `{"region_id":"cn-north-4"}`
+	structured := with(t, nil)
+	want := events.Event[json.RawMessage]{Cause: events.Cause{ID: "1", Source: "/landing-zone", Type: "org.bootstrap"}, Data: json.RawMessage(data)}
+	wantBinary := want
+	wantBinary.ContentType = "application/json"
+
+	cases := map[string]struct {
+		header http.Header
+		body   string
+		want   events.Event[json.RawMessage]
+		reason string
+	}{
+		"structured":                          {header: header("Content-Type", "application/cloudevents+json; charset=UTF-8"), body: structured, want: want},
+		"structured in another case":          {header: header("Content-Type", "Application/CloudEvents+JSON"), body: structured, want: want},
+		"batched":                             {header: header("Content-Type", "application/cloudevents-batch+json; charset=UTF-8"), body: "[" + structured + "]", want: want},
+		"binary":                              {header: header(append(binary, "Content-Type", "application/json")...), body: data, want: wantBinary},
+		"binary without a type of content":    {header: header(binary...), body: data, want: want},
+		"binary, percent-encoded":             {header: header("Ce-Specversion", "1.0", "Ce-Id", "%E2%82%AC%20a", "Ce-Source", "/s", "Ce-Type", `"a \"b\""`), want: events.Event[json.RawMessage]{Cause: events.Cause{ID: "€ a", Source: "/s", Type: `a "b"`}}},
+		"JSON that isn't said to be one":      {header: header("Content-Type", "application/json"), body: structured, reason: "the request is no CloudEvent: send Content-Type application/cloudevents+json"},
+		"no type at all":                      {header: header(), body: structured, reason: "the request is no CloudEvent"},
+		"another format":                      {header: header(append(binary, "Content-Type", "application/cloudevents+avro")...), body: "x", reason: "the request is no CloudEvent"},
+		"structured without JSON":             {header: header("Content-Type", "application/cloudevents+json"), body: "x", reason: "body is not JSON"},
+		"structured that isn't UTF-8":         {header: header("Content-Type", "application/cloudevents+json"), body: "\xff", reason: "body is not UTF-8"},
+		"batched without an array":            {header: header("Content-Type", "application/cloudevents-batch+json"), body: structured, reason: "payload is not JSON"},
+		"binary without an id":                {header: header("Ce-Specversion", "1.0", "Ce-Source", "/s", "Ce-Type", "t"), reason: "id: is missing"},
+		"binary with an id twice":             {header: header(append(binary, "Ce-Id", "2")...), reason: `"Ce-Id" is there more than once`},
+		"binary with its own datacontenttype": {header: header(append(binary, "Ce-Datacontenttype", "text/plain")...), reason: `"Ce-Datacontenttype" is not allowed`},
+		"binary that isn't percent-encoded":   {header: header(append(binary, "Ce-Ext", "%zz")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`},
+		"binary, bytes that aren't UTF-8":     {header: header(append(binary, "Ce-Ext", "%ff")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`},
+		"binary with a dashed name":           {header: header(append(binary, "Ce-My-Ext", "x")...), reason: `"my-ext": is no name of an attribute`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			envelope, err := events.UnwrapHTTP(c.header, []byte(c.body))
+			if err == nil && c.reason != "" {
+				err = envelope.Records[0].Err
+			}
+			if c.reason != "" {
+				require.ErrorAs(t, err, new(*events.InvalidEventError))
+				require.ErrorContains(t, err, c.reason)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, envelope.Records, 1)
+			require.NoError(t, envelope.Records[0].Err)
+			assert.Equal(t, c.want, envelope.Records[0].Event)
+		})
+	}
+}
+
+func TestOnlyWhatNamesNoModeIsUnsupported(t *testing.T) {
+	t.Parallel()
+	for contentType, unsupported := range map[string]bool{"application/json": true, "": true, "application/cloudevents+json": false, "application/cloudevents-batch+json": false} {
+		_, err := events.UnwrapHTTP(http.Header{"Content-Type": {contentType}}, []byte("x"))
+		var invalid *events.InvalidEventError
+		require.ErrorAs(t, err, &invalid)
+		assert.Equal(t, unsupported, invalid.Unsupported, fmt.Sprintf("%q", contentType))
+	}
+}
