@@ -28,7 +28,7 @@ func (c config) Validate() error {
 
 func main() { handler.Main(build) }
 
-func build(c config) handler.Function {
+func build(_ context.Context, c config) (handler.Function, error) {
 	api := client.New(c.Client, client.Static(c.Credentials))
 	return &handler.Handler[events.AccountCreated]{
 		Name:     "register-admin",
@@ -36,5 +36,5 @@ func build(c config) handler.Function {
 		Kind:     events.AccountCreatedKind(c.ServicePrincipals),
 		Register: function{api, c.ReadyWithin}.register,
 		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.Organizations) },
-	}
+	}, nil
 }

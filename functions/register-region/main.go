@@ -18,7 +18,7 @@ type config struct {
 
 func main() { handler.Main(build) }
 
-func build(c config) handler.Function {
+func build(_ context.Context, c config) (handler.Function, error) {
 	api := client.New(c.Client, client.Static(c.Credentials))
 	return &handler.Handler[events.OrgBootstrap]{
 		Name:     "register-region",
@@ -26,5 +26,5 @@ func build(c config) handler.Function {
 		Kind:     events.OrgBootstrapKind(c.RegionID),
 		Register: function{api}.register,
 		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.IdentityCenter) },
-	}
+	}, nil
 }

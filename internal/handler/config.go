@@ -20,6 +20,16 @@ type Config struct {
 	Types  EventTypes  `env:"EVENT_TYPES"`  // instead of the kind's type
 	Source EventSource `env:"EVENT_SOURCE"` // of the results; empty: /registrar/<name>
 	DryRun bool        `env:"DRY_RUN"`      // read only, whatever the event says
+
+	Concurrency int `env:"CONCURRENCY, default=1"` // events of one batch handled at once
+}
+
+// Validate names each variable that is out of its bounds.
+func (c Config) Validate() error {
+	if c.Concurrency < 1 || c.Concurrency > 100 {
+		return errors.New("CONCURRENCY: must be between 1 and 100")
+	}
+	return nil
 }
 
 // EventTypes are types of CloudEvents.

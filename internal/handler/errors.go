@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 
 	"registrar/pkg/client"
 	"registrar/pkg/events"
@@ -42,20 +42,28 @@ func classify(err error) error {
 
 // worst makes one error of those of several records, nil if there are none. Misconfigured is worse than transient, and that than invalid;
 // the first of the worst kind is shown, and the log has them all.
-func worst(failures []error) error {
-	all := errors.Join(failures...)
-	if all == nil || len(failures) == 1 {
-		return cmp.Or(failures...)
+func worst(all []handled) error {
+	var errs []error
+	for _, one := range all {
+		if one.err != nil {
+			errs = append(errs, one.err)
+		}
 	}
-	failed := len(slices.DeleteFunc(slices.Clone(failures), func(err error) bool { return err == nil }))
+	if len(errs) == 0 || len(all) == 1 {
+		return cmp.Or(errs...)
+	}
 	among := func(err error) error {
-		return fmt.Errorf("%d of %d events failed: %w", failed, len(failures), err)
+		return fmt.Errorf("%d of %d events failed: %w", len(errs), len(all), err)
 	}
-	if misconfigured, ok := errors.AsType[*MisconfiguredError](all); ok {
+	joined := errors.Join(errs...)
+	if misconfigured, ok := errors.AsType[*MisconfiguredError](joined); ok {
 		return &MisconfiguredError{among(misconfigured.Err)}
 	}
-	if transient, ok := errors.AsType[*TransientError](all); ok {
+	if transient, ok := errors.AsType[*TransientError](joined); ok {
 		return &TransientError{among(transient.Err)}
 	}
-	return &events.InvalidEventError{Reason: among(all).Error()}
+	return &events.InvalidEventError{Reason: among(errs[0]).Error()}
 }
+
+// typeName is what Lambda calls one of the three named errors.
+func typeName(err error) string { return reflect.TypeOf(err).Elem().Name() }

@@ -1,11 +1,10 @@
-// Package handler is the host of a function: it takes what Lambda delivers through the program's one flow and
+// Package handler is the host of a function: it takes whatever Lambda or HTTP delivers through the program's one flow and
 // answers with results, or with an error whose type says what must happen next.
 //
-//	payload -> events.Unwrap -> events.Kind.Decode -> Register -> events.Kind.ResultEvent -> answer
+//	payload -> events.Unwrap -> events.Kind.Decode -> Register -> events.Kind.ResultEvent -> Sink -> answer
 package handler
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -19,10 +18,14 @@ import (
 	"registrar/pkg/events"
 )
 
-// margin is kept free before the deadline, for the answer.
-const margin = 500 * time.Millisecond
+// Kept free before the deadline: for the answer, and with a sink for the results.
+const (
+	margin     = 500 * time.Millisecond
+	sinkMargin = 2 * time.Second
+)
 
-// Handler handles the events of one kind. All fields but Warm are needed. It is safe for concurrent use if Register is.
+// Handler handles the events of one kind. Sink and Warm may be nil, all else is needed. It is safe for concurrent use if Register and
+// Sink are.
 type Handler[T events.Data] struct {
 	Name   string // of the function, such as "register-region"
 	Config Config
@@ -32,33 +35,35 @@ type Handler[T events.Data] struct {
 	// that an operator must mend; every other error is transient.
 	Register func(context.Context, events.Event[T]) (events.Result, error)
 
+	// Sink delivers a result. Its errors are of the same kinds, and leave the event unacknowledged.
+	Sink func(context.Context, event.Event) error
+
 	// Warm is called once before the first event.
 	Warm func(context.Context)
 }
 
-// Invoke handles one payload. Each event in it ends as a result event in the answer, or the whole ends in a
-// [*MisconfiguredError], [*TransientError] or [*events.InvalidEventError], of which the worst counts. It doesn't keep the payload.
-func (h *Handler[T]) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
-		defer cancel()
-	}
-	envelope, err := events.Unwrap(payload)
-	if err != nil {
-		log(ctx, events.Cause{}, nil, err, nil, 0)
-		return nil, err
-	}
-	results := make([]event.Event, len(envelope.Records))
-	failures := make([]error, len(envelope.Records))
-	for i, record := range envelope.Records {
-		results[i], failures[i] = h.handle(ctx, record)
-	}
-	return answer(envelope.Shape, results, failures)
+// handled is what became of a record: a result, or an error of one of the three named types.
+type handled struct {
+	result event.Event
+	err    error
 }
 
-// handle takes one record to its result and logs one line about it. Nothing that happens in it touches another record.
-func (h *Handler[T]) handle(ctx context.Context, record events.Record) (result event.Event, err error) {
+// Invoke handles one payload, as Lambda delivers it. Each event in it ends as a result in the answer or as a failure that leaves it
+// unacknowledged. Errors are a [*MisconfiguredError], [*TransientError] or [*events.InvalidEventError]. Invoke doesn't keep the payload.
+func (h *Handler[T]) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	envelope, err := events.Unwrap(payload)
+	if err != nil {
+		log(ctx, events.Record{}, nil, err, nil, 0)
+		return nil, err
+	}
+	if envelope.Shape == events.HTTP {
+		return h.invokeHTTP(ctx, payload)
+	}
+	return answer(envelope, h.handleAll(ctx, envelope.Records))
+}
+
+// handle takes one record to its result and logs one line about it, whatever happens. A record that is held back fails for that reason.
+func (h *Handler[T]) handle(ctx context.Context, record events.Record, heldBack error) (result event.Event, err error) {
 	var (
 		e       = record.Event
 		outcome events.Result
@@ -70,11 +75,11 @@ func (h *Handler[T]) handle(ctx context.Context, record events.Record) (result e
 			err, stack = fmt.Errorf("panic: %v", panicked), debug.Stack()
 		}
 		err = classify(err)
-		log(ctx, e.Cause, outcome, err, stack, time.Since(start))
+		log(ctx, record, outcome, err, stack, time.Since(start))
 	}()
 
-	if record.Err != nil {
-		return result, record.Err
+	if err := cmp.Or(heldBack, record.Err); err != nil {
+		return result, err
 	}
 	if types := h.types(); !slices.Contains(types, e.Type) {
 		return result, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
@@ -85,11 +90,40 @@ func (h *Handler[T]) handle(ctx context.Context, record events.Record) (result e
 	decoded, rejected := h.Kind.Decode(e)
 	outcome = rejected
 	if outcome == nil {
-		if outcome, err = h.Register(ctx, decoded); err != nil {
+		if outcome, err = h.register(ctx, decoded); err != nil {
 			return result, err
 		}
 	}
-	return h.Kind.ResultEvent(cmp.Or(string(h.Config.Source), "/registrar/"+h.Name), e, outcome, time.Now())
+	result, err = h.Kind.ResultEvent(cmp.Or(string(h.Config.Source), "/registrar/"+h.Name), e, outcome, time.Now())
+	if err == nil && h.Sink != nil {
+		err = h.emit(ctx, result)
+	}
+	return result, err
+}
+
+// register leaves the time that a sink needs.
+func (h *Handler[T]) register(ctx context.Context, e events.Event[T]) (events.Result, error) {
+	keep := margin
+	if h.Sink != nil {
+		keep = sinkMargin
+	}
+	ctx, cancel := before(ctx, keep)
+	defer cancel()
+	return h.Register(ctx, e)
+}
+
+func (h *Handler[T]) emit(ctx context.Context, result event.Event) error {
+	ctx, cancel := before(ctx, margin)
+	defer cancel()
+	return h.Sink(ctx, result)
+}
+
+// before ends the context so long before its deadline, if it has one.
+func before(ctx context.Context, keep time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-keep))
+	}
+	return ctx, func() {}
 }
 
 func (h *Handler[T]) types() []string {
@@ -97,23 +131,4 @@ func (h *Handler[T]) types() []string {
 		return h.Config.Types
 	}
 	return []string{h.Kind.Type}
-}
-
-// answer is the one place where the shape of a payload decides how it is answered.
-func answer(shape events.Shape, results []event.Event, failures []error) ([]byte, error) {
-	if err := worst(failures); err != nil {
-		return nil, err
-	}
-	encoded := make([][]byte, len(results))
-	for i, result := range results {
-		var err error
-		if encoded[i], err = result.MarshalJSON(); err != nil {
-			return nil, classify(err)
-		}
-	}
-	joined := bytes.Join(encoded, []byte(","))
-	if shape == events.Array {
-		return slices.Concat([]byte("["), joined, []byte("]")), nil
-	}
-	return joined, nil
 }

@@ -262,6 +262,7 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 			IdentityCenter: "https://identitycenter.myhuaweicloud.com", Organizations: "https://organizations.myhuaweicloud.com",
 			MaxAttempts: 4, RequestTimeout: 10 * time.Second,
 		},
+		Handler: handler.Config{Concurrency: 1},
 	}, c)
 }
 
@@ -270,26 +271,26 @@ func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	_, err := handler.Load[config](t.Context(), envconfig.MapLookuper(map[string]string{
 		"HUAWEICLOUD_SDK_SK": "SKexample\n", "HUAWEICLOUD_SDK_DOMAIN_ID": "a b", "IDENTITYCENTER_ENDPOINT": "http://identitycenter.example", "MAX_ATTEMPTS": "0",
 		"REQUEST_TIMEOUT": "10", "EVENT_TYPES": "org.bootstrap,org.region.registered", "EVENT_SOURCE": "a b", "DRY_RUN": "maybe",
-		"REGION_ID": "Beijing", "SERVICE_PRINCIPALS": "service.A,,service.B",
+		"REGION_ID": "Beijing", "SERVICE_PRINCIPALS": "service.A,,service.B", "CONCURRENCY": "0",
 	}))
 	require.Error(t, err)
 	for _, want := range []string{
 		"HUAWEICLOUD_SDK_AK: is not set", "HUAWEICLOUD_SDK_SK: contains white space", "HUAWEICLOUD_SDK_DOMAIN_ID: contains", "IDENTITYCENTER_ENDPOINT: must begin with https://",
 		"MAX_ATTEMPTS: must be between", "REQUEST_TIMEOUT: time: missing unit", "EVENT_TYPES: org.region.registered is the type of a result", "EVENT_SOURCE: must be a URI-reference",
-		"DRY_RUN: strconv.ParseBool", "REGION_ID: \"Beijing\" is no region id", "SERVICE_PRINCIPALS",
+		"DRY_RUN: strconv.ParseBool", "REGION_ID: \"Beijing\" is no region id", "SERVICE_PRINCIPALS", "CONCURRENCY: must be between",
 	} {
 		assert.Contains(t, err.Error(), want)
 	}
-	assert.Equal(t, 11, strings.Count(err.Error(), "\n")+1, "each once: %v", err)
+	assert.Equal(t, 12, strings.Count(err.Error(), "\n")+1, "each once: %v", err)
 	assert.NotContains(t, err.Error(), "SKexample")
 }
 
 func TestStartAnswersABadConfigurationWithItsName(t *testing.T) {
 	t.Parallel()
 	built := false
-	h := handler.Start(t.Context(), envconfig.MapLookuper(nil), func(config) handler.Function {
+	h := handler.Start(t.Context(), envconfig.MapLookuper(nil), func(context.Context, config) (handler.Function, error) {
 		built = true
-		return newHandler(registered)
+		return newHandler(registered), nil
 	})
 	for range 2 {
 		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
@@ -302,10 +303,10 @@ func TestStartAnswersABadConfigurationWithItsName(t *testing.T) {
 func TestStartWarmsOnce(t *testing.T) {
 	t.Parallel()
 	warmed := 0
-	h := handler.Start(t.Context(), envconfig.MapLookuper(nil), func(struct{}) handler.Function {
+	h := handler.Start(t.Context(), envconfig.MapLookuper(nil), func(context.Context, struct{}) (handler.Function, error) {
 		h := newHandler(registered)
 		h.Warm = func(context.Context) { warmed++ }
-		return h
+		return h, nil
 	})
 	for range 2 {
 		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"reflect"
 	"regexp"
 	"time"
 
@@ -19,13 +18,16 @@ import (
 const decodeHint = "decode encoded_authorization_message with Huawei Cloud STS, POST /v5/decode-authorization-message, to see which policy denied the call"
 
 // log writes the one line about an event: info, warn if it will be delivered again, error if a person must act.
-func log(ctx context.Context, cause events.Cause, outcome events.Result, err error, stack []byte, took time.Duration) {
+func log(ctx context.Context, record events.Record, outcome events.Result, err error, stack []byte, took time.Duration) {
 	level, message := slog.LevelInfo, "event handled"
 	attrs := []slog.Attr{
-		slog.String("cause_id", cause.ID),
-		slog.String("type", cause.Type),
-		slog.String("source", cause.Source),
+		slog.String("cause_id", record.Event.ID),
+		slog.String("type", record.Event.Type),
+		slog.String("source", record.Event.Source),
 		slog.Int64("duration_ms", took.Milliseconds()),
+	}
+	if record.MessageID != "" {
+		attrs = append(attrs, slog.String("message_id", record.MessageID))
 	}
 	if lambda, ok := lambdacontext.FromContext(ctx); ok {
 		attrs = append(attrs, slog.String("requestId", lambda.AwsRequestID))
@@ -36,7 +38,7 @@ func log(ctx context.Context, cause events.Cause, outcome events.Result, err err
 		if _, transient := errors.AsType[*TransientError](err); transient {
 			level = slog.LevelWarn
 		}
-		attrs = append(attrs, slog.String("error_type", reflect.TypeOf(err).Elem().Name()), slog.String("err", err.Error()))
+		attrs = append(attrs, slog.String("error_type", typeName(err)), slog.String("err", err.Error()))
 		if failed, ok := errors.AsType[*client.APIError](err); ok {
 			attrs = append(attrs, slog.String("request_id", failed.RequestID))
 			if failed.EncodedAuthorizationMessage != "" {

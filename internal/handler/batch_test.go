@@ -1,0 +1,261 @@
+package handler_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	lambdaevents "github.com/aws/aws-lambda-go/events"
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/handler"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+const (
+	standard = "arn:aws:sqs:eu-west-1:123456789012:q"
+	fifo     = "arn:aws:sqs:eu-west-1:123456789012:q.fifo"
+)
+
+// message is a message of SQS. Its id is the event's.
+type message struct{ id, body, group string }
+
+func batch(t *testing.T, arn string, messages ...message) []byte {
+	t.Helper()
+	var in lambdaevents.SQSEvent
+	for _, m := range messages {
+		in.Records = append(in.Records, lambdaevents.SQSMessage{
+			MessageId: m.id, Body: m.body, EventSource: "aws:sqs", EventSourceARN: arn, Attributes: map[string]string{"MessageGroupId": m.group},
+		})
+	}
+	payload, err := json.Marshal(in)
+	require.NoError(t, err)
+	return payload
+}
+
+// failed invokes h and returns the ids of the messages that must be delivered again.
+func failed(t *testing.T, h *handler.Handler[events.OrgBootstrap], payload []byte) []string {
+	t.Helper()
+	answer, err := h.Invoke(t.Context(), payload)
+	require.NoError(t, err, "a batch never fails as a whole")
+	assert.NotContains(t, string(answer), "null")
+	var out struct {
+		BatchItemFailures []struct{ ItemIdentifier string }
+	}
+	require.NoError(t, json.Unmarshal(answer, &out))
+	ids := []string{}
+	for _, item := range out.BatchItemFailures {
+		ids = append(ids, item.ItemIdentifier)
+	}
+	return ids
+}
+
+// by registers or fails by the id of the event, and notes what it was asked for.
+func by(failures map[string]error, asked *[]string) registerFunc {
+	var mu sync.Mutex
+	return func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		*asked = append(*asked, e.ID)
+		if failures[e.ID] != nil && failures[e.ID].Error() == "panic" {
+			panic("boom")
+		}
+		if err := failures[e.ID]; err != nil {
+			return nil, err
+		}
+		return registered(ctx, e)
+	}
+}
+
+func throttled() error {
+	return &client.APIError{Operation: "RegisterRegion", Answer: client.Answer{Status: 429}}
+}
+
+func TestOnlyWhatIsNotAcknowledgedReturnsToTheQueue(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	h := newHandler(by(map[string]error{
+		"transient": errors.New("away"), "misconfigured": client.ErrMisconfigured, "panic": errors.New("panic"),
+	}, &asked))
+	whole := bootstrap("x")
+	got := failed(t, h, batch(
+		t, standard,
+		message{id: "good", body: bootstrap("good")},
+		message{id: "truncated", body: whole[:20]},
+		message{id: "empty"},
+		message{id: "foreign", body: strings.Replace(whole, "org.bootstrap", "account.created", 1)},
+		message{id: "transient", body: bootstrap("transient")},
+		message{id: "misconfigured", body: bootstrap("misconfigured")},
+		message{id: "panic", body: bootstrap("panic")},
+		message{id: "rejected", body: strings.Replace(whole, "cn-north-4", "Beijing", 1)},
+		message{id: "several", body: "[" + bootstrap("good") + "," + bootstrap("transient") + "," + bootstrap("misconfigured") + "]"},
+		message{id: "last", body: bootstrap("last")},
+	))
+	assert.Equal(t, []string{"truncated", "empty", "foreign", "transient", "misconfigured", "panic", "several"}, got)
+	assert.Equal(t, []string{"good", "transient", "misconfigured", "panic", "good", "transient", "misconfigured", "last"}, asked)
+}
+
+func TestABatchWithoutFailuresIsAnEmptyList(t *testing.T) {
+	t.Parallel()
+	answer, err := newHandler(registered).Invoke(t.Context(), batch(t, standard, message{id: "1", body: bootstrap("1")}))
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"batchItemFailures":[]}`, string(answer))
+}
+
+func TestAfterAQuotaIsUsedUpNothingIsStarted(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"429":                    throttled(),
+		"a wait that's too long": &client.APIError{Answer: client.Answer{Status: 503}, RetryAfter: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			h := newHandler(by(map[string]error{"2": err}, &asked))
+			got := failed(t, h, batch(t, standard,
+				message{id: "1", body: bootstrap("1")}, message{id: "2", body: bootstrap("2")}, message{id: "3", body: bootstrap("3")}, message{id: "4", body: "poison"}))
+			assert.Equal(t, []string{"2", "3", "4"}, got)
+			assert.Equal(t, []string{"1", "2"}, asked)
+		})
+	}
+}
+
+func TestNearTheDeadlineNothingIsStarted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		register := by(nil, &asked)
+		h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+			time.Sleep(time.Second)
+			return register(ctx, e)
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		answer, err := h.Invoke(ctx, batch(t, standard, message{id: "1", body: bootstrap("1")}, message{id: "2", body: bootstrap("2")}, message{id: "3", body: bootstrap("3")}))
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"batchItemFailures":[{"itemIdentifier":"3"}]}`, string(answer))
+		assert.Equal(t, []string{"1", "2"}, asked)
+		require.NoError(t, ctx.Err(), "there was time to answer")
+	})
+}
+
+func TestTheOrderOfAFIFOGroupHolds(t *testing.T) {
+	t.Parallel()
+	for _, concurrency := range []int{1, 4} {
+		var asked []string
+		h := newHandler(by(map[string]error{"a2": errors.New("away")}, &asked))
+		h.Config.Concurrency = concurrency
+		messages := []message{
+			{"a1", bootstrap("a1"), "a"}, {"b1", bootstrap("b1"), "b"}, {"a2", bootstrap("a2"), "a"}, {"a3", bootstrap("a3"), "a"}, {"b2", bootstrap("b2"), "b"}, {"a4", "poison", "a"},
+		}
+		assert.Equal(t, []string{"a2", "a3", "a4"}, failed(t, h, batch(t, fifo, messages...)))
+		assert.ElementsMatch(t, []string{"a1", "a2", "b1", "b2"}, asked, "those behind the failure are untouched")
+
+		asked = nil
+		assert.Equal(t, []string{"a2", "a4"}, failed(t, h, batch(t, standard, messages...)), "a group on a standard queue is no order")
+		assert.Len(t, asked, 5)
+	}
+}
+
+func TestSoManyEventsAreHandledAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+			time.Sleep(time.Second)
+			return registered(ctx, e)
+		})
+		var messages []message
+		for i := range 9 {
+			messages = append(messages, message{id: fmt.Sprint(i), body: bootstrap(fmt.Sprint(i))})
+		}
+		for concurrency, want := range map[int]time.Duration{0: 9 * time.Second, 1: 9 * time.Second, 3: 3 * time.Second, 20: time.Second} {
+			h.Config.Concurrency = concurrency
+			start := time.Now()
+			assert.Empty(t, failed(t, h, batch(t, standard, messages...)))
+			assert.Equal(t, want, time.Since(start), concurrency)
+		}
+	})
+}
+
+func TestOtherShapesAreAnsweredWithResults(t *testing.T) {
+	t.Parallel()
+	one := bootstrap("1")
+	notification := func(s string) string {
+		quoted, err := json.Marshal(s)
+		require.NoError(t, err)
+		return `{"EventSource":"aws:sns","Sns":{"Message":` + string(quoted) + `}}`
+	}
+	for name, c := range map[string]struct {
+		payload string
+		results int
+	}{
+		"EventBridge":         {`{"id":"x","detail-type":"x","source":"x","time":"2026-01-02T03:04:05Z","detail":` + one + `}`, 1},
+		"SNS":                 {`{"Records":[` + notification(one) + `]}`, 1},
+		"SNS with several":    {`{"Records":[` + notification(one) + `,` + notification(one) + `]}`, 2},
+		"a failed invocation": {`{"requestContext":{"condition":"RetriesExhausted"},"requestPayload":` + one + `}`, 1},
+		"of an array":         {`{"requestContext":{"condition":"RetriesExhausted"},"requestPayload":[` + one + `,` + one + `]}`, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer, err := newHandler(registered).Invoke(t.Context(), []byte(c.payload))
+			require.NoError(t, err)
+			if c.results == 1 {
+				assert.Contains(t, string(answer), `{"specversion":"1.0"`)
+			}
+			assert.Equal(t, c.results, strings.Count(string(answer), "org.region.registered"))
+
+			_, err = newHandler(func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) {
+				return nil, errors.New("away")
+			}).Invoke(t.Context(), []byte(c.payload))
+			require.ErrorAs(t, err, new(*handler.TransientError))
+		})
+	}
+}
+
+func TestAResultLeavesThroughTheSink(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent []string
+		var refuse error
+		h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+			deadline, _ := ctx.Deadline()
+			assert.Equal(t, 8*time.Second, time.Until(deadline), "2 s are kept for the sink")
+			return registered(ctx, e)
+		})
+		h.Sink = func(ctx context.Context, e event.Event) error {
+			deadline, _ := ctx.Deadline()
+			assert.Equal(t, 9500*time.Millisecond, time.Until(deadline))
+			sent = append(sent, e.ID())
+			return refuse
+		}
+		invoke := func() ([]byte, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			return h.Invoke(ctx, []byte(bootstrap("1")))
+		}
+		answer, err := invoke()
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), sent[0], "what is returned has the same id")
+
+		refuse = fmt.Errorf("bus: %w", client.ErrMisconfigured)
+		_, err = invoke()
+		require.ErrorAs(t, err, new(*handler.MisconfiguredError))
+		refuse = errors.New("away")
+		_, err = invoke()
+		require.ErrorAs(t, err, new(*handler.TransientError))
+		assert.Equal(t, []string{sent[0], sent[0], sent[0]}, sent, "a redelivery emits the same id")
+
+		answer, err = h.Invoke(t.Context(), batch(t, standard)) // no records, no sink
+		require.Error(t, err)
+		assert.Nil(t, answer)
+	})
+}

@@ -1,0 +1,223 @@
+package handler_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	lambdaevents "github.com/aws/aws-lambda-go/events"
+	"github.com/cloudevents/sdk-go/v2/binding"
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/protocol"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/sethvargo/go-envconfig"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/handler"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+func post(contentType, body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	return r
+}
+
+const (
+	structured = "application/cloudevents+json"
+	batched    = "application/cloudevents-batch+json"
+)
+
+func TestAnswersByHTTP(t *testing.T) {
+	t.Parallel()
+	fails := func(err error) registerFunc {
+		return func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) { return nil, err }
+	}
+	binary := post("application/json", `{"region_id":"cn-north-4"}`)
+	for name, value := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/landing-zone", "Ce-Type": "org.bootstrap"} {
+		binary.Header.Set(name, value)
+	}
+	cases := map[string]struct {
+		request     *http.Request
+		register    registerFunc
+		status      int
+		contentType string
+		body        string
+		header      string
+	}{
+		"structured":      {post(structured, bootstrap("1")), registered, 200, structured, `"type":"org.region.registered"`, ""},
+		"binary":          {binary, registered, 200, structured, `"type":"org.region.registered"`, ""},
+		"batched":         {post(batched, "["+bootstrap("1")+"]"), registered, 200, batched, `[{"specversion":"1.0"`, ""},
+		"an empty batch":  {post(batched, "[]"), registered, 200, batched, `[]`, ""},
+		"rejected":        {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", "x", 1)), registered, 200, structured, `"org.region.rejected"`, ""},
+		"no event":        {post(structured, "{}"), registered, 400, "application/problem+json", `"error_type":"InvalidEventError"`, ""},
+		"another type":    {post(structured, strings.Replace(bootstrap("1"), "org.bootstrap", "x", 1)), registered, 400, "application/problem+json", `takes events of type org.bootstrap`, ""},
+		"no CloudEvent":   {post("application/json", "{}"), registered, 415, "application/problem+json", `application/cloudevents+json`, ""},
+		"too large":       {post(structured, strings.Repeat(" ", 1<<20+1)), registered, 413, "application/problem+json", `larger than 1048576 bytes`, ""},
+		"transient":       {post(structured, bootstrap("1")), fails(errors.New("away")), 503, "application/problem+json", `"error_type":"TransientError"`, "30"},
+		"throttled":       {post(structured, bootstrap("1")), fails(&client.APIError{Answer: client.Answer{Status: 429}, RetryAfter: 90 * time.Second}), 503, "application/problem+json", `429`, "90"},
+		"misconfigured":   {post(structured, bootstrap("1")), fails(client.ErrMisconfigured), 500, "application/problem+json", `"error_type":"MisconfiguredError"`, ""},
+		"a batch in part": {post(batched, "["+bootstrap("1")+",{}]"), registered, 400, "application/problem+json", `1 of 2 events failed`, ""},
+		"GET":             {httptest.NewRequest(http.MethodGet, "/", nil), registered, 405, "application/problem+json", `"status":405`, ""},
+		"health":          {httptest.NewRequest(http.MethodGet, "/healthz", nil), registered, 200, "", ``, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := httptest.NewRecorder()
+			newHandler(c.register).ServeHTTP(w, c.request)
+			assert.Equal(t, c.status, w.Code)
+			assert.Equal(t, c.contentType, w.Header().Get("Content-Type"))
+			assert.Contains(t, w.Body.String(), c.body)
+			assert.Equal(t, c.header, w.Header().Get("Retry-After"))
+		})
+	}
+}
+
+func TestFunctionURLs(t *testing.T) {
+	t.Parallel()
+	request := func(body string, encoded bool) lambdaevents.LambdaFunctionURLRequest {
+		r := lambdaevents.LambdaFunctionURLRequest{Version: "2.0", RawPath: "/", Headers: map[string]string{"content-type": structured}, Body: body, IsBase64Encoded: encoded}
+		r.RequestContext.HTTP.Method = http.MethodPost
+		return r
+	}
+	invoke := func(r lambdaevents.LambdaFunctionURLRequest) lambdaevents.LambdaFunctionURLResponse {
+		payload, err := json.Marshal(r)
+		require.NoError(t, err)
+		answer, err := newHandler(registered).Invoke(t.Context(), payload)
+		require.NoError(t, err)
+		var out lambdaevents.LambdaFunctionURLResponse
+		require.NoError(t, json.Unmarshal(answer, &out))
+		return out
+	}
+	for _, r := range []lambdaevents.LambdaFunctionURLRequest{
+		request(bootstrap("1"), false), request(base64.StdEncoding.EncodeToString([]byte(bootstrap("1"))), true),
+	} {
+		out := invoke(r)
+		assert.Equal(t, 200, out.StatusCode)
+		assert.Equal(t, structured, out.Headers["Content-Type"])
+		assert.Contains(t, out.Body, "org.region.registered")
+	}
+	assert.Equal(t, 400, invoke(request("!", true)).StatusCode, "a body that is not base64")
+	assert.Equal(t, 400, invoke(request("{}", false)).StatusCode)
+	r := request("", false)
+	r.RequestContext.HTTP.Method, r.RawPath = http.MethodGet, "/healthz"
+	assert.Equal(t, 200, invoke(r).StatusCode)
+
+	_, err := newHandler(registered).Invoke(t.Context(), []byte(`{"requestContext":{"http":5}}`))
+	require.ErrorAs(t, err, new(*events.InvalidEventError))
+}
+
+// The sender is the CloudEvents SDK's own, in each of its modes.
+func TestTheCloudEventsSDKUnderstandsUs(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(newHandler(registered))
+	t.Cleanup(server.Close)
+	in := event.New()
+	in.SetID("1 € %")
+	in.SetSource("/landing-zone")
+	in.SetType("org.bootstrap")
+	require.NoError(t, in.SetData(event.ApplicationJSON, map[string]string{"region_id": "cn-north-4"}))
+
+	for name, encode := range map[string]func(context.Context) context.Context{
+		"binary": binding.WithForceBinary, "structured": binding.WithForceStructured,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := in.Clone()
+			if name == "binary" {
+				in.SetID("1") // this SDK sends headers as they are, without percent-encoding
+			}
+			sender, err := cehttp.New(cehttp.WithTarget(server.URL))
+			require.NoError(t, err)
+			message, acknowledged := sender.Request(encode(t.Context()), (*binding.EventMessage)(&in))
+			require.True(t, protocol.IsACK(acknowledged), "%v", acknowledged)
+			result, err := binding.ToEvent(t.Context(), message)
+			require.NoError(t, err)
+			require.NoError(t, result.Validate())
+			assert.Equal(t, "org.region.registered", result.Type())
+			assert.Equal(t, in.ID(), result.Extensions()["causationid"])
+		})
+	}
+	t.Run("batched", func(t *testing.T) {
+		t.Parallel()
+		req, err := cehttp.NewHTTPRequestFromEvents(t.Context(), server.URL, []event.Event{in, in})
+		require.NoError(t, err)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		results, err := cehttp.NewEventsFromHTTPResponse(resp)
+		require.NoError(t, err)
+		require.Len(t, results, 2)
+		assert.Equal(t, "org.region.registered", results[1].Type())
+	})
+}
+
+func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	require.NoError(t, listener.Close())
+
+	begun, finish := make(chan struct{}), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	warmed := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- handler.Serve(ctx, envconfig.MapLookuper(map[string]string{"PORT": port}), func(context.Context, struct{}) (handler.Function, error) {
+			h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+				close(begun)
+				<-finish
+				return registered(ctx, e)
+			})
+			h.Warm = func(context.Context) { close(warmed) }
+			return h, nil
+		})
+	}()
+	<-warmed
+	answered := make(chan *http.Response, 1)
+	go func() {
+		resp, err := http.Post("http://"+address, structured, strings.NewReader(bootstrap("1")))
+		assert.NoError(t, err)
+		answered <- resp
+	}()
+	<-begun
+	stop()
+	for { // until it takes no more
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	close(finish)
+	resp := <-answered
+	require.NotNil(t, resp)
+	resp.Body.Close()
+	assert.Equal(t, 200, resp.StatusCode)
+	require.NoError(t, <-ended)
+}
+
+func TestAServerThatCantServeSaysWhy(t *testing.T) {
+	t.Parallel()
+	build := func(context.Context, config) (handler.Function, error) { return newHandler(registered), nil }
+	err := handler.Serve(t.Context(), envconfig.MapLookuper(nil), build)
+	require.ErrorContains(t, err, "configuration: HUAWEICLOUD_SDK_AK")
+	err = handler.Serve(t.Context(), envconfig.MapLookuper(map[string]string{"PORT": "no"}), func(context.Context, struct{}) (handler.Function, error) { return newHandler(registered), nil })
+	require.ErrorContains(t, err, "PORT: ")
+	err = handler.Serve(t.Context(), envconfig.MapLookuper(nil), func(context.Context, struct{}) (handler.Function, error) {
+		return nil, errors.New("RESULT_SINK: no bus")
+	})
+	require.ErrorContains(t, err, "configuration: RESULT_SINK: no bus")
+}

@@ -1,0 +1,87 @@
+package frontdoor
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// serveHTTP runs a function as an HTTP server, which it is where there is no Lambda, and returns its URL once it answers.
+func (s *stage) serveHTTP(t *testing.T, name string) (url string, cmd *exec.Cmd) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+
+	cmd = exec.Command(filepath.Join(dist, name, "bootstrap"))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
+	for name, value := range s.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	url = "http://127.0.0.1:" + port
+	require.Eventually(t, func() bool {
+		resp, err := http.Get(url + "/healthz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}, 10*time.Second, 10*time.Millisecond, "%s", s.log)
+	return url, cmd
+}
+
+func TestOutsideLambdaAFunctionIsAnHTTPServer(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	url, cmd := s.serveHTTP(t, "register-region")
+	for _, outcome := range []string{"registered", "unchanged"} {
+		resp, err := http.Post(url, "application/cloudevents+json", strings.NewReader(sample(t, "org-bootstrap.json")))
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.Equal(t, "application/cloudevents+json", resp.Header.Get("Content-Type"))
+		var r result
+		require.NoError(t, json.Unmarshal(body, &r))
+		assert.Equal(t, outcome, r.Data.Outcome)
+		assert.Empty(t, r.TraceParent, "there is no trace of Lambda's")
+	}
+	resp, err := http.Post(url, "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode)
+
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait(), "it ends by itself, with 0")
+}
+
+func TestAServerWithABadConfigurationExits(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dist, "register-region", "bootstrap"))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=0", "MAX_ATTEMPTS=0"}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, 2, cmd.ProcessState.ExitCode())
+	assert.Contains(t, string(out), "HUAWEICLOUD_SDK_AK")
+	assert.Contains(t, string(out), "MAX_ATTEMPTS")
+}
