@@ -1,0 +1,147 @@
+package oracle
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
+	centermodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/identitycenter/v1/model"
+	orgmodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/organizations/v1/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func registerRegion(id string) *centermodel.RegisterRegionRequest {
+	return &centermodel.RegisterRegionRequest{Body: &centermodel.RegisterRegionReqBody{RegionId: id}}
+}
+
+func registerAdministrator(principal string) *orgmodel.RegisterDelegatedAdministratorRequest {
+	return &orgmodel.RegisterDelegatedAdministratorRequest{
+		Body: &orgmodel.DelegatedAdministratorReqBody{AccountId: account, ServicePrincipal: principal},
+	}
+}
+
+func showAccount(id string) *orgmodel.ShowAccountRequest {
+	return &orgmodel.ShowAccountRequest{AccountId: id}
+}
+
+func TestTheFakeServesTheOfficialClients(t *testing.T) {
+	t.Parallel()
+	for name, keys := range kindsOfCredentials() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, keys)
+			at := time.Now().UTC().Truncate(time.Second)
+			s.SetClock(func() time.Time { return at })
+			s.AddAccount(account, "active")
+			s.PageSize(3)
+			var principals []string
+			for i := range 7 {
+				principals = append(principals, fmt.Sprintf("service.No%d", i))
+			}
+			s.TrustService(principals...)
+			o := s.official(t)
+
+			_, err := o.DescribeRegisteredRegions(&centermodel.DescribeRegisteredRegionsRequest{})
+			assertError(t, err, 404, "IIC.1254")
+			registered, err := o.RegisterRegion(registerRegion(region))
+			require.NoError(t, err)
+			assert.Equal(t, 200, registered.HttpStatusCode)
+			assert.Equal(t, region, s.Region())
+			_, err = o.RegisterRegion(registerRegion("cn-south-1"))
+			assertError(t, err, 409, "IIC.1216")
+			regions, err := o.DescribeRegisteredRegions(&centermodel.DescribeRegisteredRegionsRequest{})
+			require.NoError(t, err)
+			assert.Equal(t, &[]centermodel.RegionDto{{RegionId: region}}, regions.Regions)
+
+			for _, principal := range principals {
+				made, err := o.RegisterDelegatedAdministrator(registerAdministrator(principal))
+				require.NoError(t, err)
+				assert.Equal(t, 201, made.HttpStatusCode)
+			}
+			assert.Equal(t, principals, s.Delegations(account))
+			_, err = o.RegisterDelegatedAdministrator(registerAdministrator(principals[0]))
+			assertError(t, err, 409, "Organizations.9901")
+			_, err = o.RegisterDelegatedAdministrator(registerAdministrator("service.Untrusted"))
+			assertError(t, err, 400, "Organizations.1900")
+
+			assert.Equal(t, [][]string{principals[:3], principals[3:6], principals[6:]},
+				pages(t, func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto) {
+					answer, err := o.ListDelegatedServices(&orgmodel.ListDelegatedServicesRequest{AccountId: account, Limit: limit, Marker: marker})
+					require.NoError(t, err)
+					var page []string
+					for _, d := range *answer.DelegatedServices {
+						page = append(page, d.ServicePrincipal)
+						assert.Equal(t, at, time.Time(*d.DelegationEnabledAt))
+					}
+					return page, answer.PageInfo
+				}))
+			assert.Equal(t, [][]string{principals[:3], principals[3:6], principals[6:]},
+				pages(t, func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto) {
+					answer, err := o.ListTrustedServices(&orgmodel.ListTrustedServicesRequest{Limit: limit, Marker: marker})
+					require.NoError(t, err)
+					var page []string
+					for _, s := range *answer.TrustedServices {
+						page = append(page, s.ServicePrincipal)
+						assert.Equal(t, at, time.Time(*s.EnabledAt))
+					}
+					return page, answer.PageInfo
+				}))
+
+			shown, err := o.ShowAccount(showAccount(account))
+			require.NoError(t, err)
+			assert.Equal(t, account, shown.Account.Id)
+			assert.Equal(t, "active", shown.Account.Status)
+			assert.Equal(t, at, time.Time(*shown.Account.JoinedAt))
+			_, err = o.ShowAccount(showAccount("nobody"))
+			assertError(t, err, 404, "Organizations.9902")
+
+			require.NotEmpty(t, s.Requests())
+			for _, r := range s.Requests() {
+				assert.True(t, r.Verified, r)
+				assert.Equal(t, keys.SecurityToken, r.Header.Get("X-Security-Token"), r)
+				assert.Equal(t, keys.DomainID, r.Header.Get("X-Domain-Id"), r)
+				assert.NotContains(t, signedHeaders(r.Header), "Host", "the official clients leave it out, and ours may differ in that")
+			}
+		})
+	}
+}
+
+func TestTheFakeRefusesAnOfficialClientWithAnothersKey(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, kindsOfCredentials()["temporary credentials"])
+	s.keys.SecretKey = "another"
+	_, err := s.official(t).RegisterRegion(registerRegion(region))
+	assertError(t, err, http.StatusUnauthorized, "APIGW.0301")
+	assert.Empty(t, s.Region())
+}
+
+// pages reads a list to its end.
+func pages(t *testing.T, read func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto)) [][]string {
+	t.Helper()
+	var all [][]string
+	var marker *string
+	for {
+		page, info := read(new(int32(200)), marker)
+		require.NotNil(t, info)
+		assert.EqualValues(t, len(page), *info.CurrentCount)
+		all = append(all, page)
+		require.Less(t, len(all), 10, "it ends")
+		if info.NextMarker == "" {
+			return all
+		}
+		marker = new(info.NextMarker)
+	}
+}
+
+func assertError(t *testing.T, err error, status int, code string) {
+	t.Helper()
+	e, ok := errors.AsType[*sdkerr.ServiceResponseError](err)
+	require.True(t, ok, "%T: %v", err, err)
+	assert.Equal(t, status, e.StatusCode, e)
+	assert.Equal(t, code, e.ErrorCode, e)
+	assert.NotEmpty(t, e.RequestId)
+}
