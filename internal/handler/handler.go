@@ -11,10 +11,12 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
@@ -40,6 +42,8 @@ type Handler[T events.Data] struct {
 
 	// Warm is called once before the first event.
 	Warm func(context.Context)
+
+	served atomic.Bool // an event already
 }
 
 // handled is what became of a record: a result, or an error of one of the three named types.
@@ -53,7 +57,7 @@ type handled struct {
 func (h *Handler[T]) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	envelope, err := events.Unwrap(payload)
 	if err != nil {
-		log(ctx, events.Record{}, nil, err, nil, 0)
+		h.refuse(ctx, err)
 		return nil, err
 	}
 	if envelope.Shape == events.HTTP {
@@ -64,41 +68,45 @@ func (h *Handler[T]) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 
 // handle takes one record to its result and logs one line about it, whatever happens. A record that is held back fails for that reason.
 func (h *Handler[T]) handle(ctx context.Context, record events.Record, heldBack error) (result event.Event, err error) {
-	var (
-		e       = record.Event
-		outcome events.Result
-		start   = time.Now()
-	)
+	line := line{function: h.Name, record: record, start: time.Now(), cold: !h.served.Swap(true)}
 	defer func() {
-		var stack []byte
 		if panicked := recover(); panicked != nil {
-			err, stack = fmt.Errorf("panic: %v", panicked), debug.Stack()
+			err, line.stack = fmt.Errorf("panic: %v", panicked), debug.Stack()
 		}
 		err = classify(err)
-		log(ctx, record, outcome, err, stack, time.Since(start))
+		line.err = err
+		line.log(ctx)
 	}()
+	ctx = client.WithWatch(ctx, func(took time.Duration) { line.calls = append(line.calls, took) })
 
 	if err := cmp.Or(heldBack, record.Err); err != nil {
 		return result, err
 	}
+	e := record.Event
 	if types := h.types(); !slices.Contains(types, e.Type) {
 		return result, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
 			h.Name, strings.Join(types, " or "), e.Type)}
 	}
 	e.TraceParent = cmp.Or(e.TraceParent, traceParent(ctx))
 	e.DryRun = h.Config.DryRun
-	decoded, rejected := h.Kind.Decode(e)
-	outcome = rejected
+	decoded, outcome := h.Kind.Decode(e)
 	if outcome == nil {
 		if outcome, err = h.register(ctx, decoded); err != nil {
 			return result, err
 		}
 	}
+	line.outcome = outcome
 	result, err = h.Kind.ResultEvent(cmp.Or(string(h.Config.Source), "/registrar/"+h.Name), e, outcome, time.Now())
 	if err == nil && h.Sink != nil {
 		err = h.emit(ctx, result)
 	}
 	return result, err
+}
+
+// refuse logs a payload that holds no events at all.
+func (h *Handler[T]) refuse(ctx context.Context, err error) {
+	line := line{function: h.Name, start: time.Now(), err: err}
+	line.log(ctx)
 }
 
 // register leaves the time that a sink needs.

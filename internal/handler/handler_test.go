@@ -314,3 +314,53 @@ func TestStartWarmsOnce(t *testing.T) {
 	}
 	assert.Equal(t, 1, warmed)
 }
+
+func TestOnLambdaTheLineIsAMetricToo(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	fail := false
+	h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+		if fail {
+			return nil, errors.New("away")
+		}
+		return registered(ctx, e)
+	})
+	type embedded struct {
+		AWS struct {
+			Timestamp         int64
+			CloudWatchMetrics []struct {
+				Namespace  string
+				Dimensions [][]string
+				Metrics    []struct{ Name, Unit string }
+			}
+		} `json:"_aws"`
+	}
+	invoke := func(ctx context.Context) (fields map[string]any, e embedded) {
+		out.Reset()
+		_, _ = h.Invoke(ctx, []byte(bootstrap("1")))
+		require.NoError(t, json.Unmarshal(out.Bytes(), &fields))
+		require.NoError(t, json.Unmarshal(out.Bytes(), &e))
+		return fields, e
+	}
+	lambda := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "lambda-1"})
+
+	for _, want := range [][]string{{"Registered", "Duration", "HuaweiCloudAttempts", "ColdStart"}, {"Registered", "Duration", "HuaweiCloudAttempts"}, {"Transient", "Duration", "HuaweiCloudAttempts"}} {
+		fail = want[0] == "Transient"
+		fields, e := invoke(lambda)
+		require.Len(t, e.AWS.CloudWatchMetrics, 1)
+		assert.Equal(t, "Registrar", e.AWS.CloudWatchMetrics[0].Namespace)
+		assert.Equal(t, [][]string{{"function"}}, e.AWS.CloudWatchMetrics[0].Dimensions)
+		assert.Equal(t, "register-region", fields["function"])
+		assert.InDelta(t, time.Now().UnixMilli(), e.AWS.Timestamp, 60_000)
+		var names []string
+		for _, m := range e.AWS.CloudWatchMetrics[0].Metrics {
+			names = append(names, m.Name)
+			assert.Contains(t, fields, m.Name, "a metric has its value beside it")
+		}
+		assert.Equal(t, want, names)
+	}
+	fields, _ := invoke(t.Context())
+	assert.NotContains(t, fields, "_aws", "elsewhere nobody reads it")
+}

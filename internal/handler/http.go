@@ -51,7 +51,7 @@ func (h *Handler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	envelope, err := events.UnwrapHTTP(r.Header, body)
 	if err != nil {
-		log(ctx, events.Record{}, nil, err, nil, 0)
+		h.refuse(ctx, err)
 		fail(w, err)
 		return
 	}
@@ -103,7 +103,7 @@ func (h *Handler[T]) invokeHTTP(ctx context.Context, payload []byte) ([]byte, er
 	var in lambdaevents.LambdaFunctionURLRequest
 	if err := json.Unmarshal(payload, &in); err != nil {
 		err := &events.InvalidEventError{Reason: fmt.Sprintf("payload is no request of a function URL: %v", err)}
-		log(ctx, events.Record{}, nil, err, nil, 0)
+		h.refuse(ctx, err)
 		return nil, err
 	}
 	var body io.Reader = strings.NewReader(in.Body)

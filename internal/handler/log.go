@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -17,49 +18,98 @@ import (
 
 const decodeHint = "decode encoded_authorization_message with Huawei Cloud STS, POST /v5/decode-authorization-message, to see which policy denied the call"
 
-// log writes the one line about an event: info, warn if it will be delivered again, error if a person must act.
-func log(ctx context.Context, record events.Record, outcome events.Result, err error, stack []byte, took time.Duration) {
-	level, message := slog.LevelInfo, "event handled"
+// line is the one line that is logged about an event.
+type line struct {
+	function string
+	record   events.Record
+	start    time.Time
+	cold     bool            // it is the first of the process
+	calls    []time.Duration // how long each attempt of a call to Huawei Cloud took
+	outcome  events.Result   // nil if there is none
+	err      error           // nil or one of the three named errors
+	stack    []byte          // of a panic
+}
+
+// log writes the line: info, warn if the event will be delivered again, error if a person must act.
+func (l *line) log(ctx context.Context) {
+	level, message, metric := slog.LevelInfo, "event handled", ""
+	took := time.Since(l.start)
 	attrs := []slog.Attr{
-		slog.String("cause_id", record.Event.ID),
-		slog.String("type", record.Event.Type),
-		slog.String("source", record.Event.Source),
+		slog.String("cause_id", l.record.Event.ID),
+		slog.String("type", l.record.Event.Type),
+		slog.String("source", l.record.Event.Source),
 		slog.Int64("duration_ms", took.Milliseconds()),
 	}
-	if record.MessageID != "" {
-		attrs = append(attrs, slog.String("message_id", record.MessageID))
-	}
-	if lambda, ok := lambdacontext.FromContext(ctx); ok {
-		attrs = append(attrs, slog.String("requestId", lambda.AwsRequestID))
+	if l.record.MessageID != "" {
+		attrs = append(attrs, slog.String("message_id", l.record.MessageID))
 	}
 	switch {
-	case err != nil:
+	case l.err != nil:
 		level, message = slog.LevelError, "event failed"
-		if _, transient := errors.AsType[*TransientError](err); transient {
+		metric = strings.TrimSuffix(typeName(l.err), "Error")
+		if metric == "Transient" {
 			level = slog.LevelWarn
 		}
-		attrs = append(attrs, slog.String("error_type", typeName(err)), slog.String("err", err.Error()))
-		if failed, ok := errors.AsType[*client.APIError](err); ok {
+		attrs = append(attrs, slog.String("error_type", typeName(l.err)), slog.String("err", l.err.Error()))
+		if failed, ok := errors.AsType[*client.APIError](l.err); ok {
 			attrs = append(attrs, slog.String("request_id", failed.RequestID))
 			if failed.EncodedAuthorizationMessage != "" {
 				attrs = append(attrs, slog.String("encoded_authorization_message", failed.EncodedAuthorizationMessage),
 					slog.String("hint", decodeHint))
 			}
 		}
-		if stack != nil {
-			attrs = append(attrs, slog.String("stack", string(stack)))
+		if l.stack != nil {
+			attrs = append(attrs, slog.String("stack", string(l.stack)))
 		}
 	default:
-		whole := outcome.Summary()
+		whole := l.outcome.Summary()
+		metric = strings.ToUpper(string(whole.Outcome[:1])) + string(whole.Outcome[1:])
 		if whole.Outcome == events.Rejected {
 			level = slog.LevelError
 			attrs = append(attrs, slog.String("reason", string(whole.Reason)), slog.String("reason_text", whole.Message))
 		}
-		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)), slog.String("subject", outcome.Subject()),
+		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)), slog.String("subject", l.outcome.Subject()),
 			slog.Int("attempts", whole.Attempts), slog.String("request_id", whole.RequestID))
+	}
+	if lambda, ok := lambdacontext.FromContext(ctx); ok {
+		attrs = append(attrs, slog.String("requestId", lambda.AwsRequestID))
+		attrs = append(attrs, l.metrics(metric, took)...)
 	}
 	slog.LogAttrs(ctx, level, message, attrs...)
 }
+
+// metrics make the line one in CloudWatch's embedded metric format, so that CloudWatch counts and times what it says. The function is the only
+// dimension: whatever has many values is a field to be searched for. Source: "Embedded metric format specification" of the CloudWatch user guide.
+func (l *line) metrics(outcome string, took time.Duration) []slog.Attr {
+	type metric struct{ Name, Unit string }
+	type directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
+	latencies := make([]float64, 0, len(l.calls))
+	for _, call := range l.calls {
+		latencies = append(latencies, milliseconds(call))
+	}
+	directives := directive{"Registrar", [][]string{{"function"}}, []metric{{outcome, "Count"}, {"Duration", "Milliseconds"}, {"HuaweiCloudAttempts", "Count"}}}
+	attrs := []slog.Attr{
+		slog.String("function", l.function), slog.Int(outcome, 1), slog.Float64("Duration", milliseconds(took)), slog.Int("HuaweiCloudAttempts", len(l.calls)),
+	}
+	if len(l.calls) > 0 {
+		directives.Metrics = append(directives.Metrics, metric{"HuaweiCloudLatency", "Milliseconds"})
+		attrs = append(attrs, slog.Any("HuaweiCloudLatency", latencies[:min(len(latencies), 100)])) // at most 100 values
+	}
+	if l.cold {
+		directives.Metrics = append(directives.Metrics, metric{"ColdStart", "Count"})
+		attrs = append(attrs, slog.Int("ColdStart", 1))
+	}
+	return append(attrs, slog.Any("_aws", struct {
+		Timestamp         int64
+		CloudWatchMetrics []directive
+	}{time.Now().UnixMilli(), []directive{directives}}))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // newLogger logs JSON in Lambda's form, which its console and its log level filter understand.
 func newLogger(level string) *slog.Logger {

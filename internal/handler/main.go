@@ -15,8 +15,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/sethvargo/go-envconfig"
-
-	"registrar/pkg/events"
 )
 
 // Main is the main of a function: it reads the configuration from the environment, builds the handler and serves Lambda, or where there is
@@ -73,7 +71,8 @@ func Start[C any](ctx context.Context, environment envconfig.Lookuper, build fun
 type misconfigured struct{ err *MisconfiguredError }
 
 func (m misconfigured) Invoke(ctx context.Context, _ []byte) ([]byte, error) {
-	log(ctx, events.Record{}, nil, m.err, nil, 0)
+	line := line{function: os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), start: time.Now(), err: m.err}
+	line.log(ctx)
 	return nil, m.err
 }
 

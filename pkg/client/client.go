@@ -113,6 +113,13 @@ type Response struct {
 	RequestID string // of the last answer; empty when it had none
 }
 
+type watchKey struct{}
+
+// WithWatch returns a context whose calls report how long each attempt took, from the goroutine of the call.
+func WithWatch(ctx context.Context, attempt func(took time.Duration)) context.Context {
+	return context.WithValue(ctx, watchKey{}, attempt)
+}
+
 // operation is one API call. Its body is nil or JSON.
 type operation struct {
 	name   string
@@ -188,6 +195,9 @@ func (c *Client) attempt(ctx context.Context, op operation, s *signer, answer an
 	s.sign(req, op.body)
 
 	sent.Attempts++
+	if watch, ok := ctx.Value(watchKey{}).(func(time.Duration)); ok {
+		defer func(start time.Time) { watch(time.Since(start)) }(time.Now())
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if inner, ok := errors.AsType[*url.Error](err); ok {

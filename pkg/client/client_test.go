@@ -344,6 +344,17 @@ func TestTheMendedClockHoldsForTheRetriesOfACall(t *testing.T) {
 	})
 }
 
+func TestEachAttemptIsReportedWithItsTime(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		cloud.Script("POST", registerPath, huaweitest.Fault{Status: 503, Delay: time.Second}, huaweitest.Fault{Delay: 2 * time.Second})
+		var took []time.Duration
+		_, err := c.RegisterRegion(client.WithWatch(t.Context(), func(d time.Duration) { took = append(took, d) }), "cn-north-4")
+		require.NoError(t, err)
+		assert.Equal(t, []time.Duration{time.Second, 2 * time.Second}, took)
+	})
+}
+
 func TestA401IsBelieved(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

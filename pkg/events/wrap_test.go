@@ -2,7 +2,6 @@ package events_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -268,6 +267,6 @@ func TestOnlyWhatNamesNoModeIsUnsupported(t *testing.T) {
 		_, err := events.UnwrapHTTP(http.Header{"Content-Type": {contentType}}, []byte("x"))
 		var invalid *events.InvalidEventError
 		require.ErrorAs(t, err, &invalid)
-		assert.Equal(t, unsupported, invalid.Unsupported, fmt.Sprintf("%q", contentType))
+		assert.Equal(t, unsupported, invalid.Unsupported, "%q", contentType)
 	}
 }

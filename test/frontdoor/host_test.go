@@ -194,6 +194,8 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.NotEmpty(t, logged[0]["requestId"], "Lambda's")
 	assert.Contains(t, logged[0], "duration_ms")
 	assert.Contains(t, logged[0], "timestamp")
+	assert.Equal(t, []any{1.0, 2.0}, []any{logged[0]["Registered"], logged[0]["HuaweiCloudAttempts"]}, "it is a metric, too")
+	assert.Len(t, logged[0]["HuaweiCloudLatency"], 2)
 
 	s.env["AWS_LAMBDA_LOG_LEVEL"] = "ERROR"
 	s.succeed(t, "register-region", bootstrap(north))
