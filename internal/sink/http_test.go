@@ -1,0 +1,372 @@
+package sink_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ceclient "github.com/cloudevents/sdk-go/v2/client"
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/sink"
+	"registrar/pkg/client"
+)
+
+const (
+	pathSecret  = "s3cr3t-path"
+	querySecret = "s3cr3t-query"
+	hook        = "https://hooks.example/in/" + pathSecret + "?k=s3cr3t&code=" + querySecret // one value is a part of the other
+)
+
+func response(status int, text string, header http.Header) *http.Response {
+	if header == nil {
+		header = http.Header{}
+	}
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text))}
+}
+
+func body(r *http.Request) string {
+	text, _ := io.ReadAll(r.Body)
+	return string(text)
+}
+
+// toHook is a sink whose answers are of that func, which gets the number of the attempt, from 1.
+func toHook(t *testing.T, answer func(r *http.Request, attempt int) (*http.Response, error)) sink.Sink {
+	t.Helper()
+	attempts := 0
+	send, err := sink.New(t.Context(), sink.Config{Target: hook, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		attempts++
+		return answer(r, attempts)
+	})})
+	require.NoError(t, err)
+	return send
+}
+
+// serve is a sink at a real server, through the transport that the sink makes for itself.
+func serve(t *testing.T, h http.Handler, start func(*httptest.Server)) (sink.Sink, *httptest.Server) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	start(server)
+	t.Cleanup(server.Close)
+	send, err := sink.New(t.Context(), sink.Config{Target: sink.Target(server.URL + "/in?code=" + querySecret)})
+	require.NoError(t, err)
+	return send, server
+}
+
+func TestTheReceiverOfTheCloudEventsSDKTakesTheEvent(t *testing.T) {
+	t.Parallel()
+	protocol, err := cehttp.New()
+	require.NoError(t, err)
+	received := make(chan event.Event, 1)
+	receiver, err := ceclient.NewHTTPReceiveHandler(t.Context(), protocol, func(e event.Event) { received <- e })
+	require.NoError(t, err)
+	send, _ := serve(t, receiver, (*httptest.Server).Start)
+	require.NoError(t, send(t.Context(), result()))
+	got := <-received
+	require.NoError(t, got.Validate())
+	assert.JSONEq(t, encoded(t, result()), encoded(t, got))
+	assert.JSONEq(t, string(result().Data()), string(got.Data()))
+}
+
+func TestTheEventIsPostedAsItIs(t *testing.T) {
+	t.Parallel()
+	send, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, http.MethodPost, r.Method)
+		assert.Equal(t, "/in?code="+querySecret, r.RequestURI)
+		assert.Equal(t, "HTTP/1.1", r.Proto)
+		assert.Equal(t, "application/cloudevents+json", r.Header.Get("Content-Type"))
+		assert.Equal(t, encoded(t, result()), body(r))
+		w.WriteHeader(http.StatusNoContent)
+	}), (*httptest.Server).Start)
+	require.NoError(t, send(t.Context(), result()))
+}
+
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	var connections, requests atomic.Int32
+	send, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if requests.Add(1) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable) // with a body, which must be read
+		}
+		_, _ = io.WriteString(w, strings.Repeat("x", 10_000))
+	}), func(s *httptest.Server) {
+		s.Listener = countingListener{s.Listener, &connections}
+		s.Start()
+	})
+	require.NoError(t, send(t.Context(), result()))
+	assert.EqualValues(t, 3, requests.Load())
+	assert.EqualValues(t, 1, connections.Load())
+}
+
+func TestEachStatusHasItsKind(t *testing.T) {
+	t.Parallel()
+	kinds := map[error][]int{
+		nil:                     {200, 201, 202, 204},
+		client.ErrMisconfigured: {300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 413, 415, 422},
+		client.ErrTransient:     {402, 406, 409, 425, 451, 408, 429, 500, 501, 502, 503, 504, 599},
+	}
+	for kind, statuses := range kinds {
+		for _, status := range statuses {
+			t.Run(fmt.Sprint(status), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					attempts := 0
+					send := toHook(t, func(_ *http.Request, attempt int) (*http.Response, error) {
+						attempts = attempt
+						return response(status, "", http.Header{"Location": {"https://elsewhere.example/" + querySecret}}), nil
+					})
+					err := send(t.Context(), result())
+					want := 1
+					if status == 408 || status == 429 || status >= 500 {
+						want = 4
+					}
+					assert.Equal(t, want, attempts)
+					if kind == nil {
+						require.NoError(t, err)
+						return
+					}
+					assertKind(t, err, kind, fmt.Sprintf("https://hooks.example: status %d", status))
+				})
+			})
+		}
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	t.Cleanup(other.Close)
+	send, server := serve(t, http.RedirectHandler(other.URL, http.StatusPermanentRedirect), (*httptest.Server).Start)
+	assertKind(t, send(t.Context(), result()), client.ErrMisconfigured, server.URL+": status 308 Permanent Redirect")
+	assert.Zero(t, elsewhere.Load())
+}
+
+func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	send, server := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }), (*httptest.Server).StartTLS)
+	assertKind(t, send(t.Context(), result()), client.ErrMisconfigured, server.URL+": tls: failed to verify certificate")
+	assert.Zero(t, requests.Load())
+}
+
+func TestAConnectionThatIsRefusedIsTransient(t *testing.T) {
+	t.Parallel()
+	send, server := serve(t, nil, (*httptest.Server).Start)
+	server.Close()
+	assertKind(t, send(t.Context(), result()), client.ErrTransient, server.URL+": dial tcp", "connection refused")
+}
+
+func TestWhatTheServerSaidIsQuotedInOneShortLine(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ said, want string }{
+		"nothing":                {"", "https://hooks.example: status 400 Bad Request"},
+		"one line":               {"no such stream", "https://hooks.example: status 400 Bad Request: no such stream"},
+		"several lines":          {"\r\n no such stream\r\nat Foo.bar()", "https://hooks.example: status 400 Bad Request: no such stream"},
+		"HTML":                   {"<!DOCTYPE html><p>x", "https://hooks.example: status 400 Bad Request"},
+		"control characters":     {"a\x1b[31mb\x00\xff", "https://hooks.example: status 400 Bad Request: a [31mb �"},
+		"the request line":       {"Cannot POST /in/" + pathSecret + "?k=s3cr3t&code=" + querySecret, "https://hooks.example: status 400 Bad Request: Cannot POST [redacted]"},
+		"the path and the query": {"/in/" + pathSecret + " with k=s3cr3t&code=" + querySecret, "https://hooks.example: status 400 Bad Request: [redacted] with [redacted]"},
+		"a value":                {`bad code "` + querySecret + `"`, `https://hooks.example: status 400 Bad Request: bad code "[redacted]"`},
+		"a long line":            {strings.Repeat("ü", 10_000), "https://hooks.example: status 400 Bad Request: " + strings.Repeat("ü", 148) + "…"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := toHook(t, func(*http.Request, int) (*http.Response, error) { return response(400, c.said, nil), nil })(t.Context(), result())
+			assertKind(t, err, client.ErrMisconfigured)
+			assert.Equal(t, c.want, err.Error())
+		})
+	}
+}
+
+func TestALongErrorIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		err := toHook(t, func(*http.Request, int) (*http.Response, error) {
+			return nil, errors.New(strings.Repeat("x\n", 5000))
+		})(t.Context(), result())
+		assertKind(t, err, client.ErrTransient, "https://hooks.example: x x x ", "…")
+	})
+}
+
+func TestTransientFailuresAreTriedAgainAfterAWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var waits []time.Duration
+		last := time.Now()
+		send := toHook(t, func(r *http.Request, attempt int) (*http.Response, error) {
+			waits, last = append(waits, time.Since(last)), time.Now()
+			assert.Equal(t, encoded(t, result()), body(r), "every attempt carries the event")
+			switch attempt {
+			case 1:
+				return nil, errors.New("connection reset by peer")
+			case 2:
+				return response(503, "", http.Header{"Retry-After": {"7"}}), nil
+			case 3:
+				date := time.Now().Add(-time.Hour) // of a server whose clock is slow
+				return response(429, "", http.Header{
+					"Date":        {date.UTC().Format(http.TimeFormat)},
+					"Retry-After": {date.Add(20 * time.Second).UTC().Format(http.TimeFormat)},
+				}), nil
+			}
+			return response(202, "", nil), nil
+		})
+		require.NoError(t, send(t.Context(), result()))
+		require.Len(t, waits, 4)
+		assert.Less(t, waits[1], 200*time.Millisecond)
+		assert.Equal(t, 7*time.Second, waits[2])
+		assert.Equal(t, 20*time.Second, waits[3])
+	})
+}
+
+func TestWaitsGrow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		longest := [5]time.Duration{}
+		for range 200 {
+			last := time.Now()
+			send := toHook(t, func(_ *http.Request, attempt int) (*http.Response, error) {
+				longest[attempt] = max(longest[attempt], time.Since(last))
+				last = time.Now()
+				return response(500, "", nil), nil
+			})
+			assertKind(t, send(t.Context(), result()), client.ErrTransient, "status 500")
+		}
+		for i, limit := range []time.Duration{0, 0, 200, 400, 800} {
+			assert.LessOrEqual(t, longest[i], limit*time.Millisecond)
+			assert.GreaterOrEqual(t, longest[i], limit/2*time.Millisecond)
+		}
+	})
+}
+
+func TestAWaitThatIsTooLongIsNotBegun(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		retryAfter string
+		time       time.Duration // 0: no deadline
+		want       string
+	}{
+		"the sink asks for more than 20 s":      {"21", 0, "https://hooks.example: status 429 Too Many Requests, retry after 21s"},
+		"the sink asks for more than time left": {"5", 4 * time.Second, "https://hooks.example: status 429 Too Many Requests, retry after 5s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, start := t.Context(), time.Now()
+				if c.time > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.time)
+					defer cancel()
+				}
+				send := toHook(t, func(*http.Request, int) (*http.Response, error) {
+					return response(429, "", http.Header{"Retry-After": {c.retryAfter}}), nil
+				})
+				err := send(ctx, result())
+				assertKind(t, err, client.ErrTransient)
+				require.EqualError(t, err, c.want)
+				assert.Zero(t, time.Since(start))
+			})
+		})
+	}
+}
+
+func slow(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, context.Cause(r.Context())
+}
+
+func TestAnAttemptTakesAtMostTenSeconds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		send := toHook(t, func(r *http.Request, attempt int) (*http.Response, error) {
+			if attempt == 1 {
+				return slow(r)
+			}
+			assert.GreaterOrEqual(t, time.Since(start), 10*time.Second)
+			assert.Less(t, time.Since(start), 11*time.Second)
+			return response(202, "", nil), nil
+		})
+		require.NoError(t, send(t.Context(), result()))
+		start = time.Now()
+		assertKind(t, toHook(t, func(r *http.Request, _ int) (*http.Response, error) { return slow(r) })(t.Context(), result()),
+			client.ErrTransient, "https://hooks.example: no answer within 10s")
+		assert.GreaterOrEqual(t, time.Since(start), 40*time.Second)
+	})
+}
+
+func TestTheLastRealErrorIsKeptWhenTheDeadlineCuts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		err := toHook(t, func(r *http.Request, attempt int) (*http.Response, error) {
+			if attempt == 1 {
+				return response(503, "overloaded", nil), nil
+			}
+			return slow(r)
+		})(ctx, result())
+		assertKind(t, err, client.ErrTransient)
+		require.EqualError(t, err, "context deadline exceeded after 2 attempts: https://hooks.example: status 503 Service Unavailable: overloaded")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		err := toHook(t, func(*http.Request, int) (*http.Response, error) {
+			time.AfterFunc(time.Nanosecond, func() { cancel(errors.New("stopped")) })
+			return response(503, "", http.Header{"Retry-After": {"9"}}), nil
+		})(ctx, result())
+		assertKind(t, err, client.ErrTransient)
+		require.EqualError(t, err, "stopped after 1 attempts: https://hooks.example: status 503 Service Unavailable, retry after 9s")
+	})
+}
+
+func TestNothingIsSentWhenNoTimeIsLeft(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	err := toHook(t, func(*http.Request, int) (*http.Response, error) {
+		t.Error("an attempt was made")
+		return response(202, "", nil), nil
+	})(ctx, result())
+	assertKind(t, err, client.ErrTransient, "https://hooks.example: no time left: context deadline exceeded")
+}
+
+func TestASuccessStandsWhateverBecomesOfItsBody(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]io.Reader{
+		"a body that breaks off": errorReader{},
+		"a body without an end":  endless{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := toHook(t, func(*http.Request, int) (*http.Response, error) {
+				r := response(202, "", nil)
+				r.Body = io.NopCloser(answer)
+				return r, nil
+			})(t.Context(), result())
+			require.NoError(t, err)
+		})
+	}
+}
+
+type errorReader struct{}
+
+func (errorReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
