@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"registrar/internal/handler"
+	"registrar/internal/sink"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
@@ -15,6 +16,7 @@ type config struct {
 	Credentials       client.Credentials
 	Client            client.Config
 	Handler           handler.Config
+	Sink              sink.Config
 	ServicePrincipals []events.ServicePrincipal `env:"SERVICE_PRINCIPALS"`
 	ReadyWithin       time.Duration             `env:"ACCOUNT_READY_WITHIN, default=15m"`
 }
@@ -28,13 +30,18 @@ func (c config) Validate() error {
 
 func main() { handler.Main(build) }
 
-func build(_ context.Context, c config) (handler.Function, error) {
+func build(ctx context.Context, c config) (handler.Function, error) {
+	deliver, err := sink.New(ctx, c.Sink)
+	if err != nil {
+		return nil, err
+	}
 	api := client.New(c.Client, client.Static(c.Credentials))
 	return &handler.Handler[events.AccountCreated]{
 		Name:     "register-admin",
 		Config:   c.Handler,
 		Kind:     events.AccountCreatedKind(c.ServicePrincipals),
 		Register: function{api, c.ReadyWithin}.register,
+		Sink:     deliver,
 		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.Organizations) },
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"registrar/internal/handler"
+	"registrar/internal/sink"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
@@ -13,18 +14,24 @@ type config struct {
 	Credentials client.Credentials
 	Client      client.Config
 	Handler     handler.Config
+	Sink        sink.Config
 	RegionID    events.RegionID `env:"REGION_ID"`
 }
 
 func main() { handler.Main(build) }
 
-func build(_ context.Context, c config) (handler.Function, error) {
+func build(ctx context.Context, c config) (handler.Function, error) {
+	deliver, err := sink.New(ctx, c.Sink)
+	if err != nil {
+		return nil, err
+	}
 	api := client.New(c.Client, client.Static(c.Credentials))
 	return &handler.Handler[events.OrgBootstrap]{
 		Name:     "register-region",
 		Config:   c.Handler,
 		Kind:     events.OrgBootstrapKind(c.RegionID),
 		Register: function{api}.register,
+		Sink:     deliver,
 		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.IdentityCenter) },
 	}, nil
 }

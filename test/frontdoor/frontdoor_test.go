@@ -203,14 +203,14 @@ func (s *stage) writes() int {
 }
 
 // bootstrap and created are input events with the given data.
-func bootstrap(data string) string { return event("org.bootstrap", data, "") }
-func created(data string) string   { return event("account.created", data, "") }
+func bootstrap(data string) string { return input("org.bootstrap", data, "") }
+func created(data string) string   { return input("account.created", data, "") }
 
 func createdAt(at time.Time, data string) string {
-	return event("account.created", data, `"time":"`+at.Format(time.RFC3339)+`",`)
+	return input("account.created", data, `"time":"`+at.Format(time.RFC3339)+`",`)
 }
 
-func event(eventType, data, attributes string) string {
+func input(eventType, data, attributes string) string {
 	return `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"` + eventType + `",` + attributes + `"data":` + data + `}`
 }
 
