@@ -14,7 +14,23 @@
 // Lambda's own error types. A process serves one invocation at a time and is used
 // again until it exits, is killed at its deadline, or its binary is rebuilt.
 //
+// A [Queue] and a [Mapping] deliver messages to a function as SQS and Lambda do, again
+// and again until they are deleted or dead letters:
+//
+//	q, err := lambdalocal.NewQueue(lambdalocal.QueueConfig{Name: "events"})
+//	if err != nil {
+//		return err
+//	}
+//	m := lambdalocal.Mapping{Queue: q, Invoke: func(ctx context.Context, payload []byte) (lambdalocal.Answer, error) {
+//		return f.Invoke(ctx, payload)
+//	}}
+//	_, err = q.Send(`{"a":1}`, "")
+//	n, err := m.Deliver(ctx)   // or Run, until ctx ends
+//	q.Advance(30 * time.Second) // what failed is visible again
+//
 // Not imitated: memory and CPU limits, freezing between invocations, several
 // invocations at once in one process (AWS_LAMBDA_MAX_CONCURRENCY), response streaming,
-// versions and aliases, IAM.
+// versions and aliases, IAM. Of queues: deduplication, delays, retention, message
+// attributes, size limits, groups in queues that aren't FIFO, changing a visibility
+// timeout, long polling, the batching window, filters, and how Lambda scales its pollers.
 package lambdalocal
