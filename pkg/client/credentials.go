@@ -49,10 +49,11 @@ func fitsHeader(text []byte) error {
 	return nil
 }
 
-// Credentials sign requests to Huawei Cloud. The variables are those of Huawei Cloud's SDKs.
+// Credentials sign requests to Huawei Cloud. The variables are those of Huawei Cloud's SDKs. None is required by its tag, since
+// credentials may come from elsewhere; whoever reads them from the environment alone must see that both keys are there.
 type Credentials struct {
-	AccessKey     Secret   `env:"HUAWEICLOUD_SDK_AK, required"`
-	SecretKey     Secret   `env:"HUAWEICLOUD_SDK_SK, required"`
+	AccessKey     Secret   `env:"HUAWEICLOUD_SDK_AK"`
+	SecretKey     Secret   `env:"HUAWEICLOUD_SDK_SK"`
 	SecurityToken Secret   `env:"HUAWEICLOUD_SDK_SECURITY_TOKEN"` // of temporary credentials; else empty
 	DomainID      DomainID `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`      // sent as X-Domain-Id when set
 }
