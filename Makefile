@@ -3,6 +3,8 @@ DIST      ?= dist
 GOOS      ?= linux
 GOARCH    ?= arm64
 FUZZTIME  ?= 20s
+export PORT FUNCTION EVENT REMOTE DRY_RUN YES
+
 EVENTS    ?= events/org-bootstrap.json events/account-created.json
 
 # The race detector is built on cgo; without a C compiler the tests run without it.
@@ -11,12 +13,23 @@ TOOL = go tool -modfile=tools/go.mod
 
 .PHONY: help
 help: ## Explain each target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: go ## Run both functions against a fake Huawei Cloud on this machine and show what happens
+run: build-local ## Run both functions against a fake Huawei Cloud on this machine and show what happens
+	@go run ./cmd/sandbox run dist/local $(EVENTS)
+
+.PHONY: start
+start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, URLs, queues, a fake Huawei Cloud
+	@go run ./cmd/sandbox start dist/local
+
+.PHONY: invoke
+invoke: go ## Send an event to a function that make start serves: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
+	@go run ./cmd/invoke
+
+.PHONY: build-local
+build-local: go ## Build each function for this machine
 	@$(MAKE) --no-print-directory -s build DIST=dist/local GOOS=$$(go env GOHOSTOS) GOARCH=$$(go env GOHOSTARCH)
-	@go run ./cmd/sandbox dist/local $(EVENTS)
 
 .PHONY: test
 test: go ## Run all tests

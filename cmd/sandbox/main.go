@@ -1,16 +1,20 @@
-// Command sandbox runs the built functions on this machine against a fake Huawei Cloud. It delivers each event twice, as queues do, and
-// shows what went in, what Huawei Cloud saw, and the results. It reaches no real cloud.
+// Command sandbox runs the built functions on this machine against a fake Huawei Cloud. It reaches no real cloud.
 //
-//	sandbox <folder with the built functions> <event file>...
+//	sandbox run <folder with the built functions> <event file>...
+//
+// delivers each event twice, as queues do, and shows what went in, what Huawei Cloud saw, and the results.
+//
+//	sandbox start <folder with the built functions>
+//
+// serves the functions until it is interrupted: Lambda's Invoke API, a URL and a queue for each, and a sink that shows the results.
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -26,78 +30,26 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Stdout, os.Args[1:]); err != nil {
+	var err error
+	switch out := newPrinter(os.Stdout); {
+	case len(os.Args) > 3 && os.Args[1] == "run":
+		err = run(ctx, out, os.Args[2], os.Args[3:])
+	case len(os.Args) == 3 && os.Args[1] == "start":
+		err = start(ctx, out, os.Args[2])
+	default:
+		err = errors.New("usage: sandbox run <folder with the built functions> <event files>, or sandbox start <folder>")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stdout *os.File, args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: sandbox <folder with the built functions> <event files>")
-	}
-	out := newPrinter(stdout)
-	credentials := huaweitest.Credentials{AccessKey: "AK" + rand.Text()[:18], SecretKey: rand.Text()}
-	cloud := newCloud(credentials)
-	cloud.OnRequest(out.call)
-	endpoint, err := serve(ctx, cloud)
-	if err != nil {
-		return err
-	}
-
-	bootstraps, err := filepath.Glob(filepath.Join(args[0], "*", "bootstrap"))
-	if err != nil || len(bootstraps) == 0 {
-		return fmt.Errorf("no %s: call make run, which builds the functions first", filepath.Join(args[0], "<function>", "bootstrap"))
-	}
-	var functions []function
-	for _, bootstrap := range bootstraps {
-		name := filepath.Base(filepath.Dir(bootstrap))
-		f, err := lambdalocal.New(lambdalocal.Config{
-			Name: name, Bootstrap: bootstrap, Timeout: 15 * time.Second,
-			Env: map[string]string{
-				"HUAWEICLOUD_SDK_AK": credentials.AccessKey, "HUAWEICLOUD_SDK_SK": credentials.SecretKey,
-				"IDENTITYCENTER_ENDPOINT": endpoint, "ORGANIZATIONS_ENDPOINT": endpoint,
-			},
-		})
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		functions = append(functions, function{name, f})
-	}
-	out.title(len(functions), endpoint)
-
-	for _, file := range args[1:] {
-		payload, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for delivery := 1; delivery <= 2; delivery++ {
-			out.event(file, payload, delivery)
-			if err := deliver(ctx, functions, payload, out); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// newCloud is an organization as it is when registrar is needed: nothing is registered, an account was created, and two services have trusted access.
-func newCloud(credentials huaweitest.Credentials) *huaweitest.Cloud {
-	cloud := huaweitest.New(credentials)
-	cloud.AddAccount("05261f923e80d3890f33c0056e9b3f80", "active")
-	cloud.TrustService("service.SecMaster", "service.CTS")
-	return cloud
-}
-
-// serve serves h on a free port of this machine until the program ends.
-func serve(ctx context.Context, h http.Handler) (endpoint string, err error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	go func() { _ = (&http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}).Serve(listener) }()
-	return "http://" + listener.Addr().String(), nil
+// sandbox is an organization in the fake Huawei Cloud, and the functions that work on it.
+type sandbox struct {
+	cloud     *huaweitest.Cloud
+	endpoint  string // of the cloud
+	functions []function
 }
 
 type function struct {
@@ -105,25 +57,45 @@ type function struct {
 	*lambdalocal.Function
 }
 
-// deliver finds the function that takes the event, as a bus does by its rules: the others answer that it isn't for them.
-func deliver(ctx context.Context, functions []function, payload []byte, out *printer) error {
-	var answer lambdalocal.Answer
-	for _, f := range functions {
-		var err error
-		if answer, err = f.Invoke(ctx, payload); err != nil {
-			return err
-		}
-		if errorType(answer) != "InvalidEventError" {
-			return out.answer(f.name, answer)
-		}
+// newSandbox makes the organization as it is when registrar is needed, nothing registered, an account created, two services with trusted
+// access, and the functions in dist. They log to log and send their results to sink, if there is one.
+func newSandbox(ctx context.Context, dist string, log io.Writer, sink string) (*sandbox, error) {
+	credentials := huaweitest.Credentials{AccessKey: "AK" + rand.Text()[:18], SecretKey: rand.Text()}
+	s := &sandbox{cloud: huaweitest.New(credentials)}
+	s.cloud.AddAccount("05261f923e80d3890f33c0056e9b3f80", "active")
+	s.cloud.TrustService("service.SecMaster", "service.CTS")
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("no function takes it: %s", answer.Payload)
+	go func() { _ = (&http.Server{Handler: s.cloud, ReadHeaderTimeout: 10 * time.Second}).Serve(listener) }() // until the program ends
+	s.endpoint = "http://" + listener.Addr().String()
+
+	bootstraps, err := filepath.Glob(filepath.Join(dist, "*", "bootstrap"))
+	if err != nil || len(bootstraps) == 0 {
+		return nil, fmt.Errorf("no %s: call it by make, which builds the functions first", filepath.Join(dist, "<function>", "bootstrap"))
+	}
+	for _, bootstrap := range bootstraps {
+		name := filepath.Base(filepath.Dir(bootstrap))
+		f, err := lambdalocal.New(lambdalocal.Config{
+			Name: name, Bootstrap: bootstrap, Timeout: time.Minute, MemoryMB: 256, Log: log,
+			Env: map[string]string{
+				"HUAWEICLOUD_SDK_AK": credentials.AccessKey, "HUAWEICLOUD_SDK_SK": credentials.SecretKey,
+				"IDENTITYCENTER_ENDPOINT": s.endpoint, "ORGANIZATIONS_ENDPOINT": s.endpoint, "RESULT_SINK": sink,
+			},
+		})
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.functions = append(s.functions, function{name, f})
+	}
+	return s, nil
 }
 
-func errorType(a lambdalocal.Answer) string {
-	var failure struct{ ErrorType string }
-	if a.FunctionError == "" || json.NewDecoder(bytes.NewReader(a.Payload)).Decode(&failure) != nil {
-		return ""
+func (s *sandbox) close() {
+	for _, f := range s.functions {
+		f.Close()
 	}
-	return failure.ErrorType
 }

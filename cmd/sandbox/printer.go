@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"registrar/internal/huaweitest"
 	"registrar/internal/lambdalocal"
@@ -52,21 +51,22 @@ func (p *printer) line(label string, s style, format string, args ...any) {
 	fmt.Fprintf(p.out, "  %s %s\n", p.in(s, fmt.Sprintf("%-12s", label)), fmt.Sprintf(format, args...))
 }
 
-func (p *printer) title(functions int, endpoint string) {
-	fmt.Fprintf(p.out, "%d functions, as built for Lambda, and a fake Huawei Cloud at %s\n", functions, endpoint)
+func (p *printer) title(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-func (p *printer) event(file string, payload []byte, delivery int) {
+func (p *printer) event(file string, payload []byte, again bool) {
 	var event struct {
-		ID, Source, Type string
-		Data             json.RawMessage
+		Type string
+		Data json.RawMessage
 	}
 	_ = json.Unmarshal(payload, &event) // shown as far as it can be read
-	again := ""
-	if delivery > 1 {
-		again = ", delivered again"
+	if again {
+		file += ", delivered again"
 	}
-	fmt.Fprintf(p.out, "\n%s\n", p.in(bold, file+again))
+	p.title("\n%s", p.in(bold, file))
 	p.line("event", cyan, "%s %s", event.Type, compact(event.Data))
 }
 
@@ -77,24 +77,48 @@ func (p *printer) call(r huaweitest.Request) {
 	p.line("Huawei Cloud", dim, "%s", strings.TrimSpace(fmt.Sprintf("%s %s", r, r.Body)))
 }
 
+// answer shows what a function returned. Only a result is a success.
 func (p *printer) answer(function string, a lambdalocal.Answer) error {
 	if a.FunctionError != "" {
 		p.line(function, red, "%s", a.Payload)
 		return fmt.Errorf("%s failed", function)
 	}
+	p.result(a.Payload)
+	return nil
+}
+
+// result shows a result event, or whatever else came instead of one.
+func (p *printer) result(payload []byte) {
 	var result struct {
 		ID, Type string
 		Data     json.RawMessage
 	}
-	if err := json.Unmarshal(a.Payload, &result); err != nil {
-		return fmt.Errorf("%s answered no JSON: %w", function, err)
-	}
 	var data struct{ Outcome string }
-	_ = json.Unmarshal(result.Data, &data)
+	if json.Unmarshal(payload, &result) != nil || json.Unmarshal(result.Data, &data) != nil {
+		p.line("result", "", "%s", payload)
+		return
+	}
 	s := map[string]style{"registered": green, "unchanged": green, "planned": yellow}[data.Outcome]
-	p.line("result", cmp.Or(s, red), "%s: %s, id %s, in %s", p.in(bold, data.Outcome), result.Type, result.ID, a.Duration.Round(100*time.Microsecond))
+	p.line("result", cmp.Or(s, red), "%s: %s, id %s", p.in(bold, data.Outcome), result.Type, result.ID)
 	p.line("", "", "%s", compact(result.Data))
-	return nil
+}
+
+// Write shows a line that a function logged.
+func (p *printer) Write(b []byte) (int, error) {
+	var line struct {
+		Level, Message, Function, Type, Outcome, Subject, Err string
+		CauseID                                               string `json:"cause_id"`
+		Reason                                                string
+	}
+	if json.Unmarshal(b, &line) != nil || line.Message == "" {
+		p.line("log", dim, "%s", bytes.TrimSpace(b))
+		return len(b), nil
+	}
+	s := map[string]style{"INFO": green, "WARN": yellow, "ERROR": red}[line.Level]
+	p.line(cmp.Or(line.Function, "log"), s, "%s", strings.Join(strings.Fields(strings.Join([]string{
+		line.Type, line.CauseID, line.Message, line.Outcome, line.Reason, line.Subject, line.Err,
+	}, " ")), " "))
+	return len(b), nil
 }
 
 // compact writes JSON in one line.

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"registrar/internal/handler"
+	"registrar/internal/secret"
 	"registrar/internal/sink"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
 type config struct {
-	Credentials       client.Credentials
+	Credentials       secret.Config
 	Client            client.Config
 	Handler           handler.Config
 	Sink              sink.Config
@@ -35,7 +36,7 @@ func build(ctx context.Context, c config) (handler.Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := client.New(c.Client, client.Static(c.Credentials))
+	api := client.New(c.Client, secret.New(c.Credentials))
 	return &handler.Handler[events.AccountCreated]{
 		Name:     "register-admin",
 		Config:   c.Handler,

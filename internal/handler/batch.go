@@ -59,7 +59,8 @@ func (h *Handler[T]) handleAll(ctx context.Context, records []events.Record) []h
 	return all
 }
 
-// lanes are the indices of records that must go one after another. A record without a group has a lane of its own.
+// lanes are the indices of records that must go one after another. A record without a group has a lane of its own. The second delivery of a
+// batch begins with its second lane, and so on, lest one that always uses up the quota hold back the same others for ever.
 func lanes(records []events.Record) [][]int {
 	var all [][]int
 	of := map[string]int{}
@@ -70,6 +71,10 @@ func lanes(records []events.Record) [][]int {
 		}
 		of[r.Group] = len(all)
 		all = append(all, []int{i})
+	}
+	if len(all) > 0 {
+		first := max(records[0].Delivery-1, 0) % len(all)
+		all = slices.Concat(all[first:], all[:first])
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package handler_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,6 +127,18 @@ func TestAfterAQuotaIsUsedUpNothingIsStarted(t *testing.T) {
 			assert.Equal(t, []string{"2", "3", "4"}, got)
 			assert.Equal(t, []string{"1", "2"}, asked)
 		})
+	}
+}
+
+func TestWhatUsesUpTheQuotaHoldsBackOthersOnlyOnce(t *testing.T) {
+	t.Parallel()
+	for delivery, want := range map[string][]string{"": {"1"}, "1": {"1"}, "2": {"2", "3", "1"}, "3": {"3", "1"}, "4": {"1"}} {
+		var asked []string
+		h := newHandler(by(map[string]error{"1": throttled()}, &asked))
+		payload := batch(t, standard, message{id: "1", body: bootstrap("1")}, message{id: "2", body: bootstrap("2")}, message{id: "3", body: bootstrap("3")})
+		_, err := h.Invoke(t.Context(), bytes.ReplaceAll(payload, []byte(`"MessageGroupId":""`), []byte(`"ApproximateReceiveCount":"`+delivery+`"`)))
+		require.NoError(t, err)
+		assert.Equal(t, want, asked, "delivery %s", delivery)
 	}
 }
 

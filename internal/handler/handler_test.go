@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"registrar/internal/handler"
+	"registrar/internal/secret"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
@@ -242,7 +243,7 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 }
 
 type config struct {
-	Credentials client.Credentials
+	Credentials secret.Config
 	Client      client.Config
 	Handler     handler.Config
 	RegionID    events.RegionID           `env:"REGION_ID"`
@@ -257,7 +258,7 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 	}))
 	require.NoError(t, err)
 	assert.Equal(t, config{
-		Credentials: client.Credentials{AccessKey: "ak", SecretKey: "sk"},
+		Credentials: secret.Config{Credentials: client.Credentials{AccessKey: "ak", SecretKey: "sk"}},
 		Client: client.Config{
 			IdentityCenter: "https://identitycenter.myhuaweicloud.com", Organizations: "https://organizations.myhuaweicloud.com",
 			MaxAttempts: 4, RequestTimeout: 10 * time.Second,
@@ -294,7 +295,7 @@ func TestStartAnswersABadConfigurationWithItsName(t *testing.T) {
 	})
 	for range 2 {
 		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
-		require.ErrorContains(t, err, "configuration: HUAWEICLOUD_SDK_AK: is not set\nHUAWEICLOUD_SDK_SK: is not set")
+		require.ErrorContains(t, err, "configuration: HUAWEICLOUD_SDK_AK: is not set, nor is HUAWEICLOUD_CREDENTIALS_SECRET\nHUAWEICLOUD_SDK_SK: is not set, nor")
 		require.ErrorAs(t, err, new(*handler.MisconfiguredError))
 	}
 	assert.False(t, built)

@@ -93,7 +93,7 @@ func New(config Config, credentials CredentialsFunc) *Client {
 	}
 }
 
-// Warm opens a connection to the endpoint, so that the first call doesn't wait for TLS. It takes at
+// Warm opens a connection to the endpoint and loads the credentials, so that the first call doesn't wait for them. It takes at
 // most 2 s and ignores what comes of it.
 func (c *Client) Warm(ctx context.Context, endpoint Endpoint) {
 	ctx, cancel := context.WithTimeout(ctx, warmLimit)
@@ -105,6 +105,7 @@ func (c *Client) Warm(ctx context.Context, endpoint Endpoint) {
 	if resp, err := c.http.Do(req); err == nil {
 		_ = resp.Body.Close()
 	}
+	_, _, _ = c.credentials.newer(ctx, 0)
 }
 
 // Response tells of a call that was answered, in success and in failure.

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"io"
 	"log"
 	"net"
@@ -104,12 +105,18 @@ func TestWarmOpensTheConnectionThatTheFirstCallUses(t *testing.T) {
 		s.Config.ConnState = countNew(&connections)
 		s.Start()
 	})
-	api := client.New(c, client.Static(credentials(keys())))
+	loads := 0
+	api := client.New(c, func(context.Context) (client.Credentials, error) {
+		loads++
+		return credentials(keys()), nil
+	})
 	api.Warm(t.Context(), c.IdentityCenter)
 	require.EqualValues(t, 1, connections.Load())
+	assert.Equal(t, 1, loads)
 	_, err := api.RegisteredRegions(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, connections.Load())
+	assert.Equal(t, 1, loads)
 	head := cloud.Requests()[0]
 	assert.Equal(t, "HEAD", head.Method)
 	assert.Empty(t, head.Header.Get("Authorization"))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,6 +59,7 @@ type Record struct {
 	Err       error                  // nil or an [*InvalidEventError]
 	MessageID string                 // of the SQS message it came in; several records may share one
 	Group     string                 // of a FIFO queue's message; empty: the order doesn't matter
+	Delivery  int                    // of that message: 1 for the first; 0: unknown
 }
 
 // Cause identifies a CloudEvent, as received.
@@ -232,11 +234,12 @@ func unwrapSQS(list json.RawMessage, depth int) ([]Record, error) {
 		if err != nil || id == "" {
 			return nil, invalid("Records[%d] is no message of SQS: it has no messageId to report it by", i)
 		}
-		records := inside([]byte(message.text("body")), depth)
-		for _, r := range records {
+		attributes := message.object("attributes")
+		for _, r := range inside([]byte(message.text("body")), depth) {
 			r.MessageID = id
+			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))
 			if strings.HasSuffix(message.text("eventSourceARN"), ".fifo") {
-				r.Group = message.object("attributes").text("MessageGroupId")
+				r.Group = attributes.text("MessageGroupId")
 			}
 			all = append(all, r)
 		}

@@ -1,0 +1,184 @@
+package frontdoor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/huaweitest"
+	"registrar/internal/lambdalocal"
+)
+
+const visibility = 6 * time.Minute
+
+// newQueue returns a queue with a dead-letter queue behind it, and what delivers its messages to the function.
+func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping) {
+	t.Helper()
+	dead, err := lambdalocal.NewQueue(lambdalocal.QueueConfig{Name: "dead" + suffix})
+	require.NoError(t, err)
+	queue, err = lambdalocal.NewQueue(lambdalocal.QueueConfig{Name: "queue" + suffix, VisibilityTimeout: visibility, DeadLetters: dead, MaxReceiveCount: 5})
+	require.NoError(t, err)
+	return queue, dead, lambdalocal.Mapping{
+		Queue: queue, BatchSize: 10, Concurrency: 1,
+		Invoke: func(ctx context.Context, payload []byte) (lambdalocal.Answer, error) { return f.Invoke(ctx, payload) },
+	}
+}
+
+// drain delivers until nothing is left, letting visibility timeouts pass.
+func drain(t *testing.T, queue *lambdalocal.Queue, mapping lambdalocal.Mapping) {
+	t.Helper()
+	for range 100 {
+		_, err := mapping.Deliver(t.Context())
+		require.NoError(t, err)
+		if len(queue.Messages()) == 0 {
+			return
+		}
+		queue.Advance(visibility)
+	}
+	require.Fail(t, "the queue doesn't empty")
+}
+
+// adopt is the event that makes the account an administrator of SecMaster.
+func adopt(account string) string {
+	return strings.Replace(created(`{"account_id":"`+account+`","service_principal":"`+secMaster+`"}`), "in-1", account, 1)
+}
+
+func TestRedeliveryEndsWithAllThatCanBeRegisteredAndTheRestAmongTheDeadLetters(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.env["MAX_ATTEMPTS"] = "1"
+	s.Script("GET", "/v1/organizations/accounts/throttled/delegated-services", huaweitest.Fault{Status: 429, Code: "APIGW.0308", Times: huaweitest.Forever})
+	s.Script("GET", "/v1/organizations/accounts/forbidden/delegated-services", huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
+	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
+	bodies := []string{adopt("throttled")} // first, so that it holds back all others
+	for i := range 5 {
+		id := fmt.Sprintf("good-%d", i)
+		s.AddAccount(id, "active")
+		bodies = append(bodies, adopt(id))
+	}
+	bodies = append(bodies, adopt("x")[:30], " ", bootstrap(north), adopt("forbidden"))
+	for _, body := range bodies {
+		_, err := queue.Send(body, "")
+		require.NoError(t, err)
+	}
+	_, err := mapping.Deliver(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, s.writes(), "at first it does")
+	drain(t, queue, mapping)
+
+	for i := range 5 {
+		assert.Equal(t, []string{secMaster}, s.Delegations(fmt.Sprintf("good-%d", i)))
+	}
+	var reasons []string
+	for _, m := range dead.Messages() {
+		reasons = append(reasons, m.Body)
+	}
+	assert.ElementsMatch(t, []string{bodies[0], bodies[6], bodies[7], bodies[8], bodies[9]}, reasons)
+	for _, reason := range []string{"429 APIGW.0308", "payload is not JSON", "payload is empty", "takes events of type account.created", "403 Organizations.1007"} {
+		assert.Contains(t, strings.ReplaceAll(s.log.String(), `\"`, `"`), reason, "the log says why")
+	}
+	for _, line := range s.log.parse(t) {
+		assert.NotEmpty(t, line["message_id"])
+	}
+}
+
+func TestAFIFOQueueKeepsTheOrderOfItsGroups(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.env["MAX_ATTEMPTS"] = "1"
+	s.Script("GET", "/v1/organizations/accounts/a2/delegated-services", huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
+	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), ".fifo")
+	for _, id := range []string{"a1", "b1", "a2", "a3", "b2", "a4", "b3"} {
+		s.AddAccount(id, "active")
+		_, err := queue.Send(adopt(id), id[:1])
+		require.NoError(t, err)
+	}
+	_, err := mapping.Deliver(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{secMaster}, s.Delegations("a1"))
+	assert.Equal(t, []string{secMaster}, s.Delegations("b3"), "the other group goes on")
+	assert.Empty(t, s.Delegations("a3"), "those behind the failure wait")
+	queue.Advance(visibility)
+	mapping.BatchSize = 1 // in a larger batch the followers are received, and dead-lettered, together with the failure
+	drain(t, queue, mapping)
+
+	order := map[string][]string{}
+	for _, r := range s.Requests() {
+		if r.Method == http.MethodPost {
+			id := string(r.Body[len(`{"account_id":"`):][:2])
+			order[id[:1]] = append(order[id[:1]], id)
+		}
+	}
+	assert.Equal(t, map[string][]string{"a": {"a1", "a3", "a4"}, "b": {"b1", "b2", "b3"}}, order)
+	var left []string
+	for _, m := range dead.Messages() {
+		left = append(left, m.Body)
+	}
+	assert.Equal(t, []string{adopt("a2")}, left)
+}
+
+func TestAnAccountGetsReadyWhileItsEventIsRedelivered(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
+	_, err := queue.Send(strings.Replace(adopt("late"), `"data"`, `"time":"`+time.Now().Format(time.RFC3339)+`","data"`, 1), "")
+	require.NoError(t, err)
+	for range 2 {
+		_, err = mapping.Deliver(t.Context())
+		require.NoError(t, err)
+		require.Len(t, queue.Messages(), 1, "not ready")
+		queue.Advance(visibility)
+	}
+	s.AddAccount("late", "active")
+	drain(t, queue, mapping)
+	assert.Equal(t, []string{secMaster}, s.Delegations("late"))
+	assert.Empty(t, dead.Messages())
+}
+
+// A quota of 20 calls per second and API, and a thousand records at once. It takes the better part of a minute, as it must.
+func TestAThousandRecordsWithinAQuota(t *testing.T) {
+	t.Parallel()
+	const records, perSecond = 1000, 20
+	s := newStage(t)
+	s.timeout = time.Minute
+	s.RateLimit(perSecond, time.Second)
+	s.Script("", "", huaweitest.Fault{Times: huaweitest.Forever, Header: http.Header{"Retry-After": {"1"}}})
+	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
+	mapping.Concurrency = 2 // the least that AWS has
+	for i := range records {
+		id := fmt.Sprintf("account-%d", i)
+		s.AddAccount(id, "active")
+		_, err := queue.Send(adopt(id), "")
+		require.NoError(t, err)
+	}
+	start := time.Now()
+	drain(t, queue, mapping)
+
+	assert.Empty(t, dead.Messages(), "none is lost")
+	for i := range records {
+		assert.Equal(t, []string{secMaster}, s.Delegations(fmt.Sprintf("account-%d", i)))
+	}
+	calls, writes := 0, map[string]int{}
+	for _, r := range s.Requests() {
+		if r.Method == http.MethodHead {
+			continue
+		}
+		calls++
+		if r.Status == http.StatusCreated {
+			writes[string(r.Body)]++
+		}
+	}
+	assert.Len(t, writes, records)
+	for body, n := range writes {
+		assert.Equal(t, 1, n, body)
+	}
+	const least = 2 * records // a read and a write each
+	t.Logf("%d calls, %.2f of the least possible, in %s", calls, float64(calls)/least, time.Since(start).Round(time.Second))
+	assert.LessOrEqual(t, float64(calls), 1.3*least)
+}
