@@ -17,18 +17,20 @@ help: ## Explain each target
 
 .PHONY: run
 run: build-local ## Run both functions against a fake Huawei Cloud on this machine and show what happens
-	@go run ./cmd/sandbox run dist/local $(EVENTS)
+	@dist/bin/sandbox run dist/local $(EVENTS)
 
 .PHONY: start
 start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, URLs, queues, a fake Huawei Cloud
-	@go run ./cmd/sandbox start dist/local
+	@exec dist/bin/sandbox start dist/local
 
 .PHONY: invoke
 invoke: go ## Send an event to a function that make start serves: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
-	@go run ./cmd/invoke
+	@go build -o dist/bin/invoke ./cmd/invoke
+	@exec dist/bin/invoke
 
 .PHONY: build-local
-build-local: go ## Build each function for this machine
+build-local: go ## Build each function for this machine, and the sandbox
+	@go build -o dist/bin/sandbox ./cmd/sandbox
 	@$(MAKE) --no-print-directory -s build DIST=dist/local GOOS=$$(go env GOHOSTOS) GOARCH=$$(go env GOHOSTARCH)
 
 .PHONY: test

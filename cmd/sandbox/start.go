@@ -130,7 +130,7 @@ func manual(s *sandbox, base string) string {
 	for _, f := range s.functions {
 		sample := cmp.Or(samples[f.name], "events/<sample>.json")
 		fmt.Fprintf(&b, "\n%s\n", f.name)
-		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request --function-name %s --cli-binary-format raw-in-base64-out --payload file://%s /dev/stdout\n", base, f.name, sample)
+		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request --function-name %s --payload fileb://%s /dev/stdout\n", base, f.name, sample)
 		fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s %s/url/%s\n", sample, base, f.name)
 		fmt.Fprintf(&b, "  curl -d @%s %s/queue/%s\n", sample, base, f.name)
 	}
