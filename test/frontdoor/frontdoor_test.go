@@ -54,6 +54,9 @@ func TestMain(m *testing.M) {
 		if out, err := build.CombinedOutput(); err != nil {
 			log.Fatalf("make build: %v\n%s", err, out)
 		}
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(dist, "bin")+"/", "../../cmd/sandbox", "../../cmd/invoke").CombinedOutput(); err != nil {
+			log.Fatalf("go build: %v\n%s", err, out)
+		}
 		return m.Run()
 	}())
 }
