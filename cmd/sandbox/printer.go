@@ -110,7 +110,7 @@ func (p *printer) Write(b []byte) (int, error) {
 		CauseID                                               string `json:"cause_id"`
 		Reason                                                string
 	}
-	if json.Unmarshal(b, &line) != nil || line.Message == "" {
+	if _ = json.Unmarshal(b, &line); line.Message == "" { // not a line of ours
 		p.line("log", dim, "%s", bytes.TrimSpace(b))
 		return len(b), nil
 	}

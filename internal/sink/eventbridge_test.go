@@ -143,11 +143,11 @@ func load(c aws.Config) func(context.Context) (aws.Config, error) {
 	return func(context.Context) (aws.Config, error) { return c, nil }
 }
 
-func (f *fakeAWS) sink(target sink.Target) sink.Sink {
+func (f *fakeAWS) sink() sink.Sink {
 	f.t.Helper()
 	c := awsConfig()
 	c.HTTPClient = f
-	send, err := sink.New(f.t.Context(), sink.Config{Target: target, LoadAWS: load(c)})
+	send, err := sink.New(f.t.Context(), sink.Config{Target: "eventbridge://results", LoadAWS: load(c)})
 	require.NoError(f.t, err)
 	return send
 }
@@ -202,7 +202,7 @@ func TestAnEventWithoutTimeHasNone(t *testing.T) {
 	t.Parallel()
 	aws, e := &fakeAWS{t: t}, result()
 	e.SetTime(time.Time{})
-	require.NoError(t, aws.sink("eventbridge://results")(t.Context(), e))
+	require.NoError(t, aws.sink()(t.Context(), e))
 	assert.Zero(t, aws.entries[0].Time)
 }
 
@@ -254,7 +254,7 @@ func TestEachAnswerHasItsKind(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				aws := &fakeAWS{t: t, answer: func(int) answer { return c.answer }}
-				err := aws.sink("eventbridge://results")(t.Context(), result())
+				err := aws.sink()(t.Context(), result())
 				assertKind(t, err, c.kind, "eventbridge://results: "+c.text)
 				assert.Equal(t, c.attempts, aws.attempts)
 			})
@@ -269,7 +269,7 @@ func TestAnEntryThatFailedInsideIsPutAgain(t *testing.T) {
 			return []answer{1: failedEntry("InternalFailure", ""), 2: refusal(400, "ThrottlingException", ""), 3: {slow: true}, 4: {}}[attempt]
 		}}
 		start := time.Now()
-		require.NoError(t, aws.sink("eventbridge://results")(t.Context(), result()))
+		require.NoError(t, aws.sink()(t.Context(), result()))
 		require.Len(t, aws.entries, 4)
 		for _, got := range aws.entries {
 			assert.Equal(t, aws.entries[0], got)
@@ -287,14 +287,14 @@ func TestTheErrorOfEventBridgeIsKeptWhenTheDeadlineCuts(t *testing.T) {
 		aws := &fakeAWS{t: t, answer: func(attempt int) answer {
 			return []answer{1: failedEntry("InternalFailure", "oops"), 2: {slow: true}}[attempt]
 		}}
-		err := aws.sink("eventbridge://results")(ctx, result())
+		err := aws.sink()(ctx, result())
 		assertKind(t, err, client.ErrTransient)
 		require.EqualError(t, err, "context deadline exceeded after 2 attempts: eventbridge://results: InternalFailure oops")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		err := (&fakeAWS{t: t, answer: func(int) answer { return answer{slow: true} }}).sink("eventbridge://results")(ctx, result())
+		err := (&fakeAWS{t: t, answer: func(int) answer { return answer{slow: true} }}).sink()(ctx, result())
 		assertKind(t, err, client.ErrTransient)
 		require.EqualError(t, err, "eventbridge://results: context deadline exceeded")
 	})
@@ -344,7 +344,7 @@ func TestWhatEventBridgeWouldNotTakeIsNotSent(t *testing.T) {
 			e.SetSubject("")
 			e.DataEncoded = []byte(`"` + strings.Repeat("x", max(c.data-2, 0)) + `"`)
 			aws := &fakeAWS{t: t}
-			err := aws.sink("eventbridge://results")(t.Context(), e)
+			err := aws.sink()(t.Context(), e)
 			if c.want == "" {
 				require.NoError(t, err)
 				return

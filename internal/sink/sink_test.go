@@ -77,8 +77,8 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func assertKind(t *testing.T, err, kind error, contains ...string) {
 	t.Helper()
 	require.Error(t, err)
-	assert.Equal(t, kind == client.ErrMisconfigured, errors.Is(err, client.ErrMisconfigured), "misconfigured: %v", err)
-	assert.Equal(t, kind == client.ErrTransient, errors.Is(err, client.ErrTransient), "transient: %v", err)
+	assert.Equal(t, errors.Is(kind, client.ErrMisconfigured), errors.Is(err, client.ErrMisconfigured), "misconfigured: %v", err)
+	assert.Equal(t, errors.Is(kind, client.ErrTransient), errors.Is(err, client.ErrTransient), "transient: %v", err)
 	for _, text := range contains {
 		assert.ErrorContains(t, err, text)
 	}
@@ -212,7 +212,7 @@ func TestTheSameEventIsSentTheSameWayAgain(t *testing.T) {
 	})})
 	require.NoError(t, err)
 	aws := &fakeAWS{t: t}
-	toBus := aws.sink("eventbridge://results")
+	toBus := aws.sink()
 	for range 2 {
 		require.NoError(t, send(t.Context(), result()))
 		require.NoError(t, toBus(t.Context(), result()))
