@@ -40,21 +40,22 @@ const (
 	delegations = "/v1/organizations/delegated-administrators/register"
 )
 
-var dist string // the built functions, for this machine
+var dist, bin string // the built functions, for this machine, and the project's tools
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		var err error
-		if dist, err = os.MkdirTemp("", "frontdoor"); err != nil {
+		root, err := os.MkdirTemp("", "frontdoor")
+		if err != nil {
 			log.Fatal(err)
 		}
-		defer os.RemoveAll(dist)
+		defer os.RemoveAll(root)
+		dist, bin = filepath.Join(root, "dist"), filepath.Join(root, "bin")
 		build := exec.Command("make", "-s", "-C", "../..", "build", "DIST="+dist, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 		build.Env = withoutMake(os.Environ())
 		if out, err := build.CombinedOutput(); err != nil {
 			log.Fatalf("make build: %v\n%s", err, out)
 		}
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(dist, "bin")+"/", "../../cmd/sandbox", "../../cmd/invoke").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-o", bin+"/", "../../cmd/sandbox", "../../cmd/invoke").CombinedOutput(); err != nil {
 			log.Fatalf("go build: %v\n%s", err, out)
 		}
 		return m.Run()

@@ -19,7 +19,7 @@ import (
 
 // tool runs a program of the project with the given variables and returns what it printed, and its exit status.
 func tool(ctx context.Context, variables []string, stdin, name string, args ...string) (string, int) {
-	cmd := exec.CommandContext(ctx, filepath.Join(dist, "bin", name), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir()}, variables...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, _ := cmd.CombinedOutput()
@@ -68,7 +68,7 @@ func startSandbox(t *testing.T) (port string, functions string, out *lines) {
 		install(t, name, filepath.Join(functions, name))
 	}
 	out = &lines{}
-	cmd := exec.Command(filepath.Join(dist, "bin", "sandbox"), "start", functions)
+	cmd := exec.Command(filepath.Join(bin, "sandbox"), "start", functions)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
 	cmd.Stdout, cmd.Stderr = out, out
 	require.NoError(t, cmd.Start())
@@ -174,8 +174,8 @@ func TestInvokeOnThisMachine(t *testing.T) {
 // The aws client is one that notes what it is asked to do.
 func TestInvokeOfADeployedFunctionAsksFirst(t *testing.T) {
 	t.Parallel()
-	bin := t.TempDir()
-	noted := filepath.Join(bin, "noted")
+	path := t.TempDir()
+	noted := filepath.Join(path, "noted")
 	script := `#!/bin/sh
 case "$1 $2" in
 "sts get-caller-identity") echo 123456789012 ;;
@@ -187,11 +187,11 @@ case "$1 $2" in
 	echo "${FUNCTION_ERROR:-None}" ;;
 esac
 `
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(path, "aws"), []byte(script), 0o755))
 	event := filepath.Join(t.TempDir(), "mine.json")
 	require.NoError(t, os.WriteFile(event, []byte(bootstrap(north)), 0o600))
 	invoke := func(stdin string, variables ...string) (string, int) {
-		return tool(t.Context(), append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), "REMOTE=1", "STACK=registrar-prod", "FUNCTION=register-region", "EVENT=" + event}, variables...), stdin, "invoke")
+		return tool(t.Context(), append([]string{"PATH=" + path + ":" + os.Getenv("PATH"), "REMOTE=1", "STACK=registrar-prod", "FUNCTION=register-region", "EVENT=" + event}, variables...), stdin, "invoke")
 	}
 	for _, no := range []string{"", "n\n", "yep\n"} {
 		text, code := invoke(no)
