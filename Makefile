@@ -37,6 +37,10 @@ build-local: go ## Build each function for this machine, and the sandbox
 test: go ## Run all tests
 	go test $(RACE) -shuffle=on -count=1 ./...
 
+.PHONY: oracle
+oracle: go ## Compare signatures, calls and errors with Huawei Cloud's official SDK, which is large: a module of its own
+	cd test/oracle && go vet ./... && go test $(RACE) -shuffle=on -count=1 ./...
+
 .PHONY: build
 build: $(FUNCTIONS:%=$(DIST)/%/bootstrap) ## Build each function as Lambda takes it, dist/<function>/bootstrap
 
@@ -51,7 +55,8 @@ lint: go ## Check form and style (the first time builds the linter: a minute or 
 
 .PHONY: fuzz
 fuzz: go ## Fuzz whatever parses, FUZZTIME each
-	go test -run '^$$' -fuzz FuzzUnwrap -fuzztime $(FUZZTIME) ./pkg/events
+	go test -run '^$$' -fuzz 'FuzzUnwrap$$' -fuzztime $(FUZZTIME) ./pkg/events
+	go test -run '^$$' -fuzz FuzzUnwrapHTTP -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzErrorBody -fuzztime $(FUZZTIME) ./pkg/client
 
 .PHONY: clean

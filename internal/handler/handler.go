@@ -90,6 +90,7 @@ func (h *Handler[T]) handle(ctx context.Context, record events.Record, heldBack 
 	e.TraceParent = cmp.Or(e.TraceParent, traceParent(ctx))
 	e.DryRun = h.Config.DryRun
 	decoded, outcome := h.Kind.Decode(e)
+	line.subject = decoded.Data.Subject()
 	if outcome == nil {
 		if outcome, err = h.register(ctx, decoded); err != nil {
 			return result, err

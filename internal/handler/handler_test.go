@@ -226,6 +226,7 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	}, bootstrap("e-1"))
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "MisconfiguredError", fields["error_type"])
+	assert.Equal(t, "cn-north-4", fields["subject"], "a failure is found by its subject, too")
 	assert.Equal(t, "r-2", fields["request_id"])
 	assert.Equal(t, "c2VjcmV0", fields["encoded_authorization_message"])
 	assert.Contains(t, fields["hint"], "decode-authorization-message")

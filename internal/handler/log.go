@@ -22,6 +22,7 @@ const decodeHint = "decode encoded_authorization_message with Huawei Cloud STS, 
 type line struct {
 	function string
 	record   events.Record
+	subject  string // empty if unknown
 	start    time.Time
 	cold     bool            // it is the first of the process
 	calls    []time.Duration // how long each attempt of a call to Huawei Cloud took
@@ -38,6 +39,7 @@ func (l *line) log(ctx context.Context) {
 		slog.String("cause_id", l.record.Event.ID),
 		slog.String("type", l.record.Event.Type),
 		slog.String("source", l.record.Event.Source),
+		slog.String("subject", l.subject),
 		slog.Int64("duration_ms", took.Milliseconds()),
 	}
 	if l.record.MessageID != "" {
@@ -68,7 +70,7 @@ func (l *line) log(ctx context.Context) {
 			level = slog.LevelError
 			attrs = append(attrs, slog.String("reason", string(whole.Reason)), slog.String("reason_text", whole.Message))
 		}
-		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)), slog.String("subject", l.outcome.Subject()),
+		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)),
 			slog.Int("attempts", whole.Attempts), slog.String("request_id", whole.RequestID))
 	}
 	if lambda, ok := lambdacontext.FromContext(ctx); ok {

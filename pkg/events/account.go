@@ -109,6 +109,9 @@ func AccountCreatedKind(allowed []ServicePrincipal) Kind[AccountCreated] {
 	}}
 }
 
+// Subject is the account.
+func (d AccountCreated) Subject() string { return string(d.AccountID) }
+
 func (d AccountCreated) reject(r Registration) Result {
 	return AdminResult{AccountID: d.AccountID, Outcome: r.Outcome, Reason: r.Reason, Message: r.Message}
 }

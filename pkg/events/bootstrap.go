@@ -53,6 +53,9 @@ func OrgBootstrapKind(allowed RegionID) Kind[OrgBootstrap] {
 	}}
 }
 
+// Subject is the region.
+func (d OrgBootstrap) Subject() string { return string(d.RegionID) }
+
 func (d OrgBootstrap) reject(r Registration) Result {
 	return RegionResult{RegionID: d.RegionID, Registration: r}
 }

@@ -12,6 +12,9 @@ import (
 
 // Data is what the data of an input event reads as.
 type Data interface {
+	// Subject is what the event is about, as far as it could be read, and of the results.
+	Subject() string
+
 	// reject makes the result of an event that is rejected before anything was registered. The receiver is what could be read.
 	reject(Registration) Result
 }

@@ -271,3 +271,30 @@ func TestOnlyWhatNamesNoModeIsUnsupported(t *testing.T) {
 		assert.Equal(t, unsupported, invalid.Unsupported, "%q", contentType)
 	}
 }
+
+func FuzzUnwrapHTTP(f *testing.F) {
+	f.Add("application/json", "1.0", "1", "/s", "t", "x", []byte(`{}`))
+	f.Add("application/cloudevents+json; charset=utf-8", "", "", "", "", "", []byte(with(f, nil)))
+	f.Add("application/cloudevents-batch+json", "", "", "", "", "", []byte("["+with(f, nil)+",{}]"))
+	f.Add("", "1.0", `"a\"b"`, "%2F", "%e2%82", "\xff", []byte(nil))
+	f.Fuzz(func(t *testing.T, contentType, specversion, id, source, eventType, extension string, body []byte) {
+		envelope, err := events.UnwrapHTTP(http.Header{
+			"Content-Type": {contentType}, "Ce-Specversion": {specversion}, "Ce-Id": {id}, "Ce-Source": {source}, "Ce-Type": {eventType}, "Ce-Ext": {extension},
+		}, body)
+		if err != nil {
+			require.ErrorAs(t, err, new(*events.InvalidEventError))
+			return
+		}
+		for _, record := range envelope.Records {
+			if record.Err != nil {
+				require.ErrorAs(t, record.Err, new(*events.InvalidEventError))
+				continue
+			}
+			_, rejected := events.OrgBootstrapKind("").Decode(record.Event)
+			if rejected == nil {
+				rejected = events.RegionResult{Registration: events.Registration{Outcome: events.Registered}}
+			}
+			checkResult(t, events.OrgBootstrapKind(""), record.Event, rejected)
+		}
+	})
+}
