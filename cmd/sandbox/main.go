@@ -69,7 +69,7 @@ func newSandbox(ctx context.Context, dist string, log io.Writer, sink string) (*
 	if err != nil {
 		return nil, err
 	}
-	go func() { _ = (&http.Server{Handler: s.cloud, ReadHeaderTimeout: 10 * time.Second}).Serve(listener) }() // until the program ends
+	serve(listener, s.cloud)
 	s.endpoint = "http://" + listener.Addr().String()
 
 	bootstraps, err := filepath.Glob(filepath.Join(dist, "*", "bootstrap"))
@@ -92,6 +92,13 @@ func newSandbox(ctx context.Context, dist string, log io.Writer, sink string) (*
 		s.functions = append(s.functions, function{name, f})
 	}
 	return s, nil
+}
+
+// serve serves h until the program ends.
+func serve(listener net.Listener, h http.Handler) *http.Server {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return server
 }
 
 func (s *sandbox) close() {

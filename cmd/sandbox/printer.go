@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"registrar/internal/huaweitest"
-	"registrar/internal/lambdalocal"
 )
 
 // printer writes for people: in colour on a terminal, plain elsewhere. It is safe for concurrent use.
@@ -75,16 +74,6 @@ func (p *printer) call(r huaweitest.Request) {
 		return // warms the connection
 	}
 	p.line("Huawei Cloud", dim, "%s", strings.TrimSpace(fmt.Sprintf("%s %s", r, r.Body)))
-}
-
-// answer shows what a function returned. Only a result is a success.
-func (p *printer) answer(function string, a lambdalocal.Answer) error {
-	if a.FunctionError != "" {
-		p.line(function, red, "%s", a.Payload)
-		return fmt.Errorf("%s failed", function)
-	}
-	p.result(a.Payload)
-	return nil
 }
 
 // result shows a result event, or whatever else came instead of one.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"registrar/internal/lambdalocal"
@@ -12,7 +13,12 @@ import (
 
 // run delivers each event twice.
 func run(ctx context.Context, out *printer, dist string, files []string) error {
-	s, err := newSandbox(ctx, dist, io.Discard, "")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	serve(listener, sink(out))
+	s, err := newSandbox(ctx, dist, io.Discard, "http://"+listener.Addr().String())
 	if err != nil {
 		return err
 	}
@@ -26,7 +32,7 @@ func run(ctx context.Context, out *printer, dist string, files []string) error {
 		}
 		for delivery := range 2 {
 			out.event(file, payload, delivery > 0)
-			if err := s.deliver(ctx, payload, out); err != nil {
+			if err := s.deliver(ctx, payload); err != nil {
 				return err
 			}
 		}
@@ -35,24 +41,27 @@ func run(ctx context.Context, out *printer, dist string, files []string) error {
 }
 
 // deliver finds the function that takes the event, as a bus does by its rules: the others answer that it isn't for them.
-func (s *sandbox) deliver(ctx context.Context, payload []byte, out *printer) error {
-	var answer lambdalocal.Answer
+func (s *sandbox) deliver(ctx context.Context, payload []byte) error {
+	refusals := "no function takes it"
 	for _, f := range s.functions {
-		var err error
-		if answer, err = f.Invoke(ctx, payload); err != nil {
+		answer, err := f.Invoke(ctx, payload)
+		if err != nil {
 			return err
 		}
-		if errorType(answer) != "InvalidEventError" {
-			return out.answer(f.name, answer)
+		if succeeded(answer) {
+			return nil
 		}
+		refusals += fmt.Sprintf("\n%s: %s", f.name, answer.Payload)
 	}
-	return fmt.Errorf("no function takes it: %s", answer.Payload)
+	return fmt.Errorf("%s", refusals)
 }
 
-func errorType(a lambdalocal.Answer) string {
-	var failure struct{ ErrorType string }
-	if a.FunctionError == "" || json.Unmarshal(a.Payload, &failure) != nil {
-		return ""
+// succeeded reports whether an answer, of whatever shape, says that all its events were handled.
+func succeeded(a lambdalocal.Answer) bool {
+	var answer struct {
+		BatchItemFailures []any
+		StatusCode        int
 	}
-	return failure.ErrorType
+	_ = json.Unmarshal(a.Payload, &answer) // an array has neither
+	return a.FunctionError == "" && len(answer.BatchItemFailures) == 0 && answer.StatusCode < 400
 }

@@ -63,7 +63,16 @@ func start(ctx context.Context, out *printer, dist string) error {
 		})
 	}
 	mux.Handle("/2015-03-31/", api)
-	mux.HandleFunc("POST /sink", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("POST /sink", sink(out))
+	server := serve(listener, mux)
+	out.title("%s", manual(s, base))
+	<-ctx.Done()
+	return server.Close()
+}
+
+// sink shows the results that it gets.
+func sink(out *printer) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -71,15 +80,7 @@ func start(ctx context.Context, out *printer, dist string) error {
 		}
 		out.result(body)
 		w.WriteHeader(http.StatusAccepted)
-	})
-
-	out.title("%s", manual(s, base))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
 	}
-	return nil
 }
 
 // newQueue is a queue with dead letters, and what delivers its messages to f.

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -73,10 +74,7 @@ func fail(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
 	switch e := err.(type) { //nolint:errorlint // the outermost type is what counts
 	case *events.InvalidEventError:
-		status = http.StatusBadRequest
-		if e.Unsupported {
-			status = http.StatusUnsupportedMediaType
-		}
+		status = cmp.Or(e.Status, http.StatusBadRequest)
 	case *MisconfiguredError:
 		status = http.StatusInternalServerError
 	default:

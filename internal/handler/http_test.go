@@ -54,21 +54,22 @@ func TestAnswersByHTTP(t *testing.T) {
 		body        string
 		header      string
 	}{
-		"structured":      {post(structured, bootstrap("1")), registered, 200, structured, `"type":"org.region.registered"`, ""},
-		"binary":          {binary, registered, 200, structured, `"type":"org.region.registered"`, ""},
-		"batched":         {post(batched, "["+bootstrap("1")+"]"), registered, 200, batched, `[{"specversion":"1.0"`, ""},
-		"an empty batch":  {post(batched, "[]"), registered, 200, batched, `[]`, ""},
-		"rejected":        {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", "x", 1)), registered, 200, structured, `"org.region.rejected"`, ""},
-		"no event":        {post(structured, "{}"), registered, 400, "application/problem+json", `"error_type":"InvalidEventError"`, ""},
-		"another type":    {post(structured, strings.Replace(bootstrap("1"), "org.bootstrap", "x", 1)), registered, 400, "application/problem+json", `takes events of type org.bootstrap`, ""},
-		"no CloudEvent":   {post("application/json", "{}"), registered, 415, "application/problem+json", `application/cloudevents+json`, ""},
-		"too large":       {post(structured, strings.Repeat(" ", 1<<20+1)), registered, 413, "application/problem+json", `larger than 1048576 bytes`, ""},
-		"transient":       {post(structured, bootstrap("1")), fails(errors.New("away")), 503, "application/problem+json", `"error_type":"TransientError"`, "30"},
-		"throttled":       {post(structured, bootstrap("1")), fails(&client.APIError{Answer: client.Answer{Status: 429}, RetryAfter: 90 * time.Second}), 503, "application/problem+json", `429`, "90"},
-		"misconfigured":   {post(structured, bootstrap("1")), fails(client.ErrMisconfigured), 500, "application/problem+json", `"error_type":"MisconfiguredError"`, ""},
-		"a batch in part": {post(batched, "["+bootstrap("1")+",{}]"), registered, 400, "application/problem+json", `1 of 2 events failed`, ""},
-		"GET":             {httptest.NewRequest(http.MethodGet, "/", nil), registered, 405, "application/problem+json", `"status":405`, ""},
-		"health":          {httptest.NewRequest(http.MethodGet, "/healthz", nil), registered, 200, "", ``, ""},
+		"structured":         {post(structured, bootstrap("1")), registered, 200, structured, `"type":"org.region.registered"`, ""},
+		"binary":             {binary, registered, 200, structured, `"type":"org.region.registered"`, ""},
+		"batched":            {post(batched, "["+bootstrap("1")+"]"), registered, 200, batched, `[{"specversion":"1.0"`, ""},
+		"an empty batch":     {post(batched, "[]"), registered, 200, batched, `[]`, ""},
+		"rejected":           {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", "x", 1)), registered, 200, structured, `"org.region.rejected"`, ""},
+		"no event":           {post(structured, "{}"), registered, 400, "application/problem+json", `"error_type":"InvalidEventError"`, ""},
+		"another type":       {post(structured, strings.Replace(bootstrap("1"), "org.bootstrap", "x", 1)), registered, 400, "application/problem+json", `takes events of type org.bootstrap`, ""},
+		"no CloudEvent":      {post("application/json", "{}"), registered, 415, "application/problem+json", `application/cloudevents+json`, ""},
+		"too large":          {post(structured, strings.Repeat(" ", 1<<20+1)), registered, 413, "application/problem+json", `larger than 1048576 bytes`, ""},
+		"an event too large": {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", strings.Repeat("x", 256<<10), 1)), registered, 413, "application/problem+json", `at most 262144 are taken`, ""},
+		"transient":          {post(structured, bootstrap("1")), fails(errors.New("away")), 503, "application/problem+json", `"error_type":"TransientError"`, "30"},
+		"throttled":          {post(structured, bootstrap("1")), fails(&client.APIError{Answer: client.Answer{Status: 429}, RetryAfter: 90 * time.Second}), 503, "application/problem+json", `429`, "90"},
+		"misconfigured":      {post(structured, bootstrap("1")), fails(client.ErrMisconfigured), 500, "application/problem+json", `"error_type":"MisconfiguredError"`, ""},
+		"a batch in part":    {post(batched, "["+bootstrap("1")+",{}]"), registered, 400, "application/problem+json", `1 of 2 events failed`, ""},
+		"GET":                {httptest.NewRequest(http.MethodGet, "/", nil), registered, 405, "application/problem+json", `"status":405`, ""},
+		"health":             {httptest.NewRequest(http.MethodGet, "/healthz", nil), registered, 200, "", ``, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 		}
 		return Envelope{Structured, []Record{readRecord(o, len(body))}}, nil
 	}
-	return Envelope{}, &InvalidEventError{Unsupported: true, Reason: "the request is no CloudEvent: send Content-Type " + StructuredMediaType + " or " +
+	return Envelope{}, &InvalidEventError{Status: http.StatusUnsupportedMediaType, Reason: "the request is no CloudEvent: send Content-Type " + StructuredMediaType + " or " +
 		BatchMediaType + ", or the headers ce-specversion, ce-id, ce-source and ce-type beside JSON data"}
 }
 

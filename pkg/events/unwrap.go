@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ const accepted = "it must be a CloudEvent in JSON, an array of them, or an event
 // InvalidEventError says why a payload, or a record of it, is no event for this function, and what would be.
 // It never shows more of the payload than a name or a short value.
 type InvalidEventError struct {
-	Reason      string
-	Unsupported bool // an HTTP request in none of the modes of CloudEvents
+	Reason string
+	Status int // of HTTP that says it best; 0: 400
 }
 
 func (e *InvalidEventError) Error() string { return e.Reason }
@@ -275,7 +276,9 @@ func unwrapDestination(o object, depth int) []Record {
 // readRecord reads a structured CloudEvent of so many bytes.
 func readRecord(o object, size int) (r Record) {
 	if size > maxEvent {
-		return Record{Err: invalid("the event has %d bytes; at most %d are taken", size, maxEvent)}
+		return Record{Err: &InvalidEventError{
+			Reason: fmt.Sprintf("the event has %d bytes; at most %d are taken", size, maxEvent), Status: http.StatusRequestEntityTooLarge,
+		}}
 	}
 	var err error
 	if r.Event, err = readEvent(o); err != nil {

@@ -264,11 +264,11 @@ func TestModesOfHTTP(t *testing.T) {
 
 func TestOnlyWhatNamesNoModeIsUnsupported(t *testing.T) {
 	t.Parallel()
-	for contentType, unsupported := range map[string]bool{"application/json": true, "": true, "application/cloudevents+json": false, "application/cloudevents-batch+json": false} {
+	for contentType, status := range map[string]int{"application/json": 415, "": 415, "application/cloudevents+json": 0, "application/cloudevents-batch+json": 0} {
 		_, err := events.UnwrapHTTP(http.Header{"Content-Type": {contentType}}, []byte("x"))
 		var invalid *events.InvalidEventError
 		require.ErrorAs(t, err, &invalid)
-		assert.Equal(t, unsupported, invalid.Unsupported, "%q", contentType)
+		assert.Equal(t, status, invalid.Status, "%q", contentType)
 	}
 }
 
