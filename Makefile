@@ -47,6 +47,17 @@ build: $(FUNCTIONS:%=$(DIST)/%/bootstrap) ## Build each function as Lambda takes
 $(DIST)/%/bootstrap: go
 	CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w' -o $@ ./functions/$*
 
+.PHONY: workflow
+workflow: go ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
+	go test -count=1 -v -run '^TestTheWorkflow' ./test/deploy
+
+deploy/node_modules: deploy/package-lock.json | node
+	@npm --prefix deploy ci --loglevel=error && touch $@
+
+.PHONY: node
+node:
+	@[ "$$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')" -ge 20 ] 2>/dev/null || { echo "Node.js 20 or newer is missing: install it from https://nodejs.org"; exit 1; }
+
 .PHONY: lint
 lint: go ## Check form and style (the first time builds the linter: a minute or two)
 	go mod tidy -diff

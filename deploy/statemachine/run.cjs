@@ -1,0 +1,79 @@
+// Runs the workflow once on this machine: the states by a local interpreter, its functions by an Invoke API.
+//
+//   node run.cjs < order.json
+//
+// The order: {"definition": <file>, "substitutions": {...}, "invoke": <base URL of the Invoke API>, "context": {...},
+// "redriven": <the input of the state "End", from which to go on; otherwise the execution begins at the beginning>}.
+// The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>], "trace": [<state>]}.
+"use strict";
+
+// The interpreter wants Node 22 for this one function; it runs on 20 with it.
+Promise.withResolvers ??= function () {
+  let resolve, reject;
+  const promise = new Promise((ok, fail) => { resolve = ok; reject = fail; });
+  return { promise, resolve, reject };
+};
+
+const fs = require("node:fs");
+const { StateMachine } = require("aws-local-stepfunctions");
+
+const order = JSON.parse(fs.readFileSync(0, "utf8"));
+const text = fs.readFileSync(order.definition, "utf8").replace(/\$\{(\w+)\}/g, (_, name) => {
+  if (!(name in order.substitutions)) throw new Error(`no substitution for ${name}`);
+  return order.substitutions[name];
+});
+const definition = JSON.parse(text);
+if (order.redriven) {
+  definition.States.Redriven = { Type: "Pass", Result: order.redriven, Next: "End" };
+  definition.StartAt = "Redriven";
+}
+const events = [];
+
+// invoke does what the integration with Lambda does: an error of the function becomes an error by its errorType.
+async function invoke({ FunctionName, Payload }) {
+  const response = await fetch(`${order.invoke}/2015-03-31/functions/${FunctionName}/invocations`, { method: "POST", body: JSON.stringify(Payload) });
+  const answer = await response.json();
+  if (response.headers.get("X-Amz-Function-Error") || !response.ok) {
+    const error = new Error(JSON.stringify(answer));
+    error.name = answer.errorType ?? "Lambda.Unknown";
+    throw error;
+  }
+  return { StatusCode: response.status, Payload: answer };
+}
+
+function putEvents({ Entries }) {
+  events.push(...Entries);
+  return { FailedEntryCount: 0, Entries: Entries.map((_, i) => ({ EventId: String(i) })) };
+}
+
+const handlers = {};
+const noWait = {};
+(function prepare({ States }) {
+  for (const [name, state] of Object.entries(States)) {
+    if (state.Resource) handlers[name] = state.Resource.endsWith(":lambda:invoke") ? invoke : putEvents;
+    if (state.Retry) noWait[name] = state.Retry.map(() => 10);
+    if (state.ItemProcessor) prepare(state.ItemProcessor);
+  }
+})(definition);
+
+(async () => {
+  const execution = new StateMachine(definition).run(order.context.Execution.Input, {
+    overrides: { taskResourceLocalHandlers: handlers, retryIntervalOverrides: noWait },
+    context: order.context,
+  });
+  const answer = { status: "SUCCEEDED", events, trace: [] };
+  const log = (async () => {
+    for await (const event of execution.eventLogs) {
+      if (event.type === "StateEntered") answer.trace.push(event.state.name);
+      if (event.type === "StateRetried") answer.trace.push(`${event.state.name} again`);
+      if (event.type === "ExecutionFailed") Object.assign(answer, { error: event.Error, cause: String(event.Cause) });
+    }
+  })();
+  try {
+    await execution.result;
+  } catch {
+    answer.status = "FAILED"; // the log says why
+  }
+  await log;
+  process.stdout.write(JSON.stringify(answer));
+})();
