@@ -3,6 +3,7 @@ DIST      ?= dist
 GOOS      ?= linux
 GOARCH    ?= arm64
 FUZZTIME  ?= 20s
+STAGE     ?= dev
 export PORT FUNCTION EVENT REMOTE DRY_RUN YES
 
 EVENTS    ?= events/org-bootstrap.json events/account-created.json
@@ -10,6 +11,11 @@ EVENTS    ?= events/org-bootstrap.json events/account-created.json
 # The race detector is built on cgo; without a C compiler the tests run without it.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED 2>/dev/null)),-race)
 TOOL = go tool -modfile=tools/go.mod
+
+# What the file of a stage says, for the aws client. SAM reads it by itself.
+SETTINGS   = deploy/samconfig.$(STAGE).toml
+STACK      = $(shell sed -n 's/^stack_name = "\(.*\)"$$/\1/p' $(SETTINGS) 2>/dev/null)
+PARAMETERS = $(shell sed -n "s/^  \"\([A-Za-z]*=.*\)\",$$/'\1'/p" $(SETTINGS) 2>/dev/null)
 
 .PHONY: help
 help: ## Explain each target
@@ -43,6 +49,7 @@ oracle: go ## Compare signatures, calls and errors with Huawei Cloud's official 
 
 .PHONY: build
 build: $(FUNCTIONS:%=$(DIST)/%/bootstrap) ## Build each function as Lambda takes it, dist/<function>/bootstrap
+	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,wc -c $^)
 
 $(DIST)/%/bootstrap: go
 	CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w' -o $@ ./functions/$*
@@ -57,6 +64,34 @@ deploy/node_modules: deploy/package-lock.json | node
 .PHONY: node
 node:
 	@[ "$$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')" -ge 20 ] 2>/dev/null || { echo "Node.js 20 or newer is missing: install it from https://nodejs.org"; exit 1; }
+
+.PHONY: check-deploy
+check-deploy: go deploy/node_modules ## Check the template and run the workflow, without a cloud
+	node deploy/check.cjs template.yaml deploy/statemachine/onboarding.asl.json
+	go test -count=1 ./test/deploy
+
+.PHONY: deploy
+deploy: ready-deploy build ## Deploy a stage: make deploy STAGE=dev BUCKET=<bucket for the artifacts>
+	aws cloudformation package --template-file template.yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STACK) --output-template-file dist/$(STACK).yaml
+	aws cloudformation deploy --template-file dist/$(STACK).yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STACK) --stack-name $(STACK) --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=registrar stage=$(STAGE) --parameter-overrides $(PARAMETERS)
+	aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table
+
+.PHONY: delete
+delete: ready-delete ## Take a stage down: make delete STAGE=dev
+	aws cloudformation delete-stack --stack-name $(STACK)
+	aws cloudformation wait stack-delete-complete --stack-name $(STACK)
+
+queue-url = "$$(aws sqs get-queue-url --queue-name $(STACK)-$(FUNCTION)$(1) --query QueueUrl --output text)"
+queue-arn = "$$(aws sqs get-queue-attributes --queue-url $(call queue-url,$(1)) --attribute-names QueueArn --query Attributes.QueueArn --output text)"
+
+.PHONY: replay
+replay: ready-replay ## Put dead letters back: make replay FUNCTION=register-admin STAGE=dev
+	@[ -d 'functions/$(FUNCTION)' ] && [ -n '$(FUNCTION)' ] || { echo "Which function? make replay FUNCTION=<one of $(FUNCTIONS)>"; exit 1; }
+	aws sqs start-message-move-task --source-arn $(call queue-arn,-dead-letters) --destination-arn $(call queue-arn) --max-number-of-messages-per-second 1
+
+.PHONY: ready-deploy ready-delete ready-replay
+ready-deploy ready-delete ready-replay: ready-%:
+	@deploy/ready.sh $* '$(STACK)' '$(SETTINGS)' '$(BUCKET)'
 
 .PHONY: lint
 lint: go ## Check form and style (the first time builds the linter: a minute or two)

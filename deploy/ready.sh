@@ -1,0 +1,32 @@
+#!/bin/sh
+# Says what make is about to do to a stack, and everything that is missing for it. Ends with 1 if something is.
+#
+#   ready.sh <deploy|delete|replay> <stack> <settings> [<bucket>]
+verb=$1 stack=$2 settings=$3 bucket=$4
+missing=
+need() { missing="$missing
+  - $1"; }
+
+[ -f "$settings" ] || need "the stage: there is no $settings. Stages are $(cd deploy && echo samconfig.*.toml | sed 's/samconfig\.//g; s/\.toml//g')"
+if ! command -v aws >/dev/null; then
+  need "the aws client: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+else
+  account=$(aws sts get-caller-identity --query Account --output text 2>/dev/null) || need "credentials of AWS: aws configure, or aws sso login"
+  region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region 2>/dev/null)}}
+  [ -n "$region" ] || need "a region of AWS: export AWS_REGION=eu-central-1, for instance"
+fi
+if [ "$verb" = deploy ]; then
+  if [ -z "$bucket" ]; then
+    need "a bucket for the artifacts: make deploy STAGE=... BUCKET=<name>; aws s3 mb s3://<name> makes one"
+  elif [ -n "$account" ] && ! aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
+    need "the bucket: there is no $bucket that you may use; aws s3 mb s3://$bucket makes it"
+  fi
+fi
+
+where="${stack:-?} in account ${account:-?}, region ${region:-?}"
+case $verb in
+  deploy) echo "This deploys the stack $where, with the parameters of $settings and artifacts in s3://${bucket:-?}." ;;
+  delete) echo "This deletes the stack $where, with its queues, dead letters, archive and logs. A secret of its own can be restored for 30 days." ;;
+  replay) echo "This puts the dead letters of the stack $where back into their queue." ;;
+esac
+[ -z "$missing" ] || { echo "Missing:$missing"; exit 1; }
