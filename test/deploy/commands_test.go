@@ -1,0 +1,209 @@
+package deploy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestValidatorsPassTheTemplate(t *testing.T) {
+	t.Parallel()
+	cmd := node(t, "check.cjs", "template.yaml", definition)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	assert.NoError(t, err)
+	assert.Empty(t, string(out))
+}
+
+// TestValidatorsReportABrokenTemplate breaks one copy in all ways, since each run of the validator takes seconds.
+func TestValidatorsReportABrokenTemplate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files := map[string]string{"template.yaml": string(read(t, "template.yaml")), "workflow.json": string(read(t, definition))}
+	ways := map[string]struct{ file, before, after, want string }{
+		"a misspelt property":            {"template.yaml", "RedrivePolicy:", "RedrivePolice:", "Did you mean 'RedrivePolicy'?"},
+		"a type that isn't":              {"template.yaml", "AWS::SNS::Subscription", "AWS::SNS::Subscriber", "AWS::SNS::Subscriber"},
+		"a resource that isn't":          {"template.yaml", "!GetAtt Bus.Arn", "!GetAtt Buss.Arn", "Buss"},
+		"a condition that isn't":         {"template.yaml", "Condition: HasAlarmEmail", "Condition: HasAlarmMail", "HasAlarmMail"},
+		"a parameter that isn't":         {"template.yaml", "!Ref LogDays", "!Ref LogWeeks", "LogWeeks"},
+		"a wrong value":                  {"template.yaml", "ComparisonOperator: GreaterThanOrEqualToThreshold", "ComparisonOperator: Above", "ComparisonOperator"},
+		"an exclusion that says nothing": {"template.yaml", "CredentialsSecretArn", "CredentialsArn", "W2509 has nothing more to say"},
+		"a state that isn't":             {"workflow.json", `"Next": "RegionOutcome"`, `"Next": "RegionOutcomes"`, "RegionOutcomes"},
+		"a state that nothing leads to":  {"workflow.json", `"Next": "AccountDone"`, `"Next": "AccountFailed"`, "AccountDone is not reachable"},
+		"a state of no type":             {"workflow.json", `"Type": "Succeed"`, `"Type": "Success"`, "/States/Done"},
+		"a wrong path":                   {"workflow.json", `"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`, "ItemsPath"},
+	}
+	for name, way := range ways {
+		broken := strings.ReplaceAll(files[way.file], way.before, way.after)
+		require.NotEqual(t, files[way.file], broken, name)
+		files[way.file] = broken
+	}
+	for name, text := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	out, err := node(t, "check.cjs", filepath.Join(dir, "template.yaml"), filepath.Join(dir, "workflow.json")).CombinedOutput()
+	require.Error(t, err)
+	for name, way := range ways {
+		assert.Contains(t, string(out), way.want, name)
+	}
+}
+
+// commands runs make with an aws client that writes down what it is asked for, and answers as if all was there.
+func commands(t *testing.T, args ...string) (calls []string, out string, err error) {
+	t.Helper()
+	bin, written := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+	script := `#!/bin/sh
+echo "$*" >>` + written + `
+case "$*" in
+*get-caller-identity*) echo 123456789012 ;;
+*get-queue-url*) shift 3; echo "https://sqs/$1" ;;
+*get-queue-attributes*) shift 3; echo "arn:${1##*/}" ;;
+esac
+`
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700)) //nolint:gosec // it must run
+	cmd := makeIn(root, append([]string{"-o", "build"}, args...)...)
+	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"), "AWS_REGION=eu-central-1")
+	b, err := cmd.CombinedOutput()
+	text, _ := os.ReadFile(written)
+	for line := range strings.Lines(string(text)) {
+		calls = append(calls, strings.TrimSpace(line))
+	}
+	return calls, string(b), err
+}
+
+func TestMakeDeploys(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "deploy", "STAGE=prod", "BUCKET=artifacts")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "This deploys the stack registrar-prod in account 123456789012, region eu-central-1")
+	assert.Equal(t, []string{
+		"sts get-caller-identity --query Account --output text",
+		"s3api head-bucket --bucket artifacts",
+		"cloudformation package --template-file template.yaml --s3-bucket artifacts --s3-prefix registrar-prod --output-template-file dist/registrar-prod.yaml",
+		"cloudformation deploy --template-file dist/registrar-prod.yaml --s3-bucket artifacts --s3-prefix registrar-prod --stack-name registrar-prod " +
+			"--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=registrar stage=prod " +
+			"--parameter-overrides RegionId=cn-north-4 ServicePrincipals=service.SecMaster DryRun=false LogDays=365 ArchiveDays=365",
+		"cloudformation describe-stacks --stack-name registrar-prod --query Stacks[0].Outputs[].[OutputKey,OutputValue] --output table",
+	}, calls)
+}
+
+func TestMakeDeletes(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "delete", "STAGE=dev")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "This deletes the stack registrar-dev")
+	assert.Equal(t, []string{
+		"sts get-caller-identity --query Account --output text",
+		"cloudformation delete-stack --stack-name registrar-dev",
+		"cloudformation wait stack-delete-complete --stack-name registrar-dev",
+	}, calls)
+}
+
+func TestMakeReplays(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "replay", "FUNCTION=register-admin", "STAGE=prod")
+	require.NoError(t, err, out)
+	require.NotEmpty(t, calls)
+	assert.Equal(t, "sqs start-message-move-task --source-arn arn:registrar-prod-register-admin-dead-letters --destination-arn arn:registrar-prod-register-admin "+
+		"--max-number-of-messages-per-second 1", calls[len(calls)-1])
+
+	for _, function := range []string{"", "register-nobody"} {
+		calls, out, err = commands(t, "replay", "FUNCTION="+function)
+		require.Error(t, err)
+		assert.Contains(t, out, "Which function? make replay FUNCTION=<one of register-admin register-region>")
+		assert.NotContains(t, strings.Join(calls, " "), "start-message-move-task")
+	}
+}
+
+func TestMakeSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a bucket": {[]string{"deploy"}, "a bucket for the artifacts: make deploy STAGE=... BUCKET=<name>"},
+		"a stage":  {[]string{"deploy", "STAGE=test", "BUCKET=artifacts"}, "there is no deploy/samconfig.test.toml. Stages are dev prod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls, out, err := commands(t, c.args...)
+			require.Error(t, err)
+			assert.Contains(t, out, c.want)
+			assert.NotContains(t, strings.Join(calls, " "), "cloudformation")
+		})
+	}
+	t.Run("the aws client, credentials and a region", func(t *testing.T) {
+		t.Parallel()
+		for _, script := range []string{"", "#!/bin/sh\nexit 1\n"} {
+			bin := t.TempDir()
+			for _, tool := range []string{"sh", "make", "sed", "echo"} {
+				path, err := exec.LookPath(tool)
+				require.NoError(t, err)
+				require.NoError(t, os.Symlink(path, filepath.Join(bin, tool)))
+			}
+			want := []string{"the aws client"}
+			if script != "" {
+				require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700)) //nolint:gosec // it must run
+				want = []string{"credentials of AWS", "a region of AWS"}
+			}
+			cmd := makeIn(root, "ready-delete")
+			cmd.Env = []string{"PATH=" + bin}
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			for _, missing := range want {
+				assert.Contains(t, string(out), missing)
+			}
+		}
+	})
+}
+
+func TestMakeWithoutNodeSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{"none": "#!/bin/sh\nexit 127\n", "an old one": "#!/bin/sh\necho v18.20.0\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bin := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(bin, "node"), []byte(script), 0o700)) //nolint:gosec // it must run
+			cmd := makeIn(root, "-s", "check-deploy")
+			cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+			var stdout bytes.Buffer
+			cmd.Stdout = &stdout
+			require.Error(t, cmd.Run())
+			assert.Equal(t, "Node.js 20 or newer is missing: install it from https://nodejs.org\n", stdout.String())
+		})
+	}
+}
+
+// TestTwoBuildsAreTheSame builds for Lambda here and from a copy of the sources elsewhere.
+func TestTwoBuildsAreTheSame(t *testing.T) {
+	t.Parallel()
+	elsewhere := t.TempDir()
+	for _, part := range []string{"functions", "internal", "pkg"} {
+		require.NoError(t, os.CopyFS(filepath.Join(elsewhere, part), os.DirFS(filepath.Join(root, part))))
+	}
+	for _, file := range []string{"go.mod", "go.sum", "Makefile"} {
+		require.NoError(t, os.WriteFile(filepath.Join(elsewhere, file), read(t, file), 0o600))
+	}
+	sums := map[string][]string{}
+	for _, dir := range []string{root, elsewhere} {
+		dist := t.TempDir()
+		out, err := makeIn(dir, "-s", "build", "DIST="+dist).CombinedOutput()
+		require.NoError(t, err, string(out))
+		for _, name := range functions(t) {
+			b, err := os.ReadFile(filepath.Join(dist, name, "bootstrap"))
+			require.NoError(t, err)
+			sum := sha256.Sum256(b)
+			sums[name] = append(sums[name], string(sum[:]))
+		}
+	}
+	for name, sum := range sums {
+		assert.Equal(t, sum[0], sum[1], name)
+	}
+}
