@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,36 +23,45 @@ func TestValidatorsPassTheTemplate(t *testing.T) {
 	assert.Empty(t, string(out))
 }
 
-// TestValidatorsReportABrokenTemplate breaks one copy in all ways, since each run of the validator takes seconds.
+// TestValidatorsReportABrokenTemplate takes one run for all, since each takes seconds: a template broken in all ways, and a workflow for each.
 func TestValidatorsReportABrokenTemplate(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	files := map[string]string{"template.yaml": string(read(t, "template.yaml")), "workflow.json": string(read(t, definition))}
-	ways := map[string]struct{ file, before, after, want string }{
-		"a misspelt property":            {"template.yaml", "RedrivePolicy:", "RedrivePolice:", "Did you mean 'RedrivePolicy'?"},
-		"a type that isn't":              {"template.yaml", "AWS::SNS::Subscription", "AWS::SNS::Subscriber", "AWS::SNS::Subscriber"},
-		"a resource that isn't":          {"template.yaml", "!GetAtt Bus.Arn", "!GetAtt Buss.Arn", "Buss"},
-		"a condition that isn't":         {"template.yaml", "Condition: HasAlarmEmail", "Condition: HasAlarmMail", "HasAlarmMail"},
-		"a parameter that isn't":         {"template.yaml", "!Ref LogDays", "!Ref LogWeeks", "LogWeeks"},
-		"a wrong value":                  {"template.yaml", "ComparisonOperator: GreaterThanOrEqualToThreshold", "ComparisonOperator: Above", "ComparisonOperator"},
-		"an exclusion that says nothing": {"template.yaml", "CredentialsSecretArn", "CredentialsArn", "W2509 has nothing more to say"},
-		"a state that isn't":             {"workflow.json", `"Next": "RegionOutcome"`, `"Next": "RegionOutcomes"`, "RegionOutcomes"},
-		"a state that nothing leads to":  {"workflow.json", `"Next": "AccountDone"`, `"Next": "AccountFailed"`, "AccountDone is not reachable"},
-		"a state of no type":             {"workflow.json", `"Type": "Succeed"`, `"Type": "Success"`, "/States/Done"},
-		"a wrong path":                   {"workflow.json", `"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`, "ItemsPath"},
+	dir, want := t.TempDir(), []string{}
+	change := func(text string, way [3]string) string {
+		changed := strings.ReplaceAll(text, way[0], way[1])
+		require.NotEqual(t, text, changed, way[0])
+		want = append(want, way[2])
+		return changed
 	}
-	for name, way := range ways {
-		broken := strings.ReplaceAll(files[way.file], way.before, way.after)
-		require.NotEqual(t, files[way.file], broken, name)
-		files[way.file] = broken
+	template := string(read(t, "template.yaml"))
+	for _, way := range [][3]string{ // before, after, what is said about it
+		{"RedrivePolicy:", "RedrivePolice:", "Did you mean 'RedrivePolicy'?"},
+		{"AWS::SNS::Subscription", "AWS::SNS::Subscriber", "AWS::SNS::Subscriber"},
+		{"!GetAtt Bus.Arn", "!GetAtt Buss.Arn", "Buss"},
+		{"Condition: HasAlarmEmail", "Condition: HasAlarmMail", "HasAlarmMail"},
+		{"!Ref LogDays", "!Ref LogWeeks", "LogWeeks"},
+		{"ComparisonOperator: GreaterThanOrEqualToThreshold", "ComparisonOperator: Above", "ComparisonOperator"},
+		{"CredentialsSecretArn", "CredentialsArn", "W2509 has nothing more to say"},
+	} {
+		template = change(template, way)
 	}
-	for name, text := range files {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	files := []string{filepath.Join(dir, "template.yaml")}
+	require.NoError(t, os.WriteFile(files[0], []byte(template), 0o600))
+	for _, way := range [][3]string{
+		{`"Next": "Summary"`, `"Next": "Sumary"`, "target: Sumary"},
+		{`"Next": "AccountDone"`, `"Next": "AccountFailed"`, "AccountDone is not reachable"},
+		{`"Type": "Succeed"`, `"Type": "Success"`, "/States/Done"},
+		{`"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`, "/States/RegisterAdministrators/ItemsPath is invalid"},
+		{`"Next": "PutResult"`, `"Comment": ""`, `State "Completed" MUST contain exactly one of "End", "Next"`},
+	} {
+		file := filepath.Join(dir, fmt.Sprintf("workflow%d.json", len(files)))
+		require.NoError(t, os.WriteFile(file, []byte(change(string(read(t, definition)), way)), 0o600))
+		files = append(files, file)
 	}
-	out, err := node(t, "check.cjs", filepath.Join(dir, "template.yaml"), filepath.Join(dir, "workflow.json")).CombinedOutput()
+	out, err := node(t, "check.cjs", files...).CombinedOutput()
 	require.Error(t, err)
-	for name, way := range ways {
-		assert.Contains(t, string(out), way.want, name)
+	for _, said := range want {
+		assert.Contains(t, string(out), said)
 	}
 }
 
