@@ -77,7 +77,7 @@ case "$*" in
 *get-queue-attributes*) shift 3; echo "arn:${1##*/}" ;;
 esac
 `
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700)) //nolint:gosec // it must run
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700))
 	cmd := makeIn(root, append([]string{"-o", "build"}, args...)...)
 	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"), "AWS_REGION=eu-central-1")
 	b, err := cmd.CombinedOutput()
@@ -160,7 +160,7 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 			}
 			want := []string{"the aws client"}
 			if script != "" {
-				require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700)) //nolint:gosec // it must run
+				require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700))
 				want = []string{"credentials of AWS", "a region of AWS"}
 			}
 			cmd := makeIn(root, "ready-delete")
@@ -180,7 +180,7 @@ func TestMakeWithoutNodeSaysSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bin := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(bin, "node"), []byte(script), 0o700)) //nolint:gosec // it must run
+			require.NoError(t, os.WriteFile(filepath.Join(bin, "node"), []byte(script), 0o700))
 			cmd := makeIn(root, "-s", "check-deploy")
 			cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
 			var stdout bytes.Buffer

@@ -170,7 +170,8 @@ func (s *stack) eval(v any) any {
 	case []any:
 		evaluated := []any{}
 		for _, item := range v {
-			if item = s.eval(item); item != (any(nothing{})) {
+			item = s.eval(item)
+			if item != any(nothing{}) {
 				evaluated = append(evaluated, item)
 			}
 		}
@@ -185,7 +186,8 @@ func (s *stack) eval(v any) any {
 		}
 		evaluated := map[string]any{}
 		for key, item := range v {
-			if item = s.eval(item); item != (any(nothing{})) {
+			item = s.eval(item)
+			if item != any(nothing{}) {
 				evaluated[key] = item
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -142,7 +143,7 @@ func (l *laptop) execute(t *testing.T, input string, redrives int) execution {
 func (l *laptop) writes() int {
 	n := 0
 	for _, r := range l.Requests() {
-		if r.Method == "POST" {
+		if r.Method == http.MethodPost {
 			n++
 		}
 	}
