@@ -13,9 +13,9 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED 2>/dev/null)),-race)
 TOOL = go tool -modfile=tools/go.mod
 
 # What the file of a stage says, for the aws client. SAM reads it by itself.
-SETTINGS   = deploy/samconfig.$(STAGE).toml
-STACK      = $(shell sed -n 's/^stack_name = "\(.*\)"$$/\1/p' $(SETTINGS) 2>/dev/null)
-PARAMETERS = $(shell sed -n "s/^  \"\([A-Za-z]*=.*\)\",$$/'\1'/p" $(SETTINGS) 2>/dev/null)
+SETTINGS    = deploy/samconfig.$(STAGE).toml
+STAGE_STACK = $(shell sed -n 's/^stack_name = "\(.*\)"$$/\1/p' $(SETTINGS) 2>/dev/null)
+PARAMETERS  = $(shell sed -n "s/^  \"\([A-Za-z]*=.*\)\",$$/'\1'/p" $(SETTINGS) 2>/dev/null)
 
 .PHONY: help
 help: ## Explain each target
@@ -72,16 +72,16 @@ check-deploy: go deploy/node_modules ## Check the template and run the workflow,
 
 .PHONY: deploy
 deploy: ready-deploy build ## Deploy a stage: make deploy STAGE=dev BUCKET=<bucket for the artifacts>
-	aws cloudformation package --template-file template.yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STACK) --output-template-file dist/$(STACK).yaml
-	aws cloudformation deploy --template-file dist/$(STACK).yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STACK) --stack-name $(STACK) --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=registrar stage=$(STAGE) --parameter-overrides $(PARAMETERS)
-	aws cloudformation describe-stacks --stack-name $(STACK) --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table
+	aws cloudformation package --template-file template.yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STAGE_STACK) --output-template-file dist/$(STAGE_STACK).yaml
+	aws cloudformation deploy --template-file dist/$(STAGE_STACK).yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STAGE_STACK) --stack-name $(STAGE_STACK) --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=registrar stage=$(STAGE) --parameter-overrides $(PARAMETERS)
+	aws cloudformation describe-stacks --stack-name $(STAGE_STACK) --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table
 
 .PHONY: delete
 delete: ready-delete ## Take a stage down: make delete STAGE=dev
-	aws cloudformation delete-stack --stack-name $(STACK)
-	aws cloudformation wait stack-delete-complete --stack-name $(STACK)
+	aws cloudformation delete-stack --stack-name $(STAGE_STACK)
+	aws cloudformation wait stack-delete-complete --stack-name $(STAGE_STACK)
 
-queue-url = "$$(aws sqs get-queue-url --queue-name $(STACK)-$(FUNCTION)$(1) --query QueueUrl --output text)"
+queue-url = "$$(aws sqs get-queue-url --queue-name $(STAGE_STACK)-$(FUNCTION)$(1) --query QueueUrl --output text)"
 queue-arn = "$$(aws sqs get-queue-attributes --queue-url $(call queue-url,$(1)) --attribute-names QueueArn --query Attributes.QueueArn --output text)"
 
 .PHONY: replay
@@ -91,7 +91,7 @@ replay: ready-replay ## Put dead letters back: make replay FUNCTION=register-adm
 
 .PHONY: ready-deploy ready-delete ready-replay
 ready-deploy ready-delete ready-replay: ready-%:
-	@deploy/ready.sh $* '$(STACK)' '$(SETTINGS)' '$(BUCKET)'
+	@deploy/ready.sh $* '$(STAGE_STACK)' '$(SETTINGS)' '$(BUCKET)'
 
 .PHONY: lint
 lint: go ## Check form and style (the first time builds the linter: a minute or two)

@@ -45,7 +45,7 @@ func envelope(source, eventType string, detail any) map[string]any {
 	return map[string]any{"version": "0", "source": source, "detail-type": eventType, "detail": detail}
 }
 
-// samples are the events of events/, as they come on the bus.
+// samples are the CloudEvents of events/ as they come on the bus, and its events of EventBridge.
 func samples() (map[string]any, error) {
 	files, err := filepath.Glob(filepath.Join(root, "events", "*.json"))
 	if err != nil {
@@ -57,12 +57,15 @@ func samples() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		var event map[string]any
+		var event any
 		if err := json.Unmarshal(b, &event); err != nil {
 			return nil, err
 		}
-		if event["specversion"] != nil {
-			found[filepath.Base(file)] = envelope(text(event["source"]), text(event["type"]), event)
+		switch {
+		case dig(event, "specversion") != nil:
+			found[filepath.Base(file)] = envelope(text(dig(event, "source")), text(dig(event, "type")), event)
+		case dig(event, "detail-type") != nil:
+			found[filepath.Base(file)] = event
 		}
 	}
 	return found, nil
