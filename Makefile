@@ -32,7 +32,7 @@ start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, 
 .PHONY: invoke
 invoke: go ## Send an event to a function that make start serves: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
 	@go build -o dist/bin/invoke ./cmd/invoke
-	@exec dist/bin/invoke
+	@STACK='$(STAGE_STACK)' exec dist/bin/invoke
 
 .PHONY: build-local
 build-local: go ## Build each function for this machine, and the sandbox
@@ -56,7 +56,7 @@ $(DIST)/%/bootstrap: go
 
 .PHONY: workflow
 workflow: go ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
-	go test -count=1 -v -run '^TestTheWorkflow' ./test/deploy
+	NEED_NODE=1 go test -count=1 -v -run '^TestTheWorkflow' ./test/deploy
 
 deploy/node_modules: deploy/package-lock.json | node
 	@npm --prefix deploy ci --loglevel=error && touch $@
@@ -68,7 +68,7 @@ node:
 .PHONY: check-deploy
 check-deploy: go deploy/node_modules ## Check the template and run the workflow, without a cloud
 	node deploy/check.cjs template.yaml deploy/statemachine/onboarding.asl.json
-	go test -count=1 ./test/deploy
+	NEED_NODE=1 go test -count=1 ./test/deploy
 
 .PHONY: deploy
 deploy: ready-deploy build ## Deploy a stage: make deploy STAGE=dev BUCKET=<bucket for the artifacts>
