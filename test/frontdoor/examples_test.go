@@ -1,0 +1,115 @@
+package frontdoor
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/pkg/events"
+	"registrar/test/docs"
+)
+
+// The events that README and docs/ show are real: each input succeeds, and each result is what its cause is answered with.
+func TestTheExamplesInTheDocumentation(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	shown := map[string][]json.RawMessage{} // by page
+	inputs := map[string]json.RawMessage{}  // by source and id
+	for _, page := range append(pages, "../../README.md") {
+		markdown, err := os.ReadFile(page)
+		require.NoError(t, err)
+		shown[page], err = docs.Events(string(markdown))
+		require.NoError(t, err, page)
+		for _, event := range shown[page] {
+			require.NoError(t, promised.Check(event), "%s shows %s", page, event)
+			e := attributes(t, event)
+			if events.IsResult(e.Type) {
+				continue
+			}
+			if before, twice := inputs[e.Source+" "+e.ID]; twice {
+				require.JSONEq(t, string(before), string(event), "%s shows another event of the same id", page)
+			}
+			inputs[e.Source+" "+e.ID] = event
+		}
+	}
+	require.Contains(t, shown, "../../docs/events.md")
+	for page, all := range shown {
+		if strings.HasSuffix(page, "README.md") || strings.HasSuffix(page, "events.md") {
+			require.GreaterOrEqual(t, len(all), 3, "events that %s shows", page)
+		}
+		for _, event := range all {
+			t.Run(filepath.Base(page)+" "+attributes(t, event).Type, func(t *testing.T) {
+				t.Parallel()
+				e := attributes(t, event)
+				cause := event
+				if events.IsResult(e.Type) {
+					cause = inputs[e.Data.Cause.Source+" "+e.Data.Cause.ID]
+					require.NotEmpty(t, cause, "the documentation doesn't show the cause of %s", event)
+				}
+				got := staged(t, e.Type).take(t, cause)
+				require.NoError(t, promised.Check(got), "%s", got)
+				if events.IsResult(e.Type) {
+					assert.JSONEq(t, timeless(t, event), timeless(t, got))
+				} else {
+					assert.Equal(t, "registered", attributes(t, got).Data.Outcome)
+				}
+			})
+		}
+	}
+}
+
+// staged is where an example of a result of that type happens, as the text around it says.
+func staged(t *testing.T, eventType string) *stage {
+	t.Helper()
+	s := newStage(t)
+	switch {
+	case strings.HasSuffix(eventType, ".planned"):
+		s.env["DRY_RUN"] = "true"
+	case eventType == "org.region.rejected":
+		s.SetRegion("cn-south-1")
+	case eventType == "account.admin.rejected":
+		s.AddAccount(account, "suspended")
+	}
+	return s
+}
+
+func (s *stage) take(t *testing.T, event []byte) json.RawMessage {
+	t.Helper()
+	_, answer := s.taker(t, event)
+	require.Empty(t, answer.FunctionError, "%s", answer.Payload)
+	return answer.Payload
+}
+
+func attributes(t *testing.T, event []byte) result {
+	t.Helper()
+	var r result
+	require.NoError(t, json.Unmarshal(event, &r))
+	return r
+}
+
+// timeless leaves out of a result what no two results have in common: the time, the trace, and the ids of requests.
+func timeless(t *testing.T, event []byte) string {
+	t.Helper()
+	var object map[string]any
+	require.NoError(t, json.Unmarshal(event, &object))
+	delete(object, "time")
+	delete(object, "traceparent")
+	data, _ := object["data"].(map[string]any)
+	list, _ := data["registrations"].([]any)
+	for _, one := range append(list, data) {
+		if registration, ok := one.(map[string]any); ok {
+			if e, ok := registration["error"].(map[string]any); ok {
+				delete(e, "request_id")
+			}
+		}
+	}
+	rest, err := json.Marshal(object)
+	require.NoError(t, err)
+	return string(rest)
+}
