@@ -20,7 +20,12 @@ func TestTheExamplesInTheDocumentation(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
 	shown := map[string][]json.RawMessage{} // by page
-	inputs := map[string]json.RawMessage{}  // by source and id
+	inputs := map[string]json.RawMessage{}  // by source and id; the samples are known to a reader, too
+	for _, name := range []string{"org-bootstrap.json", "account-created.json"} {
+		event := json.RawMessage(sample(t, name))
+		e := attributes(t, event)
+		inputs[e.Source+" "+e.ID] = event
+	}
 	for _, page := range append(pages, "../../README.md") {
 		markdown, err := os.ReadFile(page)
 		require.NoError(t, err)
