@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 
 	"registrar/internal/lambdalocal"
 )
@@ -42,7 +43,7 @@ func run(ctx context.Context, out *printer, dist string, files []string) error {
 
 // deliver finds the function that takes the event, as a bus does by its rules: the others answer that it isn't for them.
 func (s *sandbox) deliver(ctx context.Context, payload []byte) error {
-	refusals := "no function takes it"
+	var refusals []string
 	for _, f := range s.functions {
 		answer, err := f.Invoke(ctx, payload)
 		if err != nil {
@@ -51,9 +52,9 @@ func (s *sandbox) deliver(ctx context.Context, payload []byte) error {
 		if succeeded(answer) {
 			return nil
 		}
-		refusals += fmt.Sprintf("\n%s: %s", f.name, answer.Payload)
+		refusals = append(refusals, fmt.Sprintf("\n%s: %s", f.name, answer.Payload))
 	}
-	return fmt.Errorf("%s", refusals)
+	return fmt.Errorf("no function takes it%s", strings.Join(refusals, ""))
 }
 
 // succeeded reports whether an answer, of whatever shape, says that all its events were handled.
