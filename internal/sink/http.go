@@ -106,7 +106,7 @@ func (s *endpoint) redact(said string) string {
 // retryAfter reads seconds or a date. What asks for less than a second asks for one; 0 means that there is nothing to read.
 func retryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest
 		return max(time.Duration(seconds)*time.Second, time.Second)
 	}
 	until, err := http.ParseTime(value)

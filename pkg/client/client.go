@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -135,6 +136,9 @@ func (c *Client) do(ctx context.Context, op operation, answer any) (Response, er
 		sent Response
 		last *APIError
 	)
+	if ctx.Err() != nil {
+		return sent, cutShort(ctx, op, 0, nil)
+	}
 	s, err := c.newSigner(ctx)
 	if err != nil {
 		return sent, &APIError{Operation: op.name, Err: err}
@@ -213,24 +217,25 @@ func (c *Client) attempt(ctx context.Context, op operation, s *signer, answer an
 		err = fmt.Errorf("the answer is larger than %d bytes", maxBody)
 	}
 	failure.Status = resp.StatusCode
-	failure.RequestID = clean(resp.Header.Get("X-Request-Id"), 100)
+	failure.readError(resp, body, s.creds.redact)
 	sent.RequestID = failure.RequestID
-
-	if resp.StatusCode/100 == 2 {
-		if answer == nil {
-			return nil
+	switch {
+	case resp.StatusCode/100 != 2:
+		if err != nil && len(body) <= maxBody {
+			failure.Err = fmt.Errorf("the answer broke off: %w", err)
 		}
-		if err == nil {
-			err = json.Unmarshal(body, answer)
-		}
-		if err == nil {
-			return nil
-		}
+		return failure
+	case answer == nil:
+		return nil
+	case err == nil && failure.Code != "":
+		err = errors.New("it is an error")
+	case err == nil:
+		reflect.ValueOf(answer).Elem().SetZero() // of what an attempt before may have left
+		err = json.Unmarshal(body, answer)
+	}
+	if err != nil {
 		failure.Err = fmt.Errorf("the answer can't be read: %w", err)
 		return failure
 	}
-	failure.readError(resp, body)
-	failure.Message = s.creds.redact(failure.Message)
-	sent.RequestID = failure.RequestID
-	return failure
+	return nil
 }

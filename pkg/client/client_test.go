@@ -548,3 +548,57 @@ func TestBoundsOfTheConfig(t *testing.T) {
 	require.ErrorContains(t, err, "MAX_ATTEMPTS")
 	require.ErrorContains(t, err, "REQUEST_TIMEOUT")
 }
+
+// A token may be longer than what is kept of a message: it must be gone before anything is cut.
+func TestALongTokenIsRedactedBeforeTheMessageIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := keys()
+		k.SecurityToken = strings.Repeat("TOKENpart", 200)
+		cloud := huaweitest.New(k)
+		c := client.New(config(cloud), client.Static(credentials(k)))
+		cloud.Script("", "", huaweitest.Fault{Status: 400, Code: k.AccessKey, Message: "bad " + k.SecurityToken, Header: http.Header{"X-Request-Id": {k.SecretKey}}})
+		done, err := c.RegisterRegion(t.Context(), "cn-north-4")
+		require.EqualError(t, err, "RegisterRegion: status 400 [redacted] bad [redacted] (request [redacted])")
+		assert.Equal(t, "[redacted]", done.RequestID)
+	})
+}
+
+func TestAnswersThatSayTooLittleAreNotBelieved(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		attempts := map[string]int{`{"error_code":"IIC.1000","error_msg":"no"}`: 4, `{"regions":[{}]}`: 1}
+		for body := range attempts {
+			cloud.Script("GET", "", huaweitest.Fault{Status: 200, Body: []byte(body), Times: attempts[body]})
+			_, err := c.RegisteredRegions(t.Context())
+			require.ErrorIs(t, err, client.ErrTransient, body)
+		}
+	})
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		cloud.Script("GET", "", huaweitest.Fault{Status: 200, Body: []byte(`{}`)})
+		_, err := c.Account(t.Context(), account)
+		require.ErrorIs(t, err, client.ErrTransient)
+	})
+}
+
+func TestNothingIsLeftOfAnAttemptThatCouldNotBeRead(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		cloud.Script("GET", "", huaweitest.Fault{Status: 200, Body: []byte(`{"regions":[{"region_id":"cn-north-4"},{"region_id":5}]}`)})
+		regions, err := c.RegisteredRegions(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, regions, "the second attempt says there is none")
+	})
+}
+
+func TestOnlyTransientFailuresAreThrottling(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[bool]*client.APIError{
+		true:  {Answer: client.Answer{Status: 503}, RetryAfter: time.Minute},
+		false: {Answer: client.Answer{Status: 403}, RetryAfter: time.Hour},
+	} {
+		assert.Equal(t, want, client.Throttled(fmt.Errorf("wrapped: %w", e)))
+	}
+	assert.True(t, client.Throttled(&client.APIError{Answer: client.Answer{Status: 429}}))
+	assert.False(t, client.Throttled(errors.New("x")))
+}

@@ -41,7 +41,7 @@ type APIError struct {
 	// STS (POST /v5/decode-authorization-message), which policy denied the call. At most 4 KiB.
 	EncodedAuthorizationMessage string
 	RetryAfter                  time.Duration // what header Retry-After asks for, at least 1 s; 0: no such header
-	Err                         error         // why there is no answer that could be used; nil when Huawei Cloud answered with an error
+	Err                         error         // why there is no whole answer that could be used; nil when Huawei Cloud answered with an error
 
 	date time.Time // the server's clock, zero if it showed none
 }
@@ -77,7 +77,7 @@ func (e *APIError) Unwrap() []error {
 }
 
 func (e *APIError) kind() error {
-	if e.Err != nil && e.Status < 300 { // nothing came, or a success that can't be read
+	if e.Err != nil { // nothing came, or not all of it, or a success that can't be read
 		if _, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err); untrusted || errors.Is(e.Err, ErrMisconfigured) {
 			return ErrMisconfigured
 		}
@@ -97,7 +97,7 @@ func Refusal(err error) *APIError {
 // Throttled reports whether err says to call less often: a quota is used up, or Huawei Cloud asks for more patience than an invocation has.
 func Throttled(err error) bool {
 	e, ok := errors.AsType[*APIError](err)
-	return ok && (e.Status == http.StatusTooManyRequests || e.RetryAfter > longestWait)
+	return ok && errors.Is(e, ErrTransient) && (e.Status == http.StatusTooManyRequests || e.RetryAfter > longestWait)
 }
 
 // kindOf is the one table from what Huawei Cloud answers to what it means. A code alone is ambiguous: the same code comes
@@ -134,7 +134,9 @@ func noneRegistered(err error) bool {
 
 // readError fills e from an answer that is no success. Services and gateways write the same things in several ways:
 // the pairs of keys in fill, at the top or nested, codes as text or as number, or no JSON at all.
-func (e *APIError) readError(resp *http.Response, body []byte) {
+// Redact removes credentials, before anything is cut.
+func (e *APIError) readError(resp *http.Response, body []byte, redact func(string) string) {
+	e.RequestID = clean(redact(resp.Header.Get("X-Request-Id")), 100)
 	now := time.Now()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		e.date, now = date, date
@@ -145,16 +147,19 @@ func (e *APIError) readError(resp *http.Response, body []byte) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	if err := decoder.Decode(&object); err != nil {
+		if e.Status/100 == 2 {
+			return // a success needs no body
+		}
 		e.Message = fmt.Sprintf("%s, without a JSON object (%d bytes %s)", http.StatusText(e.Status), len(body),
 			cmp.Or(clean(resp.Header.Get("Content-Type"), 100), "of no type"))
 		return
 	}
-	e.fill(object, 0)
+	e.fill(object, redact, 0)
 }
 
 // retryAfter reads seconds or a date. What asks for less than a second asks for one; 0 means that there is nothing to read.
 func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest
 		return max(time.Duration(seconds)*time.Second, time.Second)
 	}
 	if date, err := http.ParseTime(header); err == nil {
@@ -185,11 +190,11 @@ func (e *APIError) clockOff() time.Duration {
 	return 0
 }
 
-func (e *APIError) fill(object map[string]any, depth int) {
+func (e *APIError) fill(object map[string]any, redact func(string) string, depth int) {
 	text := func(key string) string {
 		switch v := object[key].(type) {
 		case string:
-			return v
+			return redact(v)
 		case json.Number:
 			return v.String()
 		}
@@ -211,7 +216,7 @@ func (e *APIError) fill(object map[string]any, depth int) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if nested, ok := object[key].(map[string]any); ok {
-			e.fill(nested, depth+1)
+			e.fill(nested, redact, depth+1)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 func readErrorOf(status int, header http.Header, body string) *APIError {
 	e := &APIError{Operation: "Op", Answer: Answer{Status: status, RequestID: header.Get("X-Request-Id")}}
-	e.readError(&http.Response{StatusCode: status, Header: header}, []byte(body))
+	e.readError(&http.Response{StatusCode: status, Header: header}, []byte(body), func(s string) string { return s })
 	return e
 }
 
@@ -119,7 +119,7 @@ func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
-		"": 0, "soon": 0, "-1": 0, "1.5": 0, "99999999999999": 0,
+		"": 0, "soon": 0, "-1": 0, "1.5": 0, "99999999999999": (1<<31 - 1) * time.Second,
 		"0": time.Second, "1": time.Second, "7": 7 * time.Second, "3600": time.Hour,
 		"Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second,
 		"Fri, 02 Jan 2026 03:04:00 GMT": time.Second,

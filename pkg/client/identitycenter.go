@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 )
 
@@ -15,11 +16,17 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 		} `json:"regions"`
 	}
 	_, err := c.do(ctx, get("RegisteredRegions", c.config.IdentityCenter, "/v1/registered-regions"), &answer)
-	if err != nil && !noneRegistered(err) {
+	if noneRegistered(err) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	var regions []string
 	for _, r := range answer.Regions {
+		if r.RegionID == "" {
+			return nil, &APIError{Operation: "RegisteredRegions", Err: errors.New("the answer holds a region without an id")}
+		}
 		regions = append(regions, r.RegionID)
 	}
 	return regions, nil

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -22,6 +23,9 @@ func (c *Client) Account(ctx context.Context, accountID string) (Account, error)
 	}
 	_, err := c.do(ctx, get("Account", c.config.Organizations,
 		"/v1/organizations/accounts/"+url.PathEscape(accountID)), &answer)
+	if err == nil && (answer.Account.ID == "" || answer.Account.Status == "") {
+		err = &APIError{Operation: "Account", Err: errors.New("the answer holds no account with an id and a status")}
+	}
 	return answer.Account, err
 }
 

@@ -140,3 +140,14 @@ func countNew(n *atomic.Int32) func(net.Conn, http.ConnState) {
 		}
 	}
 }
+
+func TestAnErrorThatBrokeOffIsNotTakenForAnother(t *testing.T) {
+	t.Parallel()
+	cloud := huaweitest.New(keys())
+	_, c := serve(t, cloud, (*httptest.Server).Start)
+	cloud.Script("GET", "", huaweitest.Fault{Status: 404, Body: []byte(`{"error_code":"APIGW.0101",`), Header: http.Header{"Content-Length": {"80"}}})
+	_, err := client.New(c, client.Static(credentials(keys()))).Account(t.Context(), account)
+	require.ErrorIs(t, err, client.ErrTransient, "whether the account is unknown was not said")
+	require.ErrorContains(t, err, "status 404")
+	require.ErrorContains(t, err, "the answer broke off")
+}
