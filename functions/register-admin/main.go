@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"registrar/internal/handler"
@@ -23,10 +24,14 @@ type config struct {
 }
 
 func (c config) Validate() error {
+	var errs []error
 	if c.ReadyWithin < 0 {
-		return errors.New("ACCOUNT_READY_WITHIN: must not be negative")
+		errs = append(errs, errors.New("ACCOUNT_READY_WITHIN: must not be negative"))
 	}
-	return nil
+	if n := len(c.ServicePrincipals); n > events.MaxPrincipals {
+		errs = append(errs, fmt.Errorf("SERVICE_PRINCIPALS: names %d services; at most %d can be registered at once", n, events.MaxPrincipals))
+	}
+	return errors.Join(errs...)
 }
 
 func main() { handler.Main(build) }

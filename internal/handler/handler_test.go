@@ -241,6 +241,10 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.Equal(t, "InvalidEventError", fields["error_type"])
 	fields = line(registered, `{`)
 	assert.Equal(t, "InvalidEventError", fields["error_type"])
+	fields = line(registered, `{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`)
+	assert.Equal(t, "InvalidEventError", fields["error_type"])
+	fields = line(registered, `{"requestContext":{"http":{"method":"POST"}},"body":"`+strings.Repeat("x", 1<<20+1)+`"}`)
+	assert.Contains(t, fields["err"], "larger than 1048576 bytes")
 }
 
 type config struct {

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -42,15 +43,16 @@ func (h *Handler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var envelope events.Envelope
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		problem(w, http.StatusRequestEntityTooLarge, "InvalidEventError", fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit))
-		return
+		err = &events.InvalidEventError{
+			Reason: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), Status: http.StatusRequestEntityTooLarge,
+		}
+	} else if err != nil { // the sender may still have the event
+		err = &TransientError{fmt.Errorf("the body can't be read: %w", err)}
+	} else {
+		envelope, err = events.UnwrapHTTP(r.Header, body)
 	}
-	if err != nil {
-		problem(w, http.StatusBadRequest, "InvalidEventError", "the body can't be read")
-		return
-	}
-	envelope, err := events.UnwrapHTTP(r.Header, body)
 	if err != nil {
 		h.refuse(ctx, err)
 		fail(w, err)
@@ -99,18 +101,19 @@ func problem(w http.ResponseWriter, status int, errorType, detail string) {
 // invokeHTTP takes the request of a function URL, or of an HTTP API in format 2.0, through ServeHTTP.
 func (h *Handler[T]) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error) {
 	var in lambdaevents.LambdaFunctionURLRequest
-	if err := json.Unmarshal(payload, &in); err != nil {
+	err := json.Unmarshal(payload, &in)
+	body := []byte(in.Body)
+	if err == nil && in.IsBase64Encoded {
+		body, err = base64.StdEncoding.DecodeString(in.Body)
+	}
+	var r *http.Request
+	if err == nil {
+		r, err = http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
+	}
+	if err != nil {
 		err := &events.InvalidEventError{Reason: fmt.Sprintf("payload is no request of a function URL: %v", err)}
 		h.refuse(ctx, err)
 		return nil, err
-	}
-	var body io.Reader = strings.NewReader(in.Body)
-	if in.IsBase64Encoded {
-		body = base64.NewDecoder(base64.StdEncoding, body)
-	}
-	r, err := http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, "/", body)
-	if err != nil {
-		return nil, &events.InvalidEventError{Reason: fmt.Sprintf("payload is no request of a function URL: %v", err)}
 	}
 	r.URL.Path = in.RawPath
 	for name, value := range in.Headers {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
@@ -108,14 +109,27 @@ func TestFunctionURLs(t *testing.T) {
 		assert.Equal(t, structured, out.Headers["Content-Type"])
 		assert.Contains(t, out.Body, "org.region.registered")
 	}
-	assert.Equal(t, 400, invoke(request("!", true)).StatusCode, "a body that is not base64")
 	assert.Equal(t, 400, invoke(request("{}", false)).StatusCode)
 	r := request("", false)
 	r.RequestContext.HTTP.Method, r.RawPath = http.MethodGet, "/healthz"
 	assert.Equal(t, 200, invoke(r).StatusCode)
 
-	_, err := newHandler(registered).Invoke(t.Context(), []byte(`{"requestContext":{"http":5}}`))
-	require.ErrorAs(t, err, new(*events.InvalidEventError))
+	for _, payload := range []string{
+		`{"requestContext":{"http":5}}`, `{"requestContext":{"http":{"method":"A B"}}}`, `{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`,
+	} {
+		_, err := newHandler(registered).Invoke(t.Context(), []byte(payload))
+		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
+	}
+}
+
+func TestABodyThatBreaksOffIsNotTheEventsFault(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(errors.New("broken off")))
+	r.Header.Set("Content-Type", structured)
+	w := httptest.NewRecorder()
+	newHandler(registered).ServeHTTP(w, r)
+	assert.Equal(t, 503, w.Code)
+	assert.Contains(t, w.Body.String(), "broken off")
 }
 
 // The sender is the CloudEvents SDK's own, in each of its modes.

@@ -1,24 +1,24 @@
 package events
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-const (
-	adminResult   = "account.admin"
-	maxPrincipals = 20
-)
+const adminResult = "account.admin"
+
+// MaxPrincipals is how many service principals an event may name, or get by default.
+const MaxPrincipals = 20
 
 // AccountID is the id of a member account.
 type AccountID string
 
 // UnmarshalText checks the form.
 func (a *AccountID) UnmarshalText(text []byte) error {
-	if !regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).Match(text) {
+	if !isOf(text, 64, "_-") {
 		return fmt.Errorf("%.80q is no account id: 1 to 64 letters, digits, _ or -", text)
 	}
 	*a = AccountID(text)
@@ -30,11 +30,18 @@ type ServicePrincipal string
 
 // UnmarshalText checks the form. There is no list of known principals.
 func (p *ServicePrincipal) UnmarshalText(text []byte) error {
-	if !regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`).Match(text) {
+	if !isOf(text, 100, "._-") {
 		return fmt.Errorf("%.120q is no service principal such as service.SecMaster", text)
 	}
 	*p = ServicePrincipal(text)
 	return nil
+}
+
+// isOf reports whether text is of 1 to limit ASCII letters, digits and the others.
+func isOf(text []byte, limit int, others string) bool {
+	return len(text) > 0 && len(text) <= limit && !bytes.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r)
+	})
 }
 
 // AccountCreated is the data of account.created: an account joined the organization.
@@ -65,8 +72,8 @@ func AccountCreatedKind(allowed []ServicePrincipal) Kind[AccountCreated] {
 	return Kind[AccountCreated]{Type: "account.created", Result: adminResult, read: func(o object) (AccountCreated, error) {
 		var (
 			d      AccountCreated
-			single ServicePrincipal
-			named  []ServicePrincipal
+			single *string
+			named  []*string
 		)
 		if err := o.read("account_id", &d.AccountID); err != nil {
 			return d, err
@@ -80,30 +87,45 @@ func AccountCreatedKind(allowed []ServicePrincipal) Kind[AccountCreated] {
 		if err := o.read("service_principals", &named); err != nil {
 			return d, err
 		}
-		if single != "" {
+		if single != nil {
 			named = slices.Insert(named, 0, single)
 		}
-		if len(named) == 0 {
-			named = allowed
+		seen := map[string]bool{}
+		for _, text := range named {
+			if text == nil {
+				return d, errors.New("service_principals: must not hold null")
+			}
+			if seen[*text] {
+				continue
+			}
+			var p ServicePrincipal
+			if err := p.UnmarshalText([]byte(*text)); err != nil {
+				return d, fmt.Errorf("service_principals: %w", err)
+			}
+			if len(seen) == MaxPrincipals {
+				return d, fmt.Errorf("service_principals: more than %d of them", MaxPrincipals)
+			}
+			seen[*text] = true
+			d.ServicePrincipals = append(d.ServicePrincipals, p)
 		}
 		var forbidden []string
-		for _, p := range named {
-			switch {
-			case p == "": // null in the list
-				return d, errors.New("service_principals: must not hold null")
-			case len(allowed) > 0 && !slices.Contains(allowed, p):
+		for _, p := range d.ServicePrincipals {
+			if len(allowed) > 0 && !slices.Contains(allowed, p) {
 				forbidden = append(forbidden, string(p))
-			case !slices.Contains(d.ServicePrincipals, p):
-				d.ServicePrincipals = append(d.ServicePrincipals, p)
 			}
 		}
 		switch {
 		case len(forbidden) > 0:
 			return d, &notAllowedError{fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", strings.Join(forbidden, ", "))}
-		case len(d.ServicePrincipals) == 0:
+		case len(d.ServicePrincipals) > 0:
+			return d, nil
+		case len(allowed) == 0:
 			return d, errors.New("service_principals: is missing, and SERVICE_PRINCIPALS names no default")
-		case len(d.ServicePrincipals) > maxPrincipals:
-			return d, fmt.Errorf("service_principals: %d of them; at most %d are taken", len(d.ServicePrincipals), maxPrincipals)
+		}
+		for _, p := range allowed {
+			if !slices.Contains(d.ServicePrincipals, p) {
+				d.ServicePrincipals = append(d.ServicePrincipals, p)
+			}
 		}
 		return d, nil
 	}}

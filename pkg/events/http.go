@@ -24,7 +24,7 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 	case (mediaType == BatchMediaType || mediaType == StructuredMediaType) && !utf8.Valid(body):
 		return Envelope{}, invalid("body is not UTF-8")
 	case mediaType == BatchMediaType:
-		return unwrapArray(body, 0)
+		return new(unwrapper).array(body, 0)
 	case mediaType == StructuredMediaType:
 		o, err := parseObject(body)
 		if err != nil {

@@ -40,7 +40,7 @@ func (k Kind[T]) Decode(e Event[json.RawMessage]) (Event[T], Result) {
 		CorrelationID: e.CorrelationID, TraceParent: e.TraceParent, TraceState: e.TraceState,
 	}
 	reject := func(reason Reason, err error) (Event[T], Result) {
-		return decoded, decoded.Data.reject(Registration{Outcome: Rejected, Reason: reason, Message: err.Error()})
+		return decoded, decoded.Data.reject(Registration{Outcome: Rejected, Reason: reason, Message: shorten(err.Error(), maxText)})
 	}
 	o, err := readData(e)
 	if err != nil {

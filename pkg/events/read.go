@@ -127,6 +127,11 @@ func readEvent(o object) (e Event[json.RawMessage], err error) {
 			fail("time", "must be like 2026-01-02T03:04:05Z (RFC 3339)")
 		}
 	}
+	for _, name := range []string{"data", "data_base64"} {
+		if string(o[name]) == "null" { // as if it weren't there
+			o[name] = nil
+		}
+	}
 	data, encoded := o["data"], ""
 	if problem := o.read("data_base64", &encoded); problem != nil {
 		fail("data_base64", "must be a string")
@@ -154,7 +159,7 @@ func readAttribute(value json.RawMessage, known bool, target *string) error {
 		if err := json.Unmarshal(value, &text); err != nil {
 			return err
 		}
-		if len(text) > maxAttribute {
+		if known && len(text) > maxAttribute {
 			return fmt.Errorf("is longer than %d bytes", maxAttribute)
 		}
 		if strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsRune(text, utf8.RuneError) {

@@ -120,7 +120,7 @@ func encode(v any) (json.RawMessage, error) {
 func (r *Registration) add(one Registration) {
 	weight := []Outcome{"", Unchanged, Registered, Planned, Rejected}
 	if slices.Index(weight, one.Outcome) > slices.Index(weight, r.Outcome) {
-		r.Outcome, r.Reason = one.Outcome, one.Reason
+		r.Outcome, r.Reason, r.Message, r.Error = one.Outcome, one.Reason, one.Message, one.Error
 	}
 	r.Attempts += one.Attempts
 	r.RequestID = cmp.Or(one.RequestID, r.RequestID)

@@ -15,6 +15,7 @@ const (
 	maxEvent     = 256 << 10 // bytes of one event
 	maxAttribute = 1 << 10   // bytes of one context attribute, so that results stay small
 	maxDepth     = 4         // wrappings around an event
+	maxRecords   = 10_000    // of one payload, as many as SQS ever delivers at once
 )
 
 // accepted ends the reason of an [InvalidEventError] for what nobody can make out.
@@ -85,17 +86,28 @@ type Event[T any] struct {
 // Unwrap takes the events out of a payload, whatever they were wrapped in, up to four times. It copies what it keeps. An error is
 // an [*InvalidEventError] and concerns the whole payload; what concerns one event is the error of its record.
 func Unwrap(payload []byte) (Envelope, error) {
-	return unwrap(bytes.Clone(payload), 0)
+	return new(unwrapper).unwrap(bytes.Clone(payload), 0)
+}
+
+// unwrapper takes one payload apart and counts its records.
+type unwrapper struct{ records int }
+
+// count fails once there are too many records: an array of nothings is small, and each is a line in the log.
+func (u *unwrapper) count() error {
+	if u.records++; u.records > maxRecords {
+		return invalid("payload holds more than %d events", maxRecords)
+	}
+	return nil
 }
 
 // unwrap takes apart what is inside so many wrappings.
-func unwrap(payload []byte, depth int) (Envelope, error) {
+func (u *unwrapper) unwrap(payload []byte, depth int) (Envelope, error) {
 	if !utf8.Valid(payload) {
 		return Envelope{}, invalid("payload is not UTF-8")
 	}
 	payload = bytes.TrimLeft(bytes.TrimPrefix(payload, []byte("\ufeff")), " \t\r\n")
 	if bytes.HasPrefix(payload, []byte("[")) {
-		return unwrapArray(payload, depth)
+		return u.array(payload, depth)
 	}
 	o, err := parseObject(payload)
 	if err != nil {
@@ -106,7 +118,7 @@ func unwrap(payload []byte, depth int) (Envelope, error) {
 		return Envelope{}, err
 	}
 	if shape == Structured {
-		return Envelope{shape, []Record{readRecord(o, len(payload))}}, nil
+		return Envelope{shape, []Record{readRecord(o, len(payload))}}, u.count()
 	}
 	if depth == maxDepth {
 		return Envelope{}, invalid("payload is wrapped more than %d times", maxDepth)
@@ -114,13 +126,13 @@ func unwrap(payload []byte, depth int) (Envelope, error) {
 	e := Envelope{Shape: shape}
 	switch shape {
 	case EventBridge:
-		e.Records = unwrapEventBridge(o, len(payload), depth)
+		e.Records, err = u.eventBridge(o, len(payload), depth)
 	case SQS:
-		e.Records, err = unwrapSQS(o["Records"], depth)
+		e.Records, err = u.sqs(o["Records"], depth)
 	case SNS:
-		e.Records, err = unwrapSNS(o, depth)
+		e.Records, err = u.sns(o, depth)
 	case Destination:
-		e.Records = unwrapDestination(o, depth)
+		e.Records, err = u.destination(o, depth)
 	default: // HTTP
 		if depth > 0 {
 			err = invalid("payload is an HTTP request inside another event")
@@ -179,8 +191,8 @@ func (o object) foreign(eventSource string) string {
 	}
 }
 
-// unwrapArray takes each element for an event of its own.
-func unwrapArray(payload []byte, depth int) (Envelope, error) {
+// array takes each element for an event of its own.
+func (u *unwrapper) array(payload []byte, depth int) (Envelope, error) {
 	var elements []json.RawMessage
 	if err := json.Unmarshal(payload, &elements); err != nil {
 		return Envelope{}, invalid("payload is not JSON: %v", err)
@@ -190,40 +202,48 @@ func unwrapArray(payload []byte, depth int) (Envelope, error) {
 	}
 	e := Envelope{Shape: Array, Records: []Record{}}
 	for _, element := range elements {
-		e.Records = append(e.Records, inside(element, depth)...)
+		records, err := u.inside(element, depth)
+		if err != nil {
+			return Envelope{}, err
+		}
+		e.Records = append(e.Records, records...)
 	}
 	return e, nil
 }
 
-// inside takes the records out of what a wrapping held. If it holds no event at all, that is one record's failure.
-func inside(payload []byte, depth int) []Record {
-	e, err := unwrap(payload, depth+1)
-	if err == nil && len(e.Records) == 0 {
+// inside takes the records out of what a wrapping held. If it holds no event at all, that is one record's failure; only too many of them are
+// the failure of what is around it.
+func (u *unwrapper) inside(payload []byte, depth int) ([]Record, error) {
+	e, err := u.unwrap(payload, depth+1)
+	switch {
+	case u.records > maxRecords:
+		return nil, err
+	case err == nil && len(e.Records) == 0:
 		err = invalid("payload is an empty array")
 	}
 	if err != nil {
-		return []Record{{Err: err}}
+		return []Record{{Err: err}}, u.count()
 	}
-	return e.Records
+	return e.Records, nil
 }
 
-// unwrapEventBridge takes the detail for the event if it is one, and else makes one of the envelope.
-func unwrapEventBridge(o object, size, depth int) []Record {
+// eventBridge takes the detail for the event if it is one, and else makes one of the envelope.
+func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	detail := o["detail"]
 	if text := o.text("detail"); text != "" && json.Valid([]byte(text)) {
 		detail = json.RawMessage(text) // as EventBridge Scheduler sends it
 	}
 	inner, _ := parseObject(detail)
 	if _, err := inner.shape(); err == nil || bytes.HasPrefix(detail, []byte("[")) {
-		return inside(detail, depth)
+		return u.inside(detail, depth)
 	}
 	return []Record{readRecord(object{
 		"specversion": json.RawMessage(`"1.0"`), "id": o["id"], "source": o["source"], "type": o["detail-type"], "time": o["time"], "data": detail,
-	}, size)}
+	}, size)}, u.count()
 }
 
-// unwrapSQS gives each record the message it must be reported by.
-func unwrapSQS(list json.RawMessage, depth int) ([]Record, error) {
+// sqs gives each record the message it must be reported by. A message with too many of them is one failure.
+func (u *unwrapper) sqs(list json.RawMessage, depth int) ([]Record, error) {
 	var messages []json.RawMessage
 	if err := json.Unmarshal(list, &messages); err != nil {
 		return nil, invalid("Records: %v", err)
@@ -236,7 +256,12 @@ func unwrapSQS(list json.RawMessage, depth int) ([]Record, error) {
 			return nil, invalid("Records[%d] is no message of SQS: it has no messageId to report it by", i)
 		}
 		attributes := message.object("attributes")
-		for _, r := range inside([]byte(message.text("body")), depth) {
+		before := u.records
+		records, err := u.inside([]byte(message.text("body")), depth)
+		if err != nil {
+			records, u.records = []Record{{Err: err}}, before
+		}
+		for _, r := range records {
 			r.MessageID = id
 			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))
 			if strings.HasSuffix(message.text("eventSourceARN"), ".fifo") {
@@ -248,10 +273,10 @@ func unwrapSQS(list json.RawMessage, depth int) ([]Record, error) {
 	return all, nil
 }
 
-// unwrapSNS takes a Lambda event of SNS, or the notification itself as it stands in a queue.
-func unwrapSNS(o object, depth int) ([]Record, error) {
+// sns takes a Lambda event of SNS, or the notification itself as it stands in a queue.
+func (u *unwrapper) sns(o object, depth int) ([]Record, error) {
 	if o["Records"] == nil {
-		return inside([]byte(o.text("Message")), depth), nil
+		return u.inside([]byte(o.text("Message")), depth)
 	}
 	var all []Record
 	notifications, _ := o.list("Records")
@@ -260,17 +285,21 @@ func unwrapSNS(o object, depth int) ([]Record, error) {
 		if err != nil {
 			return nil, invalid("Records[%d] is %v", i, err)
 		}
-		all = append(all, inside([]byte(notification.object("Sns").text("Message")), depth)...)
+		records, err := u.inside([]byte(notification.object("Sns").text("Message")), depth)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, records...)
 	}
 	return all, nil
 }
 
-// unwrapDestination takes out what the failed function was given, or what the successful one answered.
-func unwrapDestination(o object, depth int) []Record {
+// destination takes out what the failed function was given, or what the successful one answered.
+func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 	if o.object("requestContext").text("condition") == "Success" {
-		return inside(o["responsePayload"], depth)
+		return u.inside(o["responsePayload"], depth)
 	}
-	return inside(o["requestPayload"], depth)
+	return u.inside(o["requestPayload"], depth)
 }
 
 // readRecord reads a structured CloudEvent of so many bytes.

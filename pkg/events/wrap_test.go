@@ -162,6 +162,46 @@ func TestMessagesOfAQueue(t *testing.T) {
 	require.ErrorContains(t, err, "Records[1] is no message of SQS: it has no messageId")
 }
 
+func TestTooManyEventsAreOneFailure(t *testing.T) {
+	t.Parallel()
+	many := "[" + strings.TrimSuffix(strings.Repeat("0,", 10_001), ",") + "]"
+	_, err := events.Unwrap([]byte(many))
+	require.ErrorContains(t, err, "payload holds more than 10000 events")
+	_, err = events.Unwrap([]byte("[" + many + "," + many + "]"))
+	require.ErrorContains(t, err, "payload holds more than 10000 events")
+	_, err = events.UnwrapHTTP(http.Header{"Content-Type": {"application/cloudevents-batch+json"}}, []byte(many))
+	require.ErrorContains(t, err, "payload holds more than 10000 events")
+	envelope, err := events.Unwrap([]byte(many[:len(many)-3] + "]"))
+	require.NoError(t, err)
+	assert.Len(t, envelope.Records, 10_000)
+
+	const arn = "arn:aws:sqs:eu-west-1:123456789012:q"
+	envelope, err = events.Unwrap([]byte(`{"Records":[` + sqs(many, arn, "") + `,` + sqs(with(t, nil), arn, "") + `]}`))
+	require.NoError(t, err, "a message can't fail a batch")
+	require.Len(t, envelope.Records, 2)
+	require.ErrorContains(t, envelope.Records[0].Err, "more than 10000 events")
+	require.NoError(t, envelope.Records[1].Err)
+}
+
+func TestNullIsAsIfItWerentThere(t *testing.T) {
+	t.Parallel()
+	for _, members := range []map[string]string{
+		{"data_base64": `null`}, {"data": `null`, "data_base64": quoted("eyJyZWdpb25faWQiOiJjbi1ub3J0aC00In0=")}, {"subject": `null`, "correlationid": `null`, "time": `null`},
+	} {
+		envelope, err := events.Unwrap([]byte(with(t, members)))
+		require.NoError(t, err)
+		require.NoError(t, envelope.Records[0].Err, members)
+		assert.JSONEq(t, `{"region_id":"cn-north-4"}`, string(envelope.Records[0].Event.Data))
+	}
+}
+
+func TestLongExtensionsThatNobodyCopiesAreIgnored(t *testing.T) {
+	t.Parallel()
+	envelope, err := events.Unwrap([]byte(with(t, map[string]string{"baggage": quoted(strings.Repeat("x", 5000))})))
+	require.NoError(t, err)
+	require.NoError(t, envelope.Records[0].Err)
+}
+
 func TestWhatIsWellKnownAndNotForUsIsNamed(t *testing.T) {
 	t.Parallel()
 	for payload, name := range map[string]string{
