@@ -21,9 +21,9 @@ func TestTheWorkedExampleWorks(t *testing.T) {
 	project := copyProject(t)
 	for _, block := range docs.Blocks(string(page)) {
 		path, isFile := strings.CutPrefix(strings.TrimSuffix(block.Heading, "`"), "`")
-		switch {
-		case block.Language == "sh":
-		case block.Language == "diff":
+		switch block.Language {
+		case "sh":
+		case "diff":
 			require.Contains(t, block.Text, "+++ b/"+path+"\n")
 			run(t, project, block.Text, "git", "apply", "-")
 		default:
@@ -43,6 +43,7 @@ func TestTheWorkedExampleWorks(t *testing.T) {
 	_, again, _ := strings.Cut(shown, "registered: org.service.registered, id ")
 	assert.Contains(t, again, "unchanged: org.service.registered, id ", shown)
 
+	run(t, project, "", "go", "test", "./pkg/...", "./internal/huaweitest")
 	run(t, project, "", "go", "test", "-run", "Sample|Schema|Imports|Adopted", "./test/...")
 }
 

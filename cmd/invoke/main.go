@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -35,7 +36,13 @@ func main() {
 }
 
 func run(ctx context.Context, env func(string) string, in io.Reader, out io.Writer) error {
-	name, file, remote := env("FUNCTION"), env("EVENT"), env("REMOTE") == "1"
+	name, file := env("FUNCTION"), env("EVENT")
+	dry, err1 := yes(env, "DRY_RUN")
+	remote, err2 := yes(env, "REMOTE")
+	sure, err3 := yes(env, "YES")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
 	if name == "" || file == "" {
 		return errors.New("say which function and which event: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json")
 	}
@@ -46,7 +53,7 @@ func run(ctx context.Context, env func(string) string, in io.Reader, out io.Writ
 	if err != nil {
 		return err
 	}
-	if env("DRY_RUN") == "1" {
+	if dry {
 		if payload, err = dryRun(payload); err != nil {
 			return err
 		}
@@ -57,7 +64,24 @@ func run(ctx context.Context, env func(string) string, in io.Reader, out io.Writ
 	if stack := env("STACK"); stack != "" {
 		name = stack + "-" + name
 	}
-	return deployed(ctx, name, payload, env("YES") == "1", in, out)
+	mode := "register"
+	if dry {
+		mode = "dry run: read only"
+	}
+	return deployed(ctx, name, mode, payload, sure, in, out)
+}
+
+// yes reads a variable that is 1 or true, 0 or false, or empty. Anything else might mean the contrary of what it is taken for.
+func yes(env func(string) string, name string) (bool, error) {
+	value := env(name)
+	if value == "" {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("%s=%s: say 1 or 0", name, value)
+	}
+	return on, nil
 }
 
 func isSample(file string) bool {
@@ -128,7 +152,7 @@ func local(ctx context.Context, base, name string, payload []byte, out io.Writer
 }
 
 // deployed shows what the event will touch, asks, and invokes the function through the aws client.
-func deployed(ctx context.Context, name string, payload []byte, yes bool, in io.Reader, out io.Writer) error {
+func deployed(ctx context.Context, name, mode string, payload []byte, yes bool, in io.Reader, out io.Writer) error {
 	account, err := aws(ctx, "sts", "get-caller-identity", "--query", "Account", "--output", "text")
 	if err != nil {
 		return err
@@ -137,7 +161,7 @@ func deployed(ctx context.Context, name string, payload []byte, yes bool, in io.
 	if region = cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), region); region == "" {
 		return cmp.Or(err, errors.New("no AWS region: set AWS_REGION"))
 	}
-	fmt.Fprintf(out, "function %s\naccount  %s\nregion   %s\nsubject  %s\n", name, account, region, subject(payload))
+	fmt.Fprintf(out, "function %s\naccount  %s\nregion   %s\nsubject  %s\nmode     %s\n", name, account, region, subject(payload), mode)
 	if !yes {
 		fmt.Fprint(out, "Registering can't be undone by registrar, and a region not at all. Go on? [y/N] ")
 		answer, _ := bufio.NewReader(in).ReadString('\n')

@@ -102,6 +102,8 @@ func TestABadConfigurationIsAnsweredByName(t *testing.T) {
 	s.env["ACCOUNT_READY_WITHIN"], s.env["SERVICE_PRINCIPALS"] = "-1s", "a b"
 	failed := s.fail(t, "register-admin", created(both))
 	assert.Contains(t, failed.ErrorMessage, "ACCOUNT_READY_WITHIN: must not be negative")
+	s.env["SERVICE_PRINCIPALS"] = strings.TrimSuffix(strings.Repeat("service.A,", 21), ",")
+	assert.Contains(t, s.fail(t, "register-admin", created(both)).ErrorMessage, "SERVICE_PRINCIPALS: names 21 services; at most 20")
 	assert.Contains(t, failed.ErrorMessage, "SERVICE_PRINCIPALS")
 }
 
