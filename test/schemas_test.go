@@ -89,7 +89,7 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 			`,"datacontenttype":"application/json; charset=utf-8"`: true, `,"datacontenttype":"application/x+json"`: true, `,"datacontenttype":"text/xml"`: false,
 			`,"time":"2026-01-02T03:04:05.6+01:00"`: true, `,"time":null`: true, `,"time":"yesterday"`: false, `,"time":5`: false,
 			`,"other":"x","n":5,"b":true,"z":null`: true, `,"Other":"x"`: false, `,"other":{}`: false, `,"other":"\u0007"`: false,
-			`,"correlationid":"x","traceparent":"x","tracestate":"x"`: true, `,"correlationid":5`: false, `,"other":"` + strings.Repeat("x", 1025) + `"`: false,
+			`,"correlationid":"x","traceparent":"x","tracestate":"x"`: true, `,"correlationid":5`: false, `,"other":"` + strings.Repeat("x", 1025) + `"`: true, `,"correlationid":"` + strings.Repeat("x", 1025) + `"`: false,
 			`,"subject":"x","dataschema":"x"`: true,
 		},
 		"account.created": {
