@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -172,10 +173,23 @@ func (s *stage) invokeOn(t *testing.T, f *lambdalocal.Function, payload string) 
 		require.NoError(t, json.Unmarshal(answer.Payload, f))
 		return nil, f
 	}
-	r := new(result)
-	require.NoError(t, json.Unmarshal(answer.Payload, r), string(answer.Payload))
-	require.NoError(t, promised.Check(answer.Payload), "%s", answer.Payload)
-	return r, nil
+	return &resultsIn(t, answer.Payload)[0], nil
+}
+
+// resultsIn are the results of an answer, one or an array. Each must be as its schema promises.
+func resultsIn(t *testing.T, answer []byte) []result {
+	t.Helper()
+	if !bytes.HasPrefix(answer, []byte("[")) {
+		answer = slices.Concat([]byte("["), answer, []byte("]"))
+	}
+	var raw []json.RawMessage
+	require.NoError(t, json.Unmarshal(answer, &raw), "%s", answer)
+	results := make([]result, len(raw))
+	for i, one := range raw {
+		require.NoError(t, promised.Check(one), "%s", one)
+		require.NoError(t, json.Unmarshal(one, &results[i]))
+	}
+	return results
 }
 
 func (s *stage) succeed(t *testing.T, name, payload string) *result {

@@ -2,7 +2,6 @@ package frontdoor
 
 import (
 	"bufio"
-	"encoding/json"
 	"maps"
 	"net"
 	"net/http"
@@ -63,8 +62,7 @@ func TestAnArrayOfEvents(t *testing.T) {
 	answer, err := f.Invoke(t.Context(), []byte("["+bootstrap(north)+","+bootstrap(`{"region_id":"cn-south-1"}`)+"]"))
 	require.NoError(t, err)
 	require.Empty(t, answer.FunctionError)
-	var results []result
-	require.NoError(t, json.Unmarshal(answer.Payload, &results))
+	results := resultsIn(t, answer.Payload)
 	require.Len(t, results, 2)
 	assert.Equal(t, "org.region.registered", results[0].Type)
 	assert.Equal(t, "org.region.rejected", results[1].Type)

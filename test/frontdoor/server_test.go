@@ -1,7 +1,6 @@
 package frontdoor
 
 import (
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -61,8 +60,7 @@ func TestOutsideLambdaAFunctionIsAnHTTPServer(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusOK, resp.StatusCode)
 		assert.Equal(t, "application/cloudevents+json", resp.Header.Get("Content-Type"))
-		var r result
-		require.NoError(t, json.Unmarshal(body, &r))
+		r := resultsIn(t, body)[0]
 		assert.Equal(t, outcome, r.Data.Outcome)
 		assert.Empty(t, r.TraceParent, "there is no trace of Lambda's")
 	}
