@@ -2,7 +2,7 @@ FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
 DIST      ?= dist
 GOOS      ?= linux
 GOARCH    ?= arm64
-FUZZTIME  ?= 50000x
+FUZZTIME  ?= 200000x
 STAGE     ?= dev
 export PORT FUNCTION EVENT REMOTE DRY_RUN YES
 
@@ -100,7 +100,8 @@ lint: go ## Check form and style (the first time builds the linter: a minute or 
 	go fix -diff ./...
 
 .PHONY: fuzz
-fuzz: go ## Fuzz whatever parses, FUZZTIME each; a count, because at the end of a time Go may fail for want of it
+# A count, since Go's fuzzer now and then takes the end of its time for a failure.
+fuzz: go ## Fuzz whatever parses, FUZZTIME executions each
 	go test -run '^$$' -fuzz 'FuzzUnwrap$$' -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzUnwrapHTTP -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzErrorBody -fuzztime $(FUZZTIME) ./pkg/client
