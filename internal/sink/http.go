@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+
+	"registrar/pkg/client"
 )
 
 const (
@@ -71,7 +71,7 @@ func (s *endpoint) post(ctx context.Context, body []byte) *failure {
 	if resp.StatusCode/100 == 2 {
 		return nil
 	}
-	f := &failure{answered: true, after: retryAfter(resp.Header)}
+	f := &failure{answered: true, after: client.RetryAfter(resp.Header)}
 	f.kind, f.again = kindOfStatus(resp.StatusCode)
 	text := strings.TrimSpace(fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	if f.after > 0 && f.again {
@@ -101,21 +101,4 @@ func (s *endpoint) redact(said string) string {
 		}
 	}
 	return said
-}
-
-// retryAfter reads seconds or a date. What asks for less than a second asks for one; 0 means that there is nothing to read.
-func retryAfter(header http.Header) time.Duration {
-	value := header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest
-		return max(time.Duration(seconds)*time.Second, time.Second)
-	}
-	until, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(header.Get("Date")) // the clock that the date is of
-	if err != nil {
-		now = time.Now()
-	}
-	return max(until.Sub(now), time.Second)
 }

@@ -137,11 +137,8 @@ func noneRegistered(err error) bool {
 // Redact removes credentials, before anything is cut.
 func (e *APIError) readError(resp *http.Response, body []byte, redact func(string) string) {
 	e.RequestID = clean(redact(resp.Header.Get("X-Request-Id")), 100)
-	now := time.Now()
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		e.date, now = date, date
-	}
-	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
+	e.date, _ = http.ParseTime(resp.Header.Get("Date"))
+	e.RetryAfter = RetryAfter(resp.Header)
 
 	var object map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(body))
@@ -157,15 +154,22 @@ func (e *APIError) readError(resp *http.Response, body []byte, redact func(strin
 	e.fill(object, redact, 0)
 }
 
-// retryAfter reads seconds or a date. What asks for less than a second asks for one; 0 means that there is nothing to read.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest
+// RetryAfter is what an answer asks to wait, by seconds or by a date on the clock of its header Date. It is at least a second; 0 means that the
+// answer asks for nothing.
+func RetryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest
 		return max(time.Duration(seconds)*time.Second, time.Second)
 	}
-	if date, err := http.ParseTime(header); err == nil {
-		return max(date.Sub(now), time.Second)
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(until.Sub(now), time.Second)
 }
 
 // wait is the time to wait before the next attempt, retries being the number of attempts that failed, and
