@@ -15,7 +15,12 @@ TOOL = go tool -modfile=tools/go.mod
 # What the file of a stage says, for the aws client. SAM reads it by itself.
 SETTINGS    = deploy/samconfig.$(STAGE).toml
 STAGE_STACK = $(shell sed -n 's/^stack_name = "\(.*\)"$$/\1/p' $(SETTINGS) 2>/dev/null)
-PARAMETERS  = $(shell sed -n "s/^  \"\([A-Za-z]*=.*\)\",$$/'\1'/p" $(SETTINGS) 2>/dev/null)
+PARAMETERS  = $(shell sed -n "s/^[[:space:]]*\"\([A-Za-z]*=[^\"]*\)\".*/'\1'/p" $(SETTINGS) 2>/dev/null)
+
+# Version 1 of the aws client knows only the second of these.
+ifneq ($(AWS_REGION),)
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
 .PHONY: help
 help: ## Explain each target

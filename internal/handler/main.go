@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -71,9 +73,18 @@ func Start[C any](ctx context.Context, environment envconfig.Lookuper, build fun
 type misconfigured struct{ err *MisconfiguredError }
 
 func (m misconfigured) Invoke(ctx context.Context, _ []byte) ([]byte, error) {
-	line := line{function: os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), start: time.Now(), err: m.err}
+	line := line{function: program(), start: time.Now(), err: m.err}
 	line.log(ctx)
 	return nil, m.err
+}
+
+// program is the name of the function's folder: what its Handler is called, when there is none.
+func program() string {
+	info, _ := debug.ReadBuildInfo() // nil without modules
+	if info == nil {
+		return ""
+	}
+	return path.Base(info.Path)
 }
 
 // Serve serves the function by HTTP on PORT, 8080 unless set, until ctx ends. Then it takes no more requests and finishes those that it has.

@@ -217,3 +217,13 @@ func TestTwoBuildsAreTheSame(t *testing.T) {
 		assert.Equal(t, sum[0], sum[1], name)
 	}
 }
+
+// SAM reads these lines whatever their form, so make must lose none: without DryRun=true a stage would register.
+func TestNoParameterOfAStageIsLost(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "samconfig.toml")
+	require.NoError(t, os.WriteFile(file, []byte("stack_name = \"x\"\nparameter_overrides = [\n\t\"RegionId=cn-north-4\" , # ours\n  \"LogDays=14\",\n    \"DryRun=true\"\n]\n"), 0o600))
+	out, err := makeIn(root, "-n", "deploy", "SETTINGS="+file, "BUCKET=b").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), "--parameter-overrides 'RegionId=cn-north-4' 'LogDays=14' 'DryRun=true'\n")
+}

@@ -251,11 +251,20 @@ func TestTheWorkflowTakesAnEmptyListOfAccounts(t *testing.T) {
 
 func TestTheWorkflowRefusesAnIncompleteInput(t *testing.T) {
 	t.Parallel()
-	l := newLaptop(t)
-	e := l.run(t, `{"region_id": "cn-north-4"}`)
-	ended(t, e, "failed")
-	assert.Equal(t, "InvalidInput", e.Events[0].Detail.Data.Failure.Error)
-	assert.Empty(t, l.Requests())
+	for name, input := range map[string]string{
+		"nothing that is needed":       `{"region_id": "cn-north-4"}`,
+		"an account instead of a list": `{"organization": {"region_id": "cn-north-4"}, "accounts": {"account_id": "1"}}`,
+		"text instead of a list":       `{"organization": {"region_id": "cn-north-4"}, "accounts": "1"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLaptop(t)
+			e := l.run(t, input)
+			ended(t, e, "failed")
+			assert.Equal(t, "InvalidInput", e.Events[0].Detail.Data.Failure.Error)
+			assert.Empty(t, l.Requests())
+		})
+	}
 }
 
 func TestTheWorkflowBeginsAnewWhenRedriven(t *testing.T) {

@@ -96,6 +96,8 @@ func TestABadConfigurationIsAnsweredByName(t *testing.T) {
 		}
 	}
 	assert.Empty(t, s.calls())
+	last := s.log.parse(t)[2] // after that of the start
+	assert.Equal(t, []any{"register-region", 1.0}, []any{last["function"], last["Misconfigured"]}, "the alarm counts by this name")
 
 	s.env["ACCOUNT_READY_WITHIN"], s.env["SERVICE_PRINCIPALS"] = "-1s", "a b"
 	failed := s.fail(t, "register-admin", created(both))
