@@ -589,6 +589,14 @@ func TestNothingIsLeftOfAnAttemptThatCouldNotBeRead(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, regions, "the second attempt says there is none")
 	})
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		cloud.Script("GET", "",
+			huaweitest.Fault{Status: 200, Body: []byte(`{"trusted_services":[{"service_principal":"service.A"}],"page_info":5}`)},
+			huaweitest.Fault{Status: 200, Body: []byte(`{}`)})
+		trusted, err := c.TrustedServices(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, trusted, "the second attempt names none")
+	})
 }
 
 func TestOnlyTransientFailuresAreThrottling(t *testing.T) {
