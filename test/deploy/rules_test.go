@@ -62,7 +62,7 @@ func walk(v any, steps []string) map[string]any {
 }
 
 const (
-	queueEvent = "Resources/RegisterAdmin/Properties/Events/Queue/Properties/"
+	queueEvent = "Resources/RegisterAdmin/Properties/Events/Messages/Properties/"
 	adminRole  = "Resources/RegisterAdminRole/Properties/Policies/0/PolicyDocument/Statement/"
 	adminTask  = "Workflow/States/RegisterAdministrators/ItemProcessor/States/RegisterAdmin/"
 )
@@ -129,6 +129,28 @@ var rules = map[string]rule{
 		},
 	},
 
+	"no resource has an id that SAM's transform makes for another": {
+		func(s *stack, r *report) {
+			for _, id := range s.of("AWS::Serverless::Function") {
+				made := []string{id + "Role", id + "Url", id + "UrlPublicPermissions", id + "EventInvokeConfig", id + "Version"}
+				for event := range object(s.get(id, "Events")) {
+					made = append(made, id+event, id+event+"Permission")
+				}
+				for _, name := range made {
+					own := name == id+"Role" && s.get(id, "Role") != nil || name == id+"Url" && s.get(id, "FunctionUrlConfig") == nil
+					r.want(own || s.Resources[name] == nil, "%s: SAM would make %s, and there is one", id, name)
+				}
+			}
+		},
+		map[string]func(any){
+			"an event named like the queue": func(tree any) {
+				events := walk(tree, []string{"Resources", "RegisterAdmin", "Properties", "Events"})
+				events["Queue"] = events["Messages"]
+			},
+			"a role that SAM makes as well": drop("Resources/RegisterAdmin/Properties/Role"),
+		},
+	},
+
 	"each function takes batches from its queue, answers them in part, and is bounded": {
 		func(s *stack, r *report) {
 			for _, id := range s.of("AWS::Serverless::Function") {
@@ -141,7 +163,7 @@ var rules = map[string]rule{
 					r.want(dig(event, "Properties", "Queue") == id+"Queue.Arn", "%s: takes from %v", id, dig(event, "Properties", "Queue"))
 					r.want(slices.Equal(list(dig(event, "Properties", "FunctionResponseTypes")), []any{"ReportBatchItemFailures"}), "%s: partial answers are ignored, so failed events are lost", id)
 					r.want(number(dig(event, "Properties", "BatchSize")) == 5, "%s: batch size", id)
-					declared := dig(s.tree["Resources"], id, "Properties", "Events", "Queue", "Properties", "ScalingConfig", "MaximumConcurrency", "Ref")
+					declared := dig(s.tree["Resources"], id, "Properties", "Events", "Messages", "Properties", "ScalingConfig", "MaximumConcurrency", "Ref")
 					r.want(declared == "MaximumConcurrency", "%s: maximum concurrency is no parameter", id)
 				}
 				r.want(queues == 1, "%s: takes from %d queues", id, queues)
