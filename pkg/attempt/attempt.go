@@ -1,0 +1,64 @@
+// Package attempt holds the kinds of failure, and the one loop that makes attempts. Whatever calls
+// something that may fail shares both: the Huawei Cloud client, the sinks, the secret.
+package attempt
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// LongestWait is the longest wait between two attempts. What asks for more patience than that is left
+// to the caller.
+const LongestWait = 20 * time.Second
+
+const firstWait = 200 * time.Millisecond
+
+// Do calls try until it returns nil, at most so many times. Only a transient failure is tried again,
+// after an exponential wait with full jitter that begins at 200 ms. A RetryAfter of up to LongestWait
+// is honoured. After a longer one, and after a quota that is used up for nobody says how long, Do
+// returns at once: waiting is then the caller's business.
+//
+// Nothing is begun that the deadline of ctx would cut, neither an attempt nor a wait. When ctx ends,
+// the error is transient and has the last answered failure in it.
+func Do(ctx context.Context, attempts int, try func(context.Context) *Failure) error {
+	var last *Failure
+	for n := 1; ; n++ {
+		if ctx.Err() != nil {
+			return cut(ctx, n-1, last)
+		}
+		f := try(ctx)
+		switch {
+		case f == nil:
+			return nil
+		case ctx.Err() != nil && !f.Answered && last != nil:
+			return cut(ctx, n, last)
+		case n >= attempts, KindOf(f) != Transient, f.RetryAfter > LongestWait, f.Throttled && f.RetryAfter == 0:
+			return f
+		}
+		pause := max(f.RetryAfter, rand.N(min(firstWait<<min(n-1, 10), LongestWait)))
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
+			return f
+		}
+		last = f
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// cut is the failure of a call whose context ended, with the last failure of an attempt if there was
+// one.
+func cut(ctx context.Context, attempts int, last *Failure) error {
+	if last == nil {
+		return Transient.Errorf("no time left: %w", context.Cause(ctx))
+	}
+	return Transient.Errorf("%w after %d attempts: %w", context.Cause(ctx), attempts, last)
+}
+
+// Timeout bounds one attempt. If the limit ends it, the cause of the context says so.
+func Timeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s: %w", limit, context.DeadlineExceeded))
+}

@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// Endpoint is the base URL of a service: https, or http for a loopback address. The zero Endpoint is
+// not usable.
+type Endpoint struct{ base *url.URL }
+
+// ParseEndpoint reads an endpoint, such as https://organizations.myhuaweicloud.com.
+func ParseEndpoint(text string) (Endpoint, error) {
+	var e Endpoint
+	err := e.UnmarshalText([]byte(text))
+	return e, err
+}
+
+// UnmarshalText takes a URL of scheme, host and maybe a path. Its error doesn't show the text.
+func (e *Endpoint) UnmarshalText(text []byte) error {
+	u, err := ParseURL(string(text))
+	switch {
+	case err != nil:
+		return err
+	case u.RawQuery != "" || u.ForceQuery:
+		return errors.New("must be a URL of scheme, host and maybe a path, such as https://organizations.myhuaweicloud.com")
+	case u.Scheme != "https" && !Loopback(u.Hostname()):
+		return errors.New("must begin with https:// (http:// is for loopback addresses only)")
+	}
+	*e = Endpoint{u}
+	return nil
+}
+
+// URL is the address of what stands at the elements of a path below the endpoint. Each element is
+// escaped, so a slash in it is not a separator. The result is the caller's.
+func (e Endpoint) URL(elements ...string) *url.URL {
+	for i, element := range elements {
+		elements[i] = url.PathEscape(element)
+	}
+	return e.base.JoinPath(elements...)
+}
+
+// String returns the endpoint's URL.
+func (e Endpoint) String() string {
+	if e.base == nil {
+		return ""
+	}
+	return e.base.String()
+}
+
+// ParseURL reads an absolute http or https URL without user name and fragment. Its error doesn't show
+// the text, which may have a password in it.
+func ParseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return nil, errors.New("must be a URL such as https://events.example.com/results")
+	case u.User != nil:
+		return nil, errors.New("must not have a user name or password in it")
+	case u.Fragment != "" || strings.HasSuffix(text, "#"):
+		return nil, errors.New("must not have a fragment (#...)")
+	}
+	return u, nil
+}
+
+// Loopback reports whether host is an address of this machine only, or localhost.
+func Loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
