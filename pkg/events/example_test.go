@@ -8,7 +8,8 @@ import (
 	"registrar/pkg/events"
 )
 
-// A batch of SQS, with an event and something that is none. The failure is that of one record, not of the batch.
+// A batch of SQS, with an event and something that isn't one. The failure is that of one record, not of
+// the batch.
 func ExampleUnwrap() {
 	envelope, err := events.Unwrap([]byte(`{"Records": [
 		{"eventSource": "aws:sqs", "messageId": "m-1",
@@ -27,33 +28,30 @@ func ExampleUnwrap() {
 	// m-2: "" true
 }
 
-func ExampleKind_Decode() {
-	kind := events.OrgBootstrapKind("cn-north-4") // the only region that events may name, and their default
-	for _, data := range []string{`{"region_id": "cn-north-4"}`, `{}`, `{"region_id": "cn-south-1"}`, `{"region_id": 4}`} {
-		e, rejected := kind.Decode(events.Event[json.RawMessage]{Data: json.RawMessage(data)})
-		if rejected != nil {
-			fmt.Println(rejected.Summary().Reason, rejected.Summary().Message)
-			continue
-		}
-		fmt.Println(e.Data.RegionID)
+func ExampleInput_Decode() {
+	for _, data := range []string{`{"region_id": "cn-north-4"}`, `{}`, `{"region_id": 4}`} {
+		e := events.Event{Data: json.RawMessage(data)}
+		asked, err := events.OrgBootstrapRegion().Decode(&e)
+		fmt.Printf("%q %v\n", asked.RegionID, err)
 	}
 	// Output:
-	// cn-north-4
-	// cn-north-4
-	// not_allowed Region cn-south-1 is not the one that REGION_ID allows, cn-north-4.
-	// invalid_data data.region_id: must not be a JSON number
+	// "cn-north-4" <nil>
+	// "" <nil>
+	// "" data.region_id: must not be a JSON number
 }
 
-func ExampleKind_ResultEvent() {
-	cause := events.Event[json.RawMessage]{Cause: events.Cause{ID: "1", Source: "/landing-zone", Type: "org.bootstrap"}}
-	what := events.RegionResult{RegionID: "cn-north-4", Registration: events.Registration{Outcome: events.Registered, Attempts: 1}}
+func ExampleNewResultEvent() {
+	cause := events.Event{Cause: events.Cause{ID: "1", Source: "/landing-zone", Type: "org.bootstrap"}}
+	result := events.RegionResult{
+		Registration: events.Registration{RegionID: "cn-north-4", Outcome: events.Registered, Attempts: 1},
+	}
 
-	result, err := events.OrgBootstrapKind("").ResultEvent("/registrar/register-region", cause, what, time.Now())
+	out, err := events.NewResultEvent("/registrar/register-region", cause, result, time.Now())
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(result.Type(), result.ID())
-	fmt.Println(string(result.Data()))
+	fmt.Println(out.Type(), out.ID())
+	fmt.Println(string(out.Data()))
 	// Output:
 	// org.region.registered 9844e8ea-0e88-5596-8fbb-0d143cfb8390
 	// {"region_id":"cn-north-4","outcome":"registered","attempts":1,"cause":{"id":"1","source":"/landing-zone","type":"org.bootstrap"}}

@@ -16,15 +16,16 @@ const (
 	ProblemMediaType    = "application/problem+json"
 )
 
-// UnwrapHTTP takes the events out of an HTTP request, in the structured, batched or binary mode of the CloudEvents HTTP binding 1.0. An
-// error is an [*InvalidEventError].
+// UnwrapHTTP takes the events out of an HTTP request, in the structured, batched or binary mode of the
+// CloudEvents HTTP binding 1.0. An error is an [*InvalidEventError].
 func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	switch {
 	case (mediaType == BatchMediaType || mediaType == StructuredMediaType) && !utf8.Valid(body):
 		return Envelope{}, invalid("body is not UTF-8")
 	case mediaType == BatchMediaType:
-		return new(unwrapper).array(body, 0)
+		records, err := (&unwrapper{limit: maxRecords, left: maxRecords}).array(body, 0)
+		return Envelope{Array, records}, err
 	case mediaType == StructuredMediaType:
 		o, err := parseObject(body)
 		if err != nil {
@@ -38,8 +39,11 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 		}
 		return Envelope{Structured, []Record{readRecord(o, len(body))}}, nil
 	}
-	return Envelope{}, &InvalidEventError{Status: http.StatusUnsupportedMediaType, Reason: "the request is no CloudEvent: send Content-Type " + StructuredMediaType + " or " +
-		BatchMediaType + ", or the headers ce-specversion, ce-id, ce-source and ce-type beside JSON data"}
+	return Envelope{}, &InvalidEventError{
+		Status: http.StatusUnsupportedMediaType,
+		Reason: "the request is not a CloudEvent: send Content-Type " + StructuredMediaType + " or " + BatchMediaType +
+			", or JSON data with the headers ce-specversion, ce-id, ce-source and ce-type",
+	}
 }
 
 // binary makes the members of a structured event out of the headers and body of a binary one.
@@ -76,6 +80,6 @@ func binary(header http.Header, body []byte) (object, error) {
 }
 
 func quote(s string) json.RawMessage {
-	quoted, _ := json.Marshal(s) // a string has no way to fail
+	quoted, _ := json.Marshal(s) // a string can't fail
 	return quoted
 }

@@ -18,21 +18,24 @@ import (
 // object is a JSON object by its exact keys.
 type object map[string]json.RawMessage
 
-// parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the sentence "it is ...".
+// maxMembers bounds an object: more of them can't stand in an event, and would cost much memory.
+const maxMembers = 64 << 10
+
+// parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the sentence
+// "it is ...".
 func parseObject(b []byte) (object, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, errors.New("empty")
 	}
-	var whole json.RawMessage
-	if err := json.Unmarshal(b, &whole); err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
+	if err := validJSON(b); err != nil {
+		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	if start, _ := d.Token(); start != json.Delim('{') {
 		return nil, errors.New("not a JSON object")
 	}
 	o := object{}
-	for d.More() { // errors can't happen any more: it is JSON
+	for d.More() { // nothing can fail any more: it is JSON
 		key, _ := d.Token()
 		name, _ := key.(string)
 		var value json.RawMessage
@@ -40,9 +43,39 @@ func parseObject(b []byte) (object, error) {
 		if _, twice := o[name]; twice {
 			return nil, fmt.Errorf("ambiguous: it has %.40q twice", name)
 		}
+		if len(o) == maxMembers {
+			return nil, fmt.Errorf("too large: it has more than %d members", maxMembers)
+		}
 		o[name] = value
 	}
 	return o, nil
+}
+
+// parseArray reads the elements of a JSON array, up to one more than most: the caller refuses them
+// then, and the rest would only cost memory.
+func parseArray(b []byte, most int) ([]json.RawMessage, error) {
+	if err := validJSON(b); err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if start, _ := d.Token(); start != json.Delim('[') {
+		return nil, errors.New("not a JSON array")
+	}
+	elements := []json.RawMessage{}
+	for d.More() && len(elements) <= most { // nothing can fail any more: it is JSON
+		var element json.RawMessage
+		_ = d.Decode(&element)
+		elements = append(elements, element)
+	}
+	return elements, nil
+}
+
+// validJSON says what is wrong with b, if it isn't one JSON value.
+func validJSON(b []byte) error {
+	if json.Valid(b) {
+		return nil
+	}
+	return fmt.Errorf("not JSON: %w", json.Unmarshal(b, new(json.RawMessage)))
 }
 
 // text is the member if it is a string, else empty.
@@ -58,13 +91,6 @@ func (o object) object(name string) object {
 	return inner
 }
 
-// list is the member if it is an array.
-func (o object) list(name string) ([]json.RawMessage, bool) {
-	var elements []json.RawMessage
-	err := json.Unmarshal(o[name], &elements)
-	return elements, err == nil && elements != nil
-}
-
 // read decodes the member into target, which it leaves alone if there is none or it is null.
 func (o object) read(name string, target any) error {
 	if value := o[name]; value != nil {
@@ -78,8 +104,21 @@ func (o object) read(name string, target any) error {
 	return nil
 }
 
-// readEvent reads the members of a structured CloudEvent. With an error, which is the first of them, it returns what it could read.
-func readEvent(o object) (e Event[json.RawMessage], err error) {
+// optional parses a member that is a string, absent or null. The zero value stands for the last two.
+func optional[T any](o object, name string, parse func(string) (T, error)) (value T, err error) {
+	var text *string
+	if err = o.read(name, &text); err != nil || text == nil {
+		return value, err
+	}
+	if value, err = parse(*text); err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return value, err
+}
+
+// readEvent reads the members of a structured CloudEvent. With an error, which is the first that it
+// finds, it returns what it could read.
+func readEvent(o object) (e Event, err error) {
 	fail := func(name, format string, args ...any) {
 		if err == nil {
 			err = fmt.Errorf("%s: %w", name, fmt.Errorf(format, args...))
@@ -95,8 +134,8 @@ func readEvent(o object) (e Event[json.RawMessage], err error) {
 		if name == "data" || name == "data_base64" || o[name] == nil {
 			continue
 		}
-		if bad := strings.IndexFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }); bad >= 0 || name == "" {
-			fail(fmt.Sprintf("%.40q", name), "is no name of an attribute: only a-z and 0-9")
+		if name == "" || strings.ContainsFunc(name, notInAttribute) {
+			fail(fmt.Sprintf("%.40q", name), "is not the name of an attribute: only a-z and 0-9")
 			continue
 		}
 		target, isKnown := known[name]
@@ -150,8 +189,8 @@ func readEvent(o object) (e Event[json.RawMessage], err error) {
 	return e, err
 }
 
-// readAttribute reads the value of a context attribute: a string, or for an extension that we don't know a boolean or a number.
-// It leaves target alone if there is none.
+// readAttribute reads the value of a context attribute: a string, or for an extension that we don't
+// know a boolean or a number. It leaves target alone if there is none.
 func readAttribute(value json.RawMessage, known bool, target *string) error {
 	switch value[0] {
 	case '"':
@@ -163,7 +202,7 @@ func readAttribute(value json.RawMessage, known bool, target *string) error {
 			return fmt.Errorf("is longer than %d bytes", maxAttribute)
 		}
 		if strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsRune(text, utf8.RuneError) {
-			return errors.New("has a control character, or is no valid Unicode")
+			return errors.New("has a control character, or is not valid Unicode")
 		}
 		*target = text
 	case 'n': // null: as if it weren't there
@@ -176,6 +215,9 @@ func readAttribute(value json.RawMessage, known bool, target *string) error {
 	}
 	return nil
 }
+
+// notInAttribute reports whether the name of an attribute can't contain r.
+func notInAttribute(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }
 
 // notInURI reports whether a URI-reference (RFC 3986) can't contain r.
 func notInURI(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }

@@ -7,19 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
+
+	"registrar/pkg/wire"
 )
 
+const maxText = 1 << 10 // bytes of a message
+
+// What the types of results begin with.
 const (
-	maxText   = 1 << 10  // bytes of a message
-	maxResult = 60 << 10 // bytes of a result event
+	regionFamily = "org.region"
+	adminFamily  = "account.admin"
 )
 
-// Outcome is what became of something that was to be registered.
+func families() []string { return []string{regionFamily, adminFamily} }
+
+// Outcome is what became of something that was to be registered, or of an event as a whole.
 type Outcome string
 
 // The outcomes.
@@ -28,7 +35,20 @@ const (
 	Unchanged  Outcome = "unchanged"  // it already was so, maybe by an attempt of ours whose result was lost
 	Planned    Outcome = "planned"    // dry run: it would be changed
 	Rejected   Outcome = "rejected"   // this event can't succeed
+	Skipped    Outcome = "skipped"    // of an event as a whole: nothing was asked for
 )
+
+// typeSuffix is what the type of a result ends in: consumers needn't know who made it so. It is empty
+// for what isn't an outcome.
+func (o Outcome) typeSuffix() string {
+	switch o {
+	case Registered, Unchanged:
+		return string(Registered)
+	case Planned, Rejected, Skipped:
+		return string(o)
+	}
+	return ""
+}
 
 // Reason says why something was rejected.
 type Reason string
@@ -36,22 +56,26 @@ type Reason string
 // The reasons. There may be more one day: consumers go by the outcome.
 const (
 	InvalidData      Reason = "invalid_data"
-	NotAllowed       Reason = "not_allowed"        // outside REGION_ID or SERVICE_PRINCIPALS
+	NotAllowed       Reason = "not_allowed"        // the configuration doesn't allow it
 	RegionConflict   Reason = "region_conflict"    // another region is registered
-	AccountNotFound  Reason = "account_not_found"  // in the organization
-	AccountNotActive Reason = "account_not_active" // suspended, or being closed
-	Refused          Reason = "refused"            // by Huawei Cloud, as the error says
+	AccountNotFound  Reason = "account_not_found"  // the account isn't in the organization
+	AccountNotActive Reason = "account_not_active" // the account is suspended, or being closed
+	Refused          Reason = "refused"            // Huawei Cloud refused it, as the error says
 )
 
-// Registration is what became of one thing that was to be registered.
+// Registration is what became of one thing that was to be registered: a region, or one service.
 type Registration struct {
-	Outcome  Outcome `json:"outcome"`
-	Attempts int     `json:"attempts"`          // register calls made; 0 when none was needed
-	Reason   Reason  `json:"reason,omitempty"`  // of a rejection
-	Message  string  `json:"message,omitempty"` // of a rejection: a sentence that a person can act on
-	Error    *Error  `json:"error,omitempty"`   // of a rejection by Huawei Cloud
+	RegionID         RegionID         `json:"region_id,omitempty"`
+	ServicePrincipal ServicePrincipal `json:"service_principal,omitempty"`
 
-	RequestID string `json:"-"` // of the last register call, for the log
+	Outcome   Outcome `json:"outcome"`
+	Attempts  int     `json:"attempts"`             // register calls made; 0 when none was needed
+	RequestID string  `json:"request_id,omitempty"` // Huawei Cloud's id of the last of them
+
+	// Of a rejection:
+	Reason  Reason `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"` // a sentence that a person can act on
+	Error   *Error `json:"error,omitempty"`   // what Huawei Cloud said, if it refused
 }
 
 // Error is what Huawei Cloud said.
@@ -62,49 +86,95 @@ type Error struct {
 	RequestID string `json:"request_id"`
 }
 
-// Result is the data of a result event, [RegionResult] or [AdminResult].
-type Result interface {
-	Subject() string       // what it is about; empty when that is unknown, since the data of the input was invalid
-	Summary() Registration // the result as a whole
-
-	data(cause Cause, limit int) any // what to encode, with texts of at most limit bytes
+// cut shortens the texts to at most limit bytes each, of which JSON escapes at most double any.
+func (r Registration) cut(limit int) Registration {
+	r.Message = wire.Clean(r.Message, limit)
+	if r.Error != nil {
+		r.Error = new(*r.Error)
+		r.Error.Message = wire.Clean(r.Error.Message, limit)
+	}
+	return r
 }
 
-// ResultEvent makes the CloudEvent that tells what became of e. It is the same for the same cause and result
-// but for its time, now, so that a consumer can drop doubles by source and id.
-func (k Kind[T]) ResultEvent(source string, e Event[json.RawMessage], r Result, now time.Time) (event.Event, error) {
-	outcome := r.Summary().Outcome
-	if outcome == Unchanged {
-		outcome = Registered
+// Services is what became of several services, for results about them.
+type Services struct {
+	// Outcome, Reason and Message are those of the event as a whole, if there are no Registrations.
+	Outcome       Outcome        `json:"outcome"`
+	Reason        Reason         `json:"reason,omitempty"`
+	Message       string         `json:"message,omitempty"`
+	Registrations []Registration `json:"registrations,omitempty"` // in the order wanted
+	Cause         Cause          `json:"cause"`                   // set by [NewResultEvent]
+}
+
+// Whole adds the registrations up: all their attempts, the last request id, and the weightiest outcome.
+func (s Services) Whole() Registration {
+	whole := Registration{Outcome: s.Outcome, Reason: s.Reason, Message: s.Message}
+	weight := []Outcome{"", Skipped, Unchanged, Planned, Registered, Rejected}
+	for _, one := range s.Registrations {
+		if slices.Index(weight, one.Outcome) > slices.Index(weight, whole.Outcome) {
+			whole.Outcome, whole.Reason, whole.Message, whole.Error = one.Outcome, one.Reason, one.Message, one.Error
+		}
+		whole.Attempts += one.Attempts
+		whole.RequestID = cmp.Or(one.RequestID, whole.RequestID)
 	}
-	result := event.New()
-	result.SetType(k.Result + "." + string(outcome))
-	result.SetID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(e.Source+"\n"+e.ID+"\n"+result.Type())).String())
-	result.SetSource(source)
-	result.SetTime(now)
-	result.SetExtension("causationid", e.ID)
-	result.SetExtension("correlationid", cmp.Or(e.CorrelationID, e.ID))
+	return whole
+}
+
+// Each is the Registrations.
+func (s Services) Each() []Registration { return s.Registrations }
+
+// told is s as a result event tells it. Its texts together fit into 60 KiB, escaped as JSON.
+func (s Services) told(cause Cause) Services {
+	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
+	s.Registrations = slices.Clone(s.Registrations)
+	for i, one := range s.Registrations {
+		s.Registrations[i] = one.cut(min(maxText, 8<<10/len(s.Registrations)))
+	}
+	return s
+}
+
+// Result is what became of an event.
+type Result interface {
+	Family() string       // what the type of the result event begins with, such as "org.region"
+	Subject() string      // the region or account; empty if the event's data didn't tell
+	Whole() Registration  // the outcome of the event as a whole
+	Each() []Registration // what was asked for, one by one; what was not tried has no Outcome
+
+	data(Cause) any // what to encode
+}
+
+// NewResultEvent makes the CloudEvent that tells the result of e. For the same cause and the same type
+// of result all of it is the same but the time, now, so that consumers can drop duplicates by source
+// and id. A result without an outcome is an error. The event is at most 60 KiB.
+func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Event, error) {
+	outcome := r.Whole().Outcome
+	if outcome.typeSuffix() == "" {
+		return event.Event{}, fmt.Errorf("the result has the outcome %q, which is not one", outcome)
+	}
+	out := event.New()
+	out.SetType(r.Family() + "." + outcome.typeSuffix())
+	out.SetID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(e.Source+"\n"+e.ID+"\n"+out.Type())).String())
+	out.SetSource(source)
+	out.SetTime(now)
+	out.SetExtension("causationid", e.ID)
+	out.SetExtension("correlationid", cmp.Or(e.CorrelationID, e.ID))
 	if subject := r.Subject(); subject != "" {
-		result.SetSubject(subject)
-		result.SetExtension("partitionkey", subject)
+		out.SetSubject(subject)
+		out.SetExtension("partitionkey", subject)
 	}
 	if e.TraceParent != "" {
-		result.SetExtension("traceparent", e.TraceParent)
+		out.SetExtension("traceparent", e.TraceParent)
 		if e.TraceState != "" {
-			result.SetExtension("tracestate", e.TraceState)
+			out.SetExtension("tracestate", e.TraceState)
 		}
 	}
-	for limit := maxText; ; limit /= 2 {
-		data, err := encode(r.data(e.Cause, limit))
-		if err != nil {
-			return event.Event{}, fmt.Errorf("result: %w", err)
-		}
-		result.SetDataContentType(event.ApplicationJSON)
-		result.DataEncoded = data // SetData would escape it
-		if encoded, err := result.MarshalJSON(); err != nil || len(encoded) <= maxResult || limit == 0 {
-			return result, errors.Join(err, result.Validate())
-		}
+	data, err := encode(r.data(e.Cause))
+	if err != nil {
+		return event.Event{}, fmt.Errorf("result: %w", err)
 	}
+	out.SetDataContentType(event.ApplicationJSON)
+	out.DataEncoded = data // SetData would escape it
+	return out, errors.Join(out.Validate())
 }
 
 // encode is json.Marshal without escapes for HTML, which would make texts up to six times as long.
@@ -116,38 +186,12 @@ func encode(v any) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// add counts one more registration into a whole.
-func (r *Registration) add(one Registration) {
-	weight := []Outcome{"", Unchanged, Registered, Planned, Rejected}
-	if slices.Index(weight, one.Outcome) > slices.Index(weight, r.Outcome) {
-		r.Outcome, r.Reason, r.Message, r.Error = one.Outcome, one.Reason, one.Message, one.Error
+// IsResult reports whether eventType is the type of one of our results.
+func IsResult(eventType string) bool {
+	for _, family := range families() {
+		if suffix, ok := strings.CutPrefix(eventType, family+"."); ok {
+			return suffix != string(Unchanged) && Outcome(suffix).typeSuffix() != ""
+		}
 	}
-	r.Attempts += one.Attempts
-	r.RequestID = cmp.Or(one.RequestID, r.RequestID)
-}
-
-func (r Registration) shorten(limit int) Registration {
-	r.Message = shorten(r.Message, limit)
-	if r.Error != nil {
-		shortened := *r.Error
-		shortened.Message = shorten(shortened.Message, limit)
-		r.Error = &shortened
-	}
-	return r
-}
-
-// shorten cuts valid UTF-8 to at most limit bytes.
-func shorten(s string, limit int) string {
-	const ellipsis = "…"
-	if len(s) <= limit {
-		return s
-	}
-	if limit < len(ellipsis) {
-		return ""
-	}
-	cut := limit - len(ellipsis)
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + ellipsis
+	return false
 }

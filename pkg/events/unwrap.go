@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -15,18 +13,19 @@ const (
 	maxEvent     = 256 << 10 // bytes of one event
 	maxAttribute = 1 << 10   // bytes of one context attribute, so that results stay small
 	maxDepth     = 4         // wrappings around an event
-	maxRecords   = 10_000    // of one payload, as many as SQS ever delivers at once
+	maxRecords   = 10_000    // events of one payload, as many as SQS ever delivers at once
+	maxMessage   = 100       // events in one message of a queue, so that a batch can be handled in time
 )
 
-// accepted ends the reason of an [InvalidEventError] for what nobody can make out.
+// accepted is appended to the error for a payload that isn't recognised.
 const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, " +
 	"a Lambda destination, a function URL or an HTTP API with a CloudEvent inside"
 
-// InvalidEventError says why a payload, or a record of it, is no event for this function, and what would be.
-// It never shows more of the payload than a name or a short value.
+// InvalidEventError says why a payload, or a record of it, is not an event for this function, and what
+// would be. It never shows more of the payload than a name or a short value.
 type InvalidEventError struct {
 	Reason string
-	Status int // of HTTP that says it best; 0: 400
+	Status int // the HTTP status that says it best; 0 is 400
 }
 
 func (e *InvalidEventError) Error() string { return e.Reason }
@@ -35,7 +34,7 @@ func invalid(format string, args ...any) *InvalidEventError {
 	return &InvalidEventError{Reason: fmt.Sprintf(format, args...)}
 }
 
-// Shape is what a payload came as, from the outside. It decides how it is answered.
+// Shape is what a payload came as, seen from the outside. It decides how the payload is answered.
 type Shape string
 
 // The shapes of payloads.
@@ -45,8 +44,8 @@ const (
 	EventBridge Shape = "EventBridge"
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
-	Destination Shape = "Lambda destination" // of an asynchronous invocation
-	HTTP        Shape = "HTTP"               // function URL or HTTP API: no records, see UnwrapHTTP
+	Destination Shape = "Lambda destination" // what Lambda sends on after an asynchronous invocation
+	HTTP        Shape = "HTTP"               // a function URL or HTTP API; its Records are left to UnwrapHTTP
 )
 
 // Envelope is a payload taken apart.
@@ -55,125 +54,122 @@ type Envelope struct {
 	Records []Record // in the payload's order
 }
 
-// Record is an event, or the reason why it is none.
+// Record is an event, or the reason why something isn't one.
 type Record struct {
-	Event     Event[json.RawMessage] // as much of it as could be read; its data is nil if there is none
-	Err       error                  // nil or an [*InvalidEventError]
-	MessageID string                 // of the SQS message it came in; several records may share one
-	Group     string                 // of a FIFO queue's message; empty: the order doesn't matter
-	Delivery  int                    // of that message: 1 for the first; 0: unknown
+	Event     Event  // as much of it as could be read
+	Err       error  // nil or an [*InvalidEventError]
+	Count     int    // how many elements Err speaks of: those that don't even have an id share a record
+	MessageID string // id of the SQS message that held it; several records may share one
+	Group     string // message group, in a FIFO queue; empty if the order doesn't matter
 }
 
-// Cause identifies a CloudEvent, as received.
-type Cause struct {
-	ID     string `json:"id"`
-	Source string `json:"source"`
-	Type   string `json:"type"`
-}
-
-// Event is a CloudEvent with data of type T.
-type Event[T any] struct {
-	Cause
-	Time          time.Time // zero: the event has none
-	CorrelationID string    // empty: none
-	TraceParent   string    // W3C traceparent; empty: none
-	TraceState    string    // empty: none
-	ContentType   string    // of the data; empty: JSON
-	DryRun        bool      // read only: say what would be done
-	Data          T
-}
-
-// Unwrap takes the events out of a payload, whatever they were wrapped in, up to four times. It copies what it keeps. An error is
-// an [*InvalidEventError] and concerns the whole payload; what concerns one event is the error of its record.
+// Unwrap takes the events out of a payload, whatever wrapped them, at most four layers deep. An error is
+// an [*InvalidEventError] and concerns the whole payload; what concerns one event is the error of its
+// record. The result shares no memory with payload, and takes a few times as much.
 func Unwrap(payload []byte) (Envelope, error) {
-	return new(unwrapper).unwrap(bytes.Clone(payload), 0)
+	u := unwrapper{limit: maxRecords, left: maxRecords}
+	shape, records, err := u.payload(bytes.Clone(payload), 0)
+	if err != nil {
+		return Envelope{}, err
+	}
+	return Envelope{shape, records}, nil
 }
 
-// unwrapper takes one payload apart and counts its records.
-type unwrapper struct{ records int }
+// unwrapper takes one payload apart, or one message of a queue, and counts the events in it.
+type unwrapper struct {
+	limit int
+	left  int // below 0 once there are too many
+}
 
-// count fails once there are too many records: an array of nothings is small, and each is a line in the log.
-func (u *unwrapper) count() error {
-	if u.records++; u.records > maxRecords {
-		return invalid("payload holds more than %d events", maxRecords)
+func (u *unwrapper) count(events int) error {
+	if u.left -= events; u.left < 0 {
+		return invalid("payload holds more than %d events", u.limit)
 	}
 	return nil
 }
 
-// unwrap takes apart what is inside so many wrappings.
-func (u *unwrapper) unwrap(payload []byte, depth int) (Envelope, error) {
-	if !utf8.Valid(payload) {
-		return Envelope{}, invalid("payload is not UTF-8")
+// payload takes apart what is inside so many wrappings.
+func (u *unwrapper) payload(b []byte, depth int) (Shape, []Record, error) {
+	if !utf8.Valid(b) {
+		return "", nil, invalid("payload is not UTF-8")
 	}
-	payload = bytes.TrimLeft(bytes.TrimPrefix(payload, []byte("\ufeff")), " \t\r\n")
-	if bytes.HasPrefix(payload, []byte("[")) {
-		return u.array(payload, depth)
+	b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\ufeff")), " \t\r\n")
+	if bytes.HasPrefix(b, []byte("[")) {
+		records, err := u.array(b, depth)
+		return Array, records, err
 	}
-	o, err := parseObject(payload)
+	o, err := parseObject(b)
 	if err != nil {
-		return Envelope{}, invalid("payload is %v; %s", err, accepted)
+		return "", nil, invalid("payload is %v; %s", err, accepted)
 	}
-	shape, err := o.shape()
-	if err != nil {
-		return Envelope{}, err
+	return u.object(o, len(b), depth)
+}
+
+// object recognises an object of so many bytes by its exact keys, and takes it apart.
+func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
+	shape, list, err := o.shape()
+	switch {
+	case err != nil:
+		return "", nil, err
+	case shape == Structured:
+		return shape, []Record{readRecord(o, size)}, u.count(1)
+	case depth == maxDepth:
+		return "", nil, invalid("payload is wrapped more than %d times", maxDepth)
 	}
-	if shape == Structured {
-		return Envelope{shape, []Record{readRecord(o, len(payload))}}, u.count()
-	}
-	if depth == maxDepth {
-		return Envelope{}, invalid("payload is wrapped more than %d times", maxDepth)
-	}
-	e := Envelope{Shape: shape}
+	var records []Record
 	switch shape {
 	case EventBridge:
-		e.Records, err = u.eventBridge(o, len(payload), depth)
+		records, err = u.eventBridge(o, size, depth)
 	case SQS:
-		e.Records, err = u.sqs(o["Records"], depth)
+		records, err = u.sqs(list, depth)
 	case SNS:
-		e.Records, err = u.sns(o, depth)
+		records, err = u.sns(o, list, depth)
 	case Destination:
-		e.Records, err = u.destination(o, depth)
+		records, err = u.destination(o, depth)
 	default: // HTTP
 		if depth > 0 {
 			err = invalid("payload is an HTTP request inside another event")
 		}
 	}
-	return e, err
+	return shape, records, err
 }
 
-// shape recognises an object by its exact keys.
-func (o object) shape() (Shape, error) {
-	var record struct{ lower, upper string }
-	if records, ok := o.list("Records"); ok && len(records) > 0 {
-		first, _ := parseObject(records[0])
-		record.lower, record.upper = first.text("eventSource"), first.text("EventSource")
+// shape recognises an object. The list is that of its Records, if it is one of AWS that has them.
+func (o object) shape() (Shape, []json.RawMessage, error) {
+	var source struct{ lower, upper string }
+	list, _ := parseArray(o["Records"], maxRecords)
+	if len(list) > 0 {
+		first, _ := parseObject(list[0])
+		source.lower, source.upper = first.text("eventSource"), first.text("EventSource")
 	}
 	context := o.object("requestContext")
 	switch {
 	case o["specversion"] != nil:
-		return Structured, nil
-	case record.lower == "aws:sqs":
-		return SQS, nil
-	case record.upper == "aws:sns", o.text("Type") == "Notification" && o["TopicArn"] != nil && o["MessageId"] != nil:
-		return SNS, nil
+		return Structured, nil, nil
+	case source.lower == "aws:sqs":
+		return SQS, list, nil
+	case source.upper == "aws:sns":
+		return SNS, list, nil
+	case o.text("Type") == "Notification" && o["TopicArn"] != nil && o["MessageId"] != nil:
+		return SNS, nil, nil
 	case context["http"] != nil:
-		return HTTP, nil
+		return HTTP, nil, nil
 	case context["condition"] != nil && o["requestPayload"] != nil:
-		return Destination, nil
+		return Destination, nil, nil
 	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
-		return EventBridge, nil
+		return EventBridge, nil, nil
 	}
-	return "", invalid("payload is %s; %s", o.foreign(record.lower), accepted)
+	return "", nil, invalid("payload is %s; %s", o.foreign(source.lower), accepted)
 }
 
-// foreign names what is well known and not for us.
+// foreign names a payload that we recognise but don't accept.
 func (o object) foreign(eventSource string) string {
 	context := o.object("requestContext")
 	switch {
 	case strings.HasPrefix(eventSource, "aws:"):
 		return fmt.Sprintf("an event of %.40s", eventSource) // S3, Kinesis, DynamoDB and others
 	case o["Records"] != nil:
-		return "a list of Records of no known source"
+		return "a list of Records of an unknown source"
 	case o.text("Type") == "SubscriptionConfirmation", o.text("Type") == "UnsubscribeConfirmation":
 		return "an SNS " + o.text("Type") + ", which its HTTP endpoint must answer"
 	case context["elb"] != nil:
@@ -187,44 +183,69 @@ func (o object) foreign(eventSource string) string {
 	case o["taskToken"] != nil:
 		return "a Step Functions callback; pass the event itself as the payload"
 	default:
-		return "no CloudEvent: it has no specversion"
+		return "not a CloudEvent: it has no specversion"
 	}
 }
 
 // array takes each element for an event of its own.
-func (u *unwrapper) array(payload []byte, depth int) (Envelope, error) {
-	var elements []json.RawMessage
-	if err := json.Unmarshal(payload, &elements); err != nil {
-		return Envelope{}, invalid("payload is not JSON: %v", err)
+func (u *unwrapper) array(b []byte, depth int) ([]Record, error) {
+	elements, err := parseArray(b, u.left)
+	switch {
+	case err != nil:
+		return nil, invalid("payload is %v", err)
+	case len(elements) > u.left:
+		return nil, u.count(len(elements))
+	case depth == maxDepth:
+		return nil, invalid("payload is wrapped more than %d times", maxDepth)
 	}
-	if depth == maxDepth {
-		return Envelope{}, invalid("payload is wrapped more than %d times", maxDepth)
-	}
-	e := Envelope{Shape: Array, Records: []Record{}}
+	records := []Record{}
 	for _, element := range elements {
-		records, err := u.inside(element, depth)
+		inner, err := u.inside(element, depth)
 		if err != nil {
-			return Envelope{}, err
+			return nil, err
 		}
-		e.Records = append(e.Records, records...)
+		records = append(records, inner...)
 	}
-	return e, nil
+	return merge(records), nil
 }
 
-// inside takes the records out of what a wrapping held. If it holds no event at all, that is one record's failure; only too many of them are
-// the failure of what is around it.
-func (u *unwrapper) inside(payload []byte, depth int) ([]Record, error) {
-	e, err := u.unwrap(payload, depth+1)
+// merge lets records without an id share the first of them: a list of nothings is small, and each
+// record is a line in the log.
+func merge(records []Record) []Record {
+	shared := -1
+	merged := records[:0]
+	for _, r := range records {
+		switch {
+		case r.Err == nil || r.Event.ID != "":
+			merged = append(merged, r)
+		case shared < 0:
+			shared = len(merged)
+			merged = append(merged, r)
+		default:
+			merged[shared].Count += r.Count
+		}
+	}
+	return merged
+}
+
+// inside takes the records out of what a wrapping held. If that isn't an event, it is one record's
+// failure; only if there are too many events is it the failure of what is around them.
+func (u *unwrapper) inside(b []byte, depth int) ([]Record, error) {
+	_, records, err := u.payload(b, depth+1)
+	return u.settle(records, err)
+}
+
+func (u *unwrapper) settle(records []Record, err error) ([]Record, error) {
 	switch {
-	case u.records > maxRecords:
+	case u.left < 0:
 		return nil, err
-	case err == nil && len(e.Records) == 0:
+	case err == nil && len(records) == 0:
 		err = invalid("payload is an empty array")
 	}
 	if err != nil {
-		return []Record{{Err: err}}, u.count()
+		return []Record{{Err: err, Count: 1}}, u.count(1)
 	}
-	return e.Records, nil
+	return records, nil
 }
 
 // eventBridge takes the detail for the event if it is one, and else makes one of the envelope.
@@ -233,39 +254,43 @@ func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	if text := o.text("detail"); text != "" && json.Valid([]byte(text)) {
 		detail = json.RawMessage(text) // as EventBridge Scheduler sends it
 	}
-	inner, _ := parseObject(detail)
-	if _, err := inner.shape(); err == nil || bytes.HasPrefix(detail, []byte("[")) {
+	if bytes.HasPrefix(detail, []byte("[")) {
 		return u.inside(detail, depth)
 	}
+	inner, _ := parseObject(detail)
+	if _, _, err := inner.shape(); err == nil {
+		_, records, err := u.object(inner, len(detail), depth+1)
+		return u.settle(records, err)
+	}
 	return []Record{readRecord(object{
-		"specversion": json.RawMessage(`"1.0"`), "id": o["id"], "source": o["source"], "type": o["detail-type"], "time": o["time"], "data": detail,
-	}, size)}, u.count()
+		"specversion": json.RawMessage(`"1.0"`), "id": o["id"], "source": o["source"],
+		"type": o["detail-type"], "time": o["time"], "data": detail,
+	}, size)}, u.count(1)
 }
 
-// sqs gives each record the message it must be reported by. A message with too many of them is one failure.
-func (u *unwrapper) sqs(list json.RawMessage, depth int) ([]Record, error) {
-	var messages []json.RawMessage
-	if err := json.Unmarshal(list, &messages); err != nil {
-		return nil, invalid("Records: %v", err)
+// sqs gives each record the id of the message that it must be reported by. What is wrong with a message
+// is the failure of that message alone.
+func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error) {
+	if len(messages) > u.left {
+		return nil, u.count(len(messages))
 	}
 	var all []Record
 	for i, raw := range messages {
 		message, err := parseObject(raw)
 		id := message.text("messageId")
 		if err != nil || id == "" {
-			return nil, invalid("Records[%d] is no message of SQS: it has no messageId to report it by", i)
+			return nil, invalid("Records[%d] is not a message of SQS: it has no messageId to report it by", i)
 		}
-		attributes := message.object("attributes")
-		before := u.records
-		records, err := u.inside([]byte(message.text("body")), depth)
+		body := unwrapper{limit: maxMessage, left: min(maxMessage, u.left)}
+		records, err := body.inside([]byte(message.text("body")), depth)
 		if err != nil {
-			records, u.records = []Record{{Err: err}}, before
+			records = []Record{{Err: err, Count: 1}}
 		}
+		u.left = max(u.left-len(records), 0)
 		for _, r := range records {
 			r.MessageID = id
-			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))
 			if strings.HasSuffix(message.text("eventSourceARN"), ".fifo") {
-				r.Group = attributes.text("MessageGroupId")
+				r.Group = message.object("attributes").text("MessageGroupId")
 			}
 			all = append(all, r)
 		}
@@ -273,14 +298,16 @@ func (u *unwrapper) sqs(list json.RawMessage, depth int) ([]Record, error) {
 	return all, nil
 }
 
-// sns takes a Lambda event of SNS, or the notification itself as it stands in a queue.
-func (u *unwrapper) sns(o object, depth int) ([]Record, error) {
-	if o["Records"] == nil {
+// sns takes a Lambda event of SNS, which has a list, or the notification itself as it stands in a queue.
+func (u *unwrapper) sns(o object, list []json.RawMessage, depth int) ([]Record, error) {
+	if list == nil {
 		return u.inside([]byte(o.text("Message")), depth)
 	}
+	if len(list) > u.left {
+		return nil, u.count(len(list))
+	}
 	var all []Record
-	notifications, _ := o.list("Records")
-	for i, raw := range notifications {
+	for i, raw := range list {
 		notification, err := parseObject(raw)
 		if err != nil {
 			return nil, invalid("Records[%d] is %v", i, err)
@@ -291,7 +318,7 @@ func (u *unwrapper) sns(o object, depth int) ([]Record, error) {
 		}
 		all = append(all, records...)
 	}
-	return all, nil
+	return merge(all), nil
 }
 
 // destination takes out what the failed function was given, or what the successful one answered.
@@ -303,15 +330,18 @@ func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 }
 
 // readRecord reads a structured CloudEvent of so many bytes.
-func readRecord(o object, size int) (r Record) {
+func readRecord(o object, size int) Record {
+	r := Record{Count: 1}
 	if size > maxEvent {
-		return Record{Err: &InvalidEventError{
-			Reason: fmt.Sprintf("the event has %d bytes; at most %d are taken", size, maxEvent), Status: http.StatusRequestEntityTooLarge,
-		}}
+		r.Err = &InvalidEventError{
+			Reason: fmt.Sprintf("the event has %d bytes; at most %d are taken", size, maxEvent),
+			Status: http.StatusRequestEntityTooLarge,
+		}
+		return r
 	}
 	var err error
 	if r.Event, err = readEvent(o); err != nil {
-		r.Err = invalid("no valid CloudEvent 1.0: %v", err)
+		r.Err = invalid("not a valid CloudEvent 1.0: %v", err)
 	}
 	return r
 }

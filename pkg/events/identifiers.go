@@ -1,0 +1,66 @@
+package events
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// RegionID is the id of a Huawei Cloud region, such as "cn-north-4".
+type RegionID string
+
+var regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
+
+// ParseRegionID checks the form. There is no list of known regions.
+func ParseRegionID(text string) (RegionID, error) {
+	if len(text) > 64 || !regionForm.MatchString(text) {
+		return "", fmt.Errorf("%.80q is not a region id such as cn-north-4", text)
+	}
+	return RegionID(text), nil
+}
+
+// UnmarshalText takes what ParseRegionID takes, or the empty text for none.
+func (r *RegionID) UnmarshalText(text []byte) error { return orNone(r, text, ParseRegionID) }
+
+// AccountID is the id of a member account.
+type AccountID string
+
+// ParseAccountID checks the form.
+func ParseAccountID(text string) (AccountID, error) {
+	if !consistsOf(text, 64, "_-") {
+		return "", fmt.Errorf("%.80q is not an account id: 1 to 64 letters, digits, _ or -", text)
+	}
+	return AccountID(text), nil
+}
+
+// ServicePrincipal names a service, such as "service.SecMaster". Case matters.
+type ServicePrincipal string
+
+// ParseServicePrincipal checks the form. There is no list of known principals.
+func ParseServicePrincipal(text string) (ServicePrincipal, error) {
+	if !consistsOf(text, 100, "._-") {
+		return "", fmt.Errorf("%.120q is not a service principal such as service.SecMaster", text)
+	}
+	return ServicePrincipal(text), nil
+}
+
+// UnmarshalText takes what ParseServicePrincipal takes, or the empty text for none.
+func (p *ServicePrincipal) UnmarshalText(text []byte) error {
+	return orNone(p, text, ParseServicePrincipal)
+}
+
+// orNone parses a text that may be empty, as that of a variable that isn't set is.
+func orNone[T ~string](target *T, text []byte, parse func(string) (T, error)) (err error) {
+	*target = ""
+	if len(text) > 0 {
+		*target, err = parse(string(text))
+	}
+	return err
+}
+
+// consistsOf reports whether text is 1 to limit ASCII letters, digits and the other characters.
+func consistsOf(text string, limit int, others string) bool {
+	return len(text) > 0 && len(text) <= limit && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r)
+	})
+}

@@ -1,0 +1,86 @@
+package events
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Event is a CloudEvent, as received.
+type Event struct {
+	Cause
+	Time          time.Time       // the zero time if the event has none
+	CorrelationID string          // empty if there is none
+	TraceParent   string          // W3C traceparent; empty if there is none
+	TraceState    string          // empty if there is none
+	ContentType   string          // the media type of Data; empty means JSON
+	DryRun        bool            // only read, and say what would be done
+	Data          json.RawMessage // nil if there is none
+}
+
+// Cause identifies a CloudEvent.
+type Cause struct {
+	ID     string `json:"id"`
+	Source string `json:"source"`
+	Type   string `json:"type"`
+}
+
+// Data is the decoded data of an input event.
+type Data interface {
+	// Reject makes the result of an event that is rejected as a whole. The message is a sentence that
+	// a person can act on. It works on data that could be decoded in part only.
+	Reject(reason Reason, message string) Result
+}
+
+// Input is a type of event, and how its data decodes into T. Decoding looks at the form alone: what
+// may be asked for, and what is meant where nothing is asked for, is up to whoever takes the event.
+type Input[T Data] struct {
+	Type string // such as "org.bootstrap"
+	read func(object) (T, error)
+}
+
+// Decode reads the data of e. It sets e.DryRun if the data asks for a dry run, and never clears it. With
+// an error, which says what is wrong with the data, T holds what could be read.
+func (in Input[T]) Decode(e *Event) (T, error) {
+	var none T
+	o, err := readData(e)
+	if err != nil {
+		return none, err
+	}
+	dryRun := false
+	if err := o.read("dry_run", &dryRun); err != nil {
+		return none, fmt.Errorf("data.%w", err)
+	}
+	e.DryRun = e.DryRun || dryRun
+	data, err := in.read(o)
+	if err != nil {
+		return data, fmt.Errorf("data.%w", err)
+	}
+	return data, nil
+}
+
+// readData parses data as a JSON object. Absent data reads as {}.
+func readData(e *Event) (object, error) {
+	if e.ContentType != "" {
+		mediaType, _, err := mime.ParseMediaType(e.ContentType)
+		isJSON := mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
+		if err != nil || !isJSON {
+			return nil, fmt.Errorf("data must be JSON, and datacontenttype application/json or absent, not %.100q", e.ContentType)
+		}
+	}
+	if len(e.Data) == 0 || string(e.Data) == "null" {
+		return object{}, nil
+	}
+	if !utf8.Valid(e.Data) {
+		return nil, errors.New("data is not UTF-8")
+	}
+	o, err := parseObject(e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("data is %w; it must be a JSON object", err)
+	}
+	return o, nil
+}
