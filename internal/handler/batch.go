@@ -1,56 +1,52 @@
 package handler
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
-	"registrar/pkg/client"
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"registrar/pkg/attempt"
 	"registrar/pkg/events"
 )
 
-// handleAll takes each record to what becomes of it, Config.Concurrency at once. The records of a FIFO group go one after another, and those
-// after a failure are held back, as their order would be lost. All that are left are held back once there is no time, or Huawei Cloud
-// has asked for patience: to go on would only use up its quota.
-func (h *Handler[T]) handleAll(ctx context.Context, records []events.Record) []handled {
+// handled is what became of a record: a result event, or an error of one of the three named types.
+type handled struct {
+	record events.Record
+	out    event.Event
+	err    error
+}
+
+// handleAll handles all records, Config.Concurrency at once, and returns them in their order. The records
+// of a FIFO group go one after another, and those behind a failure stay untouched, since their order
+// would be lost. When time runs out or Huawei Cloud throttles, all that are left stay untouched.
+func (h *Handler) handleAll(ctx context.Context, records []events.Record) []handled {
 	var (
 		all   = make([]handled, len(records))
 		slots = make(chan struct{}, max(h.Config.Concurrency, 1))
 		wg    sync.WaitGroup
-		mu    sync.Mutex
-		stop  error
+		gate  gate
 	)
-	holdBack := func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		working, cancel := before(ctx, margin)
-		defer cancel()
-		if stop == nil && working.Err() != nil {
-			stop = errors.New("held back: no time left")
-		}
-		return stop
-	}
 	for _, lane := range lanes(records) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			var heldBack error
+			var stop error
 			for _, i := range lane {
-				if heldBack == nil {
-					heldBack = holdBack()
+				all[i].record = records[i]
+				if stop = cmp.Or(stop, gate.closed(ctx)); stop != nil {
+					all[i].err = h.holdBack(ctx, records[i], stop)
+					continue
 				}
-				all[i].result, all[i].err = h.handle(ctx, records[i], heldBack)
-				if err := all[i].err; err != nil && heldBack == nil {
-					heldBack = errors.New("held back: an event before it in its group failed")
-					if client.Throttled(err) {
-						mu.Lock()
-						stop = fmt.Errorf("held back: %w", err)
-						mu.Unlock()
-					}
+				if all[i].out, all[i].err = h.handle(ctx, records[i]); all[i].err != nil {
+					gate.saw(all[i].err)
+					stop = errors.New("an event before it in its group failed")
 				}
 			}
 		})
@@ -59,67 +55,72 @@ func (h *Handler[T]) handleAll(ctx context.Context, records []events.Record) []h
 	return all
 }
 
-// lanes are the indices of records that must go one after another. A record without a group has a lane of its own. The second delivery of a
-// batch begins with its second lane, and so on, lest one that always uses up the quota hold back the same others for ever.
+// gate says whether another record may be begun.
+type gate struct {
+	mu   sync.Mutex
+	shut error
+}
+
+func (g *gate) closed(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if deadline, ok := ctx.Deadline(); g.shut == nil && (ctx.Err() != nil || ok && time.Until(deadline) < margin) {
+		g.shut = errors.New("no time is left")
+	}
+	return g.shut
+}
+
+// saw shuts the gate if the failure of a record asks for patience.
+func (g *gate) saw(err error) {
+	if _, throttled := attempt.Patience(err); throttled {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.shut = err
+	}
+}
+
+// lanes are the indices of the records that must go one after another, in the order in which they begin.
+// A record without a group has a lane of its own. The messages of a queue get their turns in rounds, so
+// that a large one can't starve the others, and begin at a random one, so that one that is always
+// throttled can't either.
 func lanes(records []events.Record) [][]int {
-	var all [][]int
-	of := map[string]int{}
+	type lane struct{ round, message, first int }
+	var (
+		order    []lane
+		indices  = map[int][]int{}    // by the first of them
+		groups   = map[string]int{}   // the first record of each
+		messages = map[string][]int{} // the number of each, and how many lanes it has
+	)
 	for i, r := range records {
-		if lane, ok := of[r.Group]; ok && r.Group != "" {
-			all[lane] = append(all[lane], i)
+		if first, ok := groups[r.Group]; ok && r.Group != "" {
+			indices[first] = append(indices[first], i)
 			continue
 		}
-		of[r.Group] = len(all)
-		all = append(all, []int{i})
+		m, ok := messages[r.MessageID]
+		if !ok {
+			m = []int{len(messages), 0}
+			messages[r.MessageID] = m
+		}
+		order = append(order, lane{m[1], m[0], i})
+		m[1]++
+		groups[r.Group], indices[i] = i, []int{i}
 	}
-	if len(all) > 0 {
-		first := max(records[0].Delivery-1, 0) % len(all)
-		all = slices.Concat(all[first:], all[:first])
+	start := rand.N(max(len(messages), 1))
+	slices.SortStableFunc(order, func(a, b lane) int {
+		turn := func(l lane) int { return (l.message + start) % len(messages) }
+		return cmp.Or(a.round-b.round, turn(a)-turn(b))
+	})
+	all := make([][]int, len(order))
+	for i, l := range order {
+		all[i] = indices[l.first]
 	}
 	return all
 }
 
-// answer is the one place where the shape of a payload decides how it is answered.
-func answer(envelope events.Envelope, all []handled) ([]byte, error) {
-	switch envelope.Shape {
-	case events.SQS:
-		return batchItemFailures(envelope.Records, all)
-	case events.Array:
-		return results(all, true)
-	default:
-		return results(all, len(all) > 1)
-	}
-}
-
-// results is the result of the one record, or the array of all. If any record failed, the whole fails.
-func results(all []handled, array bool) ([]byte, error) {
-	if err := worst(all); err != nil {
-		return nil, err
-	}
-	encoded := make([][]byte, len(all))
-	for i, one := range all {
-		var err error
-		if encoded[i], err = one.result.MarshalJSON(); err != nil {
-			return nil, classify(err)
-		}
-	}
-	joined := bytes.Join(encoded, []byte(","))
-	if array {
-		joined = slices.Concat([]byte("["), joined, []byte("]"))
-	}
-	return joined, nil
-}
-
-// batchItemFailures names the messages that SQS must deliver again. It is never null: SQS would take that for success.
-func batchItemFailures(records []events.Record, all []handled) ([]byte, error) {
-	type item struct {
-		ItemIdentifier string `json:"itemIdentifier"`
-	}
-	failed := []item{}
-	for i, one := range all {
-		if id := (item{records[i].MessageID}); one.err != nil && !slices.Contains(failed, id) {
-			failed = append(failed, id)
-		}
-	}
-	return json.Marshal(map[string]any{"batchItemFailures": failed})
+// holdBack logs a record that stays untouched, and returns the error that has it delivered again.
+func (h *Handler) holdBack(ctx context.Context, record events.Record, why error) error {
+	err := &TransientError{fmt.Errorf("held back: %w", why)}
+	line := line{function: h.Name, record: record, start: time.Now(), err: err, heldBack: true}
+	line.log(ctx)
+	return err
 }

@@ -1,7 +1,7 @@
-// Package handler is the host of a function: it takes whatever Lambda or HTTP delivers through the program's one flow and
-// answers with results, or with an error whose type says what must happen next.
+// Package handler is the flow of an event: it takes whatever a host delivers, hands each event to the
+// function, and answers with results, or with an error whose type says what must happen next.
 //
-//	payload -> events.Unwrap -> events.Kind.Decode -> Register -> events.Kind.ResultEvent -> Sink -> answer
+//	payload -> events.Unwrap -> Input.Decode -> register -> events.NewResultEvent -> Sink -> answer
 package handler
 
 import (
@@ -16,128 +16,163 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
-// Kept free before the deadline: for the answer, and with a sink for the results.
+// What is reserved before the deadline of an invocation.
 const (
-	margin     = 500 * time.Millisecond
-	sinkMargin = 2 * time.Second
+	margin     = 500 * time.Millisecond // to answer
+	sinkMargin = 2 * time.Second        // to deliver a result and answer
 )
 
-// Handler handles the events of one kind. Sink and Warm may be nil, all else is needed. It is safe for concurrent use if Register and
-// Sink are.
-type Handler[T events.Data] struct {
-	Name   string // of the function, such as "register-region"
-	Config Config
-	Kind   events.Kind[T]
-
-	// Register makes true what the event asks for and says what became of it. An error that wraps client.ErrMisconfigured is one
-	// that an operator must mend; every other error is transient.
-	Register func(context.Context, events.Event[T]) (events.Result, error)
-
-	// Sink delivers a result. Its errors are of the same kinds, and leave the event unacknowledged.
-	Sink func(context.Context, event.Event) error
-
-	// Warm is called once before the first event.
-	Warm func(context.Context)
-
-	served atomic.Bool // an event already
+// Function takes one type of event. [Take] makes it.
+type Function struct {
+	eventType string
+	step      func(context.Context, *events.Event) (events.Result, error)
 }
 
-// handled is what became of a record: a result, or an error of one of the three named types.
-type handled struct {
-	result event.Event
-	err    error
+// Take makes the function that decodes each event of the input and hands it to register. Register makes
+// true what the event asks for and returns what became of it. With an error, whose kind is that of
+// [attempt.KindOf], the result is what is known so far, or nil.
+func Take[T events.Data](
+	in events.Input[T], register func(context.Context, events.Event, T) (events.Result, error),
+) Function {
+	return Function{in.Type, func(ctx context.Context, e *events.Event) (events.Result, error) {
+		data, err := in.Decode(e)
+		if err != nil {
+			return data.Reject(events.InvalidData, err.Error()), nil
+		}
+		return register(ctx, *e, data)
+	}}
 }
 
-// Invoke handles one payload, as Lambda delivers it. Each event in it ends as a result in the answer or as a failure that leaves it
-// unacknowledged. Errors are a [*MisconfiguredError], [*TransientError] or [*events.InvalidEventError]. Invoke doesn't keep the payload.
-func (h *Handler[T]) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	envelope, err := events.Unwrap(payload)
-	if err != nil {
-		h.refuse(ctx, err)
+// Handler hosts a function. A nil Sink means that results are returned only. It is safe for concurrent
+// use if the function and the sink are.
+type Handler struct {
+	Name     string // the function's, such as "register-region"
+	Config   Config
+	Function Function
+	Sink     func(context.Context, event.Event) error // delivers a result event
+	Broken   error                                    // what is wrong with the configuration: every invocation fails with it
+
+	warm atomic.Bool // set by the first event; the metric ColdStart reads it
+}
+
+// Invoke handles one payload, as Lambda delivers it. Each event in it ends as a result in the answer or
+// as a failure that leaves it unacknowledged. An error is a [*MisconfiguredError], a [*TransientError]
+// or an [*events.InvalidEventError]. Invoke doesn't keep the payload.
+func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if err := h.checkSetUp(ctx); err != nil {
+		h.logRefusal(ctx, err)
 		return nil, err
 	}
-	if envelope.Shape == events.HTTP {
+	envelope, err := events.Unwrap(payload)
+	switch {
+	case err != nil:
+		h.logRefusal(ctx, err)
+		return nil, err
+	case envelope.Shape == events.HTTP:
 		return h.invokeHTTP(ctx, payload)
 	}
-	return answer(envelope, h.handleAll(ctx, envelope.Records))
+	return answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
 }
 
-// handle takes one record to its result and logs one line about it, whatever happens. A record that is held back fails for that reason.
-func (h *Handler[T]) handle(ctx context.Context, record events.Record, heldBack error) (result event.Event, err error) {
-	line := line{function: h.Name, record: record, start: time.Now(), cold: !h.served.Swap(true)}
+// checkSetUp fails if no event can ever be handled: the configuration is bad, or the timeout is so short
+// that no call could be made.
+func (h *Handler) checkSetUp(ctx context.Context) error {
+	if h.Broken != nil {
+		return &MisconfiguredError{h.Broken}
+	}
+	deadline, ok := ctx.Deadline()
+	if left := time.Until(deadline); ok && left <= h.reserve() {
+		return &MisconfiguredError{fmt.Errorf("an invocation has %s, of which %s are reserved for its results and its answer: "+
+			"set the function's timeout to 60s, or at least to %s", left.Round(10*time.Millisecond), h.reserve(),
+			h.reserve()+time.Second)}
+	}
+	return nil
+}
+
+func (h *Handler) reserve() time.Duration {
+	if h.Sink != nil {
+		return sinkMargin
+	}
+	return margin
+}
+
+// handle takes one event to its result, and logs one line about it, whatever happens.
+func (h *Handler) handle(ctx context.Context, record events.Record) (out event.Event, err error) {
+	line := line{function: h.Name, record: record, start: time.Now(), cold: !h.warm.Swap(true)}
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err, line.stack = fmt.Errorf("panic: %v", panicked), debug.Stack()
 		}
-		err = classify(err)
+		err = named(err)
 		line.err = err
 		line.log(ctx)
 	}()
-	ctx = client.WithWatch(ctx, func(took time.Duration) { line.calls = append(line.calls, took) })
-
-	if err := cmp.Or(heldBack, record.Err); err != nil {
-		return result, err
+	if record.Err != nil {
+		return out, record.Err
 	}
-	e := record.Event
+	e := &line.record.Event
 	if types := h.types(); !slices.Contains(types, e.Type) {
-		return result, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
+		return out, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
 			h.Name, strings.Join(types, " or "), e.Type)}
 	}
 	e.TraceParent = cmp.Or(e.TraceParent, traceParent(ctx))
 	e.DryRun = h.Config.DryRun
-	decoded, outcome := h.Kind.Decode(e)
-	line.subject = decoded.Data.Subject()
-	if outcome == nil {
-		if outcome, err = h.register(ctx, decoded); err != nil {
-			return result, err
-		}
+
+	ctx = client.WithWatch(ctx, func(took time.Duration) { line.calls = append(line.calls, took) })
+	if line.result, err = h.register(ctx, e); err != nil {
+		return out, err
 	}
-	line.outcome = outcome
-	result, err = h.Kind.ResultEvent(cmp.Or(string(h.Config.Source), "/registrar/"+h.Name), e, outcome, time.Now())
-	if err == nil && h.Sink != nil {
-		err = h.emit(ctx, result)
+	source := cmp.Or(string(h.Config.Source), "/registrar/"+h.Name)
+	if out, err = events.NewResultEvent(source, *e, line.result, time.Now()); err != nil {
+		return out, err
+	}
+	return out, h.emit(ctx, line.result, out)
+}
+
+// register runs the function with a deadline that leaves time to deliver the result.
+func (h *Handler) register(ctx context.Context, e *events.Event) (events.Result, error) {
+	ctx, cancel := before(ctx, h.reserve())
+	defer cancel()
+	result, err := h.Function.step(ctx, e)
+	if err == nil && result == nil {
+		err = attempt.Transient.Errorf("%s returned no result", h.Name)
 	}
 	return result, err
 }
 
-// refuse logs a payload that holds no events at all.
-func (h *Handler[T]) refuse(ctx context.Context, err error) {
-	line := line{function: h.Name, start: time.Now(), err: err}
-	line.log(ctx)
-}
-
-// register leaves the time that a sink needs.
-func (h *Handler[T]) register(ctx context.Context, e events.Event[T]) (events.Result, error) {
-	keep := margin
-	if h.Sink != nil {
-		keep = sinkMargin
+// emit delivers the result event to the sink. Its error says what is true of the cloud all the same.
+func (h *Handler) emit(ctx context.Context, result events.Result, out event.Event) error {
+	if h.Sink == nil {
+		return nil
 	}
-	ctx, cancel := before(ctx, keep)
-	defer cancel()
-	return h.Register(ctx, e)
-}
-
-func (h *Handler[T]) emit(ctx context.Context, result event.Event) error {
 	ctx, cancel := before(ctx, margin)
 	defer cancel()
-	return h.Sink(ctx, result)
+	err := h.Sink(ctx, out)
+	if err != nil && out.Type() == result.Family()+"."+string(events.Registered) {
+		return fmt.Errorf("everything is registered, but the result can't be delivered: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("the result %s can't be delivered: %w", out.Type(), err)
+	}
+	return nil
 }
 
 // before ends the context so long before its deadline, if it has one.
-func before(ctx context.Context, keep time.Duration) (context.Context, context.CancelFunc) {
+func before(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(ctx, deadline.Add(-keep))
+		return context.WithDeadline(ctx, deadline.Add(-reserve))
 	}
 	return ctx, func() {}
 }
 
-func (h *Handler[T]) types() []string {
+func (h *Handler) types() []string {
 	if h.Config.Types != nil {
 		return h.Config.Types
 	}
-	return []string{h.Kind.Type}
+	return []string{h.Function.eventType}
 }

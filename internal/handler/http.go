@@ -17,19 +17,22 @@ import (
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
 
-	"registrar/pkg/client"
+	"registrar/pkg/attempt"
 	"registrar/pkg/events"
 )
 
+// HTTPTime is how long the events of one HTTP request may take, unless the host allows less.
+const HTTPTime = 60 * time.Second
+
 const (
-	maxBody     = 1 << 20          // of an HTTP request
-	httpTime    = 60 * time.Second // for what an HTTP request holds, unless the host says less
-	defaultWait = 30 * time.Second // for Retry-After, when Huawei Cloud names none
+	maxBody     = 1 << 20          // bytes of an HTTP request's body
+	defaultWait = 30 * time.Second // what Retry-After says when Huawei Cloud asks for no time
 )
 
-// ServeHTTP takes CloudEvents in binary, structured and batched mode by POST and answers with the results in the structured or batched mode.
-// It is the contract of a function URL as well as of the HTTP server. It authenticates nobody: what stands in front of it must.
-func (h *Handler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP takes CloudEvents in binary, structured and batched mode by POST and answers with their
+// results in structured or batched mode. It is the contract of a function URL as well as of the HTTP
+// server. It authenticates nobody: what stands in front of it must.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.WriteHeader(http.StatusOK)
 		return
@@ -39,26 +42,16 @@ func (h *Handler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "send events by POST")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), httpTime)
+	ctx, cancel := context.WithTimeout(r.Context(), HTTPTime)
 	defer cancel()
 
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var envelope events.Envelope
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		err = &events.InvalidEventError{
-			Reason: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), Status: http.StatusRequestEntityTooLarge,
-		}
-	} else if err != nil { // the sender may still have the event
-		err = &TransientError{fmt.Errorf("the body can't be read: %w", err)}
-	} else {
-		envelope, err = events.UnwrapHTTP(r.Header, body)
-	}
+	envelope, err := receive(w, r)
 	if err != nil {
-		h.refuse(ctx, err)
+		h.logRefusal(ctx, err)
 		fail(w, err)
 		return
 	}
-	answered, err := answer(envelope, h.handleAll(ctx, envelope.Records))
+	answered, err := answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
 	if err != nil {
 		fail(w, err)
 		return
@@ -71,22 +64,28 @@ func (h *Handler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answered) // a client that has gone sends the event again
 }
 
+func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return events.Envelope{}, &events.InvalidEventError{
+			Reason: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit),
+			Status: http.StatusRequestEntityTooLarge,
+		}
+	}
+	if err != nil { // the sender may still have the event
+		return events.Envelope{}, &TransientError{fmt.Errorf("the body can't be read: %w", err)}
+	}
+	return events.UnwrapHTTP(r.Header, body)
+}
+
 // fail answers one of the three named errors.
 func fail(w http.ResponseWriter, err error) {
-	status := http.StatusServiceUnavailable
-	switch e := err.(type) { //nolint:errorlint // the outermost type is what counts
-	case *events.InvalidEventError:
-		status = cmp.Or(e.Status, http.StatusBadRequest)
-	case *MisconfiguredError:
-		status = http.StatusInternalServerError
-	default:
-		wait := defaultWait
-		if failed, ok := errors.AsType[*client.APIError](err); ok && failed.RetryAfter > 0 {
-			wait = failed.RetryAfter
-		}
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	meaning := meaningOf(err)
+	if meaning.status == http.StatusServiceUnavailable {
+		wait, _ := attempt.Patience(err)
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(cmp.Or(wait, defaultWait).Seconds()))))
 	}
-	problem(w, status, typeName(err), err.Error())
+	problem(w, meaning.status, meaning.name, err.Error())
 }
 
 // problem answers by RFC 9457.
@@ -99,7 +98,7 @@ func problem(w http.ResponseWriter, status int, errorType, detail string) {
 }
 
 // invokeHTTP takes the request of a function URL, or of an HTTP API in format 2.0, through ServeHTTP.
-func (h *Handler[T]) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error) {
+func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error) {
 	var in lambdaevents.LambdaFunctionURLRequest
 	err := json.Unmarshal(payload, &in)
 	body := []byte(in.Body)
@@ -111,8 +110,8 @@ func (h *Handler[T]) invokeHTTP(ctx context.Context, payload []byte) ([]byte, er
 		r, err = http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
 	}
 	if err != nil {
-		err := &events.InvalidEventError{Reason: fmt.Sprintf("payload is no request of a function URL: %v", err)}
-		h.refuse(ctx, err)
+		err := &events.InvalidEventError{Reason: fmt.Sprintf("payload is not a request of a function URL: %v", err)}
+		h.logRefusal(ctx, err)
 		return nil, err
 	}
 	r.URL.Path = in.RawPath

@@ -1,13 +1,10 @@
 package handler
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -16,131 +13,148 @@ import (
 	"registrar/pkg/events"
 )
 
-const decodeHint = "decode encoded_authorization_message with Huawei Cloud STS, POST /v5/decode-authorization-message, to see which policy denied the call"
+const decodeHint = "decode encoded_authorization_message with Huawei Cloud STS, " +
+	"POST /v5/decode-authorization-message, to see which policy denied the call"
 
 // line is the one line that is logged about an event.
 type line struct {
 	function string
 	record   events.Record
-	subject  string // empty if unknown
 	start    time.Time
-	cold     bool            // it is the first of the process
+	cold     bool            // the event is the first of the process
 	calls    []time.Duration // how long each attempt of a call to Huawei Cloud took
-	outcome  events.Result   // nil if there is none
+	result   events.Result   // nil if there is none; with err, what was known when it failed
 	err      error           // nil or one of the three named errors
+	heldBack bool            // the event stays untouched, for the reason that err gives
 	stack    []byte          // of a panic
 }
 
-// log writes the line: info, warn if the event will be delivered again, error if a person must act.
+// logRefusal logs a payload, or an invocation, that comes to no event at all.
+func (h *Handler) logRefusal(ctx context.Context, err error) {
+	line := line{function: h.Name, start: time.Now(), err: err}
+	line.log(ctx)
+}
+
+// log writes the line: at warn if the event will be delivered again, at error if a person must act. Where
+// the level is too low to be logged, the metrics are written all the same.
 func (l *line) log(ctx context.Context) {
-	level, message, metric := slog.LevelInfo, "event handled", ""
 	took := time.Since(l.start)
-	attrs := []slog.Attr{
-		slog.String("cause_id", l.record.Event.ID),
-		slog.String("type", l.record.Event.Type),
-		slog.String("source", l.record.Event.Source),
-		slog.String("subject", l.subject),
-		slog.Int64("duration_ms", took.Milliseconds()),
-	}
+	level, message, metric, attrs := l.told()
 	if l.record.MessageID != "" {
 		attrs = append(attrs, slog.String("message_id", l.record.MessageID))
 	}
-	switch {
-	case l.err != nil:
-		level, message = slog.LevelError, "event failed"
-		metric = strings.TrimSuffix(typeName(l.err), "Error")
-		if metric == "Transient" {
-			level = slog.LevelWarn
-		}
-		attrs = append(attrs, slog.String("error_type", typeName(l.err)), slog.String("err", l.err.Error()))
-		if failed, ok := errors.AsType[*client.APIError](l.err); ok {
-			attrs = append(attrs, slog.String("request_id", failed.RequestID))
-			if failed.EncodedAuthorizationMessage != "" {
-				attrs = append(attrs, slog.String("encoded_authorization_message", failed.EncodedAuthorizationMessage),
-					slog.String("hint", decodeHint))
-			}
-		}
-		if l.stack != nil {
-			attrs = append(attrs, slog.String("stack", string(l.stack)))
-		}
-	default:
-		whole := l.outcome.Summary()
-		metric = strings.ToUpper(string(whole.Outcome[:1])) + string(whole.Outcome[1:])
-		if whole.Outcome == events.Rejected {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("reason", string(whole.Reason)), slog.String("reason_text", whole.Message))
-		}
-		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)),
-			slog.Int("attempts", whole.Attempts), slog.String("request_id", whole.RequestID))
+	if l.record.Count > 1 {
+		attrs = append(attrs, slog.Int("count", l.record.Count))
 	}
+	attrs = append(attrs, slog.Int64("duration_ms", took.Milliseconds()))
+
+	logger := slog.Default().Handler()
+	if !logger.Enabled(ctx, level) {
+		level, message, attrs = slog.LevelInfo, "metrics", nil
+	}
+	attrs = append(attrs, slog.String("function", l.function))
 	if lambda, ok := lambdacontext.FromContext(ctx); ok {
 		attrs = append(attrs, slog.String("requestId", lambda.AwsRequestID))
 		attrs = append(attrs, l.metrics(metric, took)...)
+	} else if message == "metrics" {
+		return
 	}
-	slog.LogAttrs(ctx, level, message, attrs...)
+	r := slog.NewRecord(time.Now(), level, message, 0)
+	r.AddAttrs(attrs...)
+	_ = logger.Handle(ctx, r)
 }
 
-// metrics make the line one in CloudWatch's embedded metric format, so that CloudWatch counts and times what it says. The function is the only
-// dimension: whatever has many values is a field to be searched for. Source: "Embedded metric format specification" of the CloudWatch user guide.
-func (l *line) metrics(outcome string, took time.Duration) []slog.Attr {
-	type metric struct{ Name, Unit string }
-	type directive struct {
-		Namespace  string
-		Dimensions [][]string
-		Metrics    []metric
+// told is what the line says, and the metric that counts it.
+func (l *line) told() (level slog.Level, message, metric string, attrs []slog.Attr) {
+	subject := ""
+	if l.result != nil {
+		subject = l.result.Subject()
 	}
-	latencies := make([]float64, 0, len(l.calls))
-	for _, call := range l.calls {
-		latencies = append(latencies, milliseconds(call))
+	attrs = []slog.Attr{
+		slog.String("cause_id", l.record.Event.ID),
+		slog.String("type", l.record.Event.Type),
+		slog.String("source", l.record.Event.Source),
+		slog.String("subject", subject),
 	}
-	directives := directive{"Registrar", [][]string{{"function"}}, []metric{{outcome, "Count"}, {"Duration", "Milliseconds"}, {"HuaweiCloudAttempts", "Count"}}}
+	if l.result != nil {
+		attrs = append(attrs, l.outcome()...)
+	}
+	switch {
+	case l.heldBack:
+		return slog.LevelInfo, "event held back", "HeldBack", append(attrs, slog.String("err", l.err.Error()))
+	case l.err != nil:
+		meaning := meaningOf(l.err)
+		return meaning.level, "event failed", metricName(meaning.name), append(attrs, l.failure(meaning.name)...)
+	}
+	outcome := l.result.Whole().Outcome
+	if outcome == events.Rejected {
+		level = slog.LevelError
+	}
+	return level, "event handled", metricName(string(outcome)), attrs
+}
+
+// outcome tells what became of the event as a whole and of each thing that it asks for. No change is
+// without a trace, also when the event fails in the end.
+func (l *line) outcome() []slog.Attr {
+	type registration struct {
+		RegionID         events.RegionID         `json:"region_id,omitempty"`
+		ServicePrincipal events.ServicePrincipal `json:"service_principal,omitempty"`
+		Outcome          events.Outcome          `json:"outcome"`
+		Attempts         int                     `json:"attempts"`
+		RequestID        string                  `json:"request_id,omitempty"`
+		Reason           events.Reason           `json:"reason,omitempty"`
+	}
+	registrations := []registration{}
+	for _, one := range l.result.Each() {
+		registrations = append(registrations, registration{
+			one.RegionID, one.ServicePrincipal, one.Outcome, one.Attempts, one.RequestID, one.Reason,
+		})
+	}
+	whole := l.result.Whole()
 	attrs := []slog.Attr{
-		slog.String("function", l.function), slog.Int(outcome, 1), slog.Float64("Duration", milliseconds(took)), slog.Int("HuaweiCloudAttempts", len(l.calls)),
+		slog.Int("attempts", whole.Attempts), slog.String("request_id", whole.RequestID),
+		slog.Any("registrations", registrations),
 	}
-	if len(l.calls) > 0 {
-		directives.Metrics = append(directives.Metrics, metric{"HuaweiCloudLatency", "Milliseconds"})
-		attrs = append(attrs, slog.Any("HuaweiCloudLatency", latencies[:min(len(latencies), 100)])) // at most 100 values
+	if l.err == nil {
+		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)))
 	}
-	if l.cold {
-		directives.Metrics = append(directives.Metrics, metric{"ColdStart", "Count"})
-		attrs = append(attrs, slog.Int("ColdStart", 1))
+	if whole.Outcome == events.Rejected {
+		attrs = append(attrs, slog.String("reason", string(whole.Reason)), slog.String("reason_text", whole.Message))
 	}
-	return append(attrs, slog.Any("_aws", struct {
-		Timestamp         int64
-		CloudWatchMetrics []directive
-	}{time.Now().UnixMilli(), []directive{directives}}))
+	return attrs
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// newLogger logs JSON in Lambda's form, which its console and its log level filter understand.
-func newLogger(level string) *slog.Logger {
-	var l slog.Level // info, also for what slog doesn't know
-	_ = l.UnmarshalText([]byte(level))
-	return slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: l, ReplaceAttr: lambdacontext.ReplaceAttr}))
-}
-
-// libraryLog takes the lines of package log, in which aws-lambda-go repeats each error that an invocation ended in. Ours said it
-// already; anything else it has to say is trouble with the runtime.
-type libraryLog struct{}
-
-func (libraryLog) Write(line []byte) (int, error) {
-	if !bytes.Contains(line, []byte(`"errorType":`)) {
-		slog.Error("runtime", "err", string(bytes.TrimSpace(line)))
+// failure tells why the event failed.
+func (l *line) failure(name string) []slog.Attr {
+	attrs := []slog.Attr{slog.String("error_type", name), slog.String("err", l.err.Error())}
+	if failed, ok := errors.AsType[*client.APIError](l.err); ok {
+		attrs = append(attrs, slog.String("failed_request_id", failed.RequestID))
+		if failed.EncodedAuthorizationMessage != "" {
+			attrs = append(attrs, slog.String("hint", decodeHint),
+				slog.String("encoded_authorization_message", failed.EncodedAuthorizationMessage))
+		}
 	}
-	return len(line), nil
+	if l.stack != nil {
+		attrs = append(attrs, slog.String("stack", string(l.stack)))
+	}
+	return attrs
 }
+
+var (
+	traceRoot    = regexp.MustCompile(`Root=1-([0-9a-f]{8})-([0-9a-f]{24})`)
+	traceParents = regexp.MustCompile(`Parent=([0-9a-f]{16})`)
+	traceSampled = regexp.MustCompile(`Sampled=1`)
+)
 
 // traceParent is Lambda's trace header in the form of the W3C, empty if there is none.
 func traceParent(ctx context.Context) string {
 	header, _ := ctx.Value("x-amzn-trace-id").(string)
-	root := regexp.MustCompile(`Root=1-([0-9a-f]{8})-([0-9a-f]{24})`).FindStringSubmatch(header)
-	parent := regexp.MustCompile(`Parent=([0-9a-f]{16})`).FindStringSubmatch(header)
+	root, parent := traceRoot.FindStringSubmatch(header), traceParents.FindStringSubmatch(header)
 	if root == nil || parent == nil {
 		return ""
 	}
 	flags := "00"
-	if sampled, _ := regexp.MatchString(`Sampled=1`, header); sampled {
+	if traceSampled.MatchString(header) {
 		flags = "01"
 	}
 	return "00-" + root[1] + root[2] + "-" + parent[1] + "-" + flags

@@ -1,0 +1,52 @@
+package handler
+
+import (
+	"cmp"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+)
+
+// metricName is the metric that counts an outcome ("registered") or a failure ("TransientError").
+func metricName(of string) string {
+	return strings.ToUpper(of[:1]) + strings.TrimSuffix(of[1:], "Error")
+}
+
+// metrics make the line one in CloudWatch's embedded metric format, so that CloudWatch counts and times
+// what it says. The deployed function is the only dimension, under the name that Lambda's own metrics
+// have: two stages in one account don't share it. Whatever has many values is a field to search for.
+// Source: "Embedded metric format specification" of the CloudWatch user guide.
+func (l *line) metrics(counted string, took time.Duration) []slog.Attr {
+	type metric struct{ Name, Unit string }
+	type directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []metric
+	}
+	declared := []metric{{counted, "Count"}, {"Duration", "Milliseconds"}, {"HuaweiCloudAttempts", "Count"}}
+	attrs := []slog.Attr{
+		slog.String("FunctionName", cmp.Or(lambdacontext.FunctionName, l.function)),
+		slog.Int(counted, 1), slog.Float64("Duration", milliseconds(took)),
+		slog.Int("HuaweiCloudAttempts", len(l.calls)),
+	}
+	if len(l.calls) > 0 {
+		latencies := make([]float64, min(len(l.calls), 100)) // at most 100 values are allowed
+		for i := range latencies {
+			latencies[i] = milliseconds(l.calls[i])
+		}
+		declared = append(declared, metric{"HuaweiCloudLatency", "Milliseconds"})
+		attrs = append(attrs, slog.Any("HuaweiCloudLatency", latencies))
+	}
+	if l.cold {
+		declared = append(declared, metric{"ColdStart", "Count"})
+		attrs = append(attrs, slog.Int("ColdStart", 1))
+	}
+	return append(attrs, slog.Any("_aws", struct {
+		Timestamp         int64
+		CloudWatchMetrics []directive
+	}{time.Now().UnixMilli(), []directive{{"Registrar", [][]string{{"FunctionName"}}, declared}}}))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
