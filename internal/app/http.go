@@ -1,0 +1,90 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"registrar/internal/handler"
+)
+
+// maxRequests is how many requests the server holds at once, so that their bodies don't fill its memory.
+const maxRequests = 32
+
+// address is where the HTTP server listens.
+type address struct {
+	Port    uint16 `env:"PORT, default=8080"`
+	Host    string `env:"HOST"`      // empty means this machine only, or all interfaces as a service
+	Service string `env:"K_SERVICE"` // set by Knative and Cloud Run, which put authentication in front
+}
+
+func (a address) String() string {
+	host := a.Host
+	if host == "" && a.Service == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(a.Port)))
+}
+
+// serve listens where the environment says, and serves h until ctx ends.
+func serve(ctx context.Context, environment envconfig.Lookuper, h http.Handler, warm func(context.Context)) error {
+	var at address
+	if err := load(ctx, &at, environment); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at.String())
+	if err != nil {
+		return fmt.Errorf("HOST, PORT: %w", err)
+	}
+	slog.InfoContext(ctx, "serving CloudEvents by HTTP", "address", listener.Addr().String())
+	warm(ctx)
+	return serveOn(ctx, listener, h)
+}
+
+// serveOn serves h until ctx ends. Then it takes no more requests and finishes those that it has.
+func serveOn(ctx context.Context, listener net.Listener, h http.Handler) error {
+	server := &http.Server{
+		Handler:           bounded(h),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      handler.HTTPTime + 30*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+	}
+	stopped := make(chan error, 1)
+	context.AfterFunc(ctx, func() {
+		finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), handler.HTTPTime+5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(finish)
+	})
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// bounded lets maxRequests in at once. The others are told to come again, before their bodies are read.
+// What has no body, such as a health check, always gets in.
+func bounded(h http.Handler) http.Handler {
+	slots := make(chan struct{}, maxRequests)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			default:
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "too many requests at once: send the event again", http.StatusServiceUnavailable)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,114 @@
+// Package app is everything of a function but the function: it reads the configuration, makes the client
+// and the handler, and serves the host in which the program finds itself.
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/sethvargo/go-envconfig"
+
+	"registrar/internal/handler"
+	"registrar/internal/secret"
+	"registrar/internal/sink"
+	"registrar/pkg/client"
+	"registrar/pkg/wire"
+)
+
+// Config is what the environment tells every function.
+type Config struct {
+	Credentials secret.Config
+	Client      client.Config
+	Handler     handler.Config
+	Sink        sink.Config
+	LogLevel    LogLevel `env:"AWS_LAMBDA_LOG_LEVEL, default=INFO"`
+
+	// Only checked: net/http reads them by itself.
+	HTTPSProxy      wire.ProxyURL `env:"HTTPS_PROXY"`
+	HTTPProxy       wire.ProxyURL `env:"HTTP_PROXY"`
+	LowerHTTPSProxy wire.ProxyURL `env:"https_proxy"`
+	LowerHTTPProxy  wire.ProxyURL `env:"http_proxy"`
+}
+
+// Validate names each variable that is out of its bounds or doesn't go with the others.
+func (c Config) Validate() error {
+	return errors.Join(c.Credentials.Validate(), c.Client.Validate(), c.Handler.Validate(),
+		c.Sink.CheckSource(string(c.Handler.Source)))
+}
+
+// Main is the main of a function. It serves Lambda or, where there is none, HTTP, until the process ends.
+// The name is that of the function's folder, and the service the one that most events call first. C is
+// what the function itself reads from the environment: a struct of env tags, with a Validate method if
+// there is more to check.
+func Main[C any](name string, service client.Service, function func(*client.Client, C) handler.Function) {
+	level := new(slog.LevelVar)
+	slog.SetDefault(newLogger(level))
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraryLog{})
+
+	ctx, environment := context.Background(), envconfig.OsLookuper()
+	h, warm, err := build(ctx, name, service, environment, level, function)
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		// Lambda hardly shows why a function ends before its first event: this one starts, and says so.
+		if err != nil {
+			slog.ErrorContext(ctx, "bad configuration", "function", name, "err", err)
+			h = &handler.Handler{Name: name, Broken: err}
+		} else {
+			warm(ctx)
+		}
+		lambda.Start(h)
+		return
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err == nil {
+		err = serve(ctx, environment, h, warm)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+}
+
+// build makes the handler of a function, and what warms its connection. The error names everything that
+// is wrong with the configuration. It calls nothing.
+func build[C any](
+	ctx context.Context, name string, service client.Service, environment envconfig.Lookuper, level *slog.LevelVar,
+	function func(*client.Client, C) handler.Function,
+) (*handler.Handler, func(context.Context), error) {
+	var (
+		common Config
+		own    C
+	)
+	errs := []error{load(ctx, &common, environment), load(ctx, &own, environment), common.Validate()}
+	if v, ok := any(own).(interface{ Validate() error }); ok {
+		errs = append(errs, v.Validate())
+	}
+	level.Set(common.LogLevel.Level)
+	deliver, err := sink.New(ctx, common.Sink)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
+	api := client.New(common.Client, secret.New(common.Credentials))
+	return &handler.Handler{Name: name, Config: common.Handler, Function: function(api, own), Sink: deliver},
+		func(ctx context.Context) { api.Warm(ctx, service) }, nil
+}
+
+// libraryLog takes the lines of package log, in which aws-lambda-go repeats each error that an invocation
+// ended in. The handler said it already. Anything else is trouble with the runtime.
+type libraryLog struct{}
+
+func (libraryLog) Write(line []byte) (int, error) {
+	if !bytes.Contains(line, []byte(`"errorType":`)) {
+		slog.Error("runtime", "err", string(bytes.TrimSpace(line)))
+	}
+	return len(line), nil
+}
