@@ -2,52 +2,33 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"time"
 
+	"registrar/internal/app"
 	"registrar/internal/handler"
-	"registrar/internal/secret"
-	"registrar/internal/sink"
+	"registrar/internal/register"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
 type config struct {
-	Credentials       secret.Config
-	Client            client.Config
-	Handler           handler.Config
-	Sink              sink.Config
-	ServicePrincipals []events.ServicePrincipal `env:"SERVICE_PRINCIPALS"`
-	ReadyWithin       time.Duration             `env:"ACCOUNT_READY_WITHIN, default=15m"`
+	Allowed     register.Principals `env:"SERVICE_PRINCIPALS"`
+	ReadyWithin time.Duration       `env:"ACCOUNT_READY_WITHIN, default=15m"`
 }
 
 func (c config) Validate() error {
-	var errs []error
-	if c.ReadyWithin < 0 {
-		errs = append(errs, errors.New("ACCOUNT_READY_WITHIN: must not be negative"))
+	if c.ReadyWithin < 0 || c.ReadyWithin > 24*time.Hour {
+		return errors.New("ACCOUNT_READY_WITHIN: must be a duration from 0s to 24h")
 	}
-	if n := len(c.ServicePrincipals); n > events.MaxPrincipals {
-		errs = append(errs, fmt.Errorf("SERVICE_PRINCIPALS: names %d services; at most %d can be registered at once", n, events.MaxPrincipals))
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
-func main() { handler.Main(build) }
-
-func build(ctx context.Context, c config) (handler.Function, error) {
-	deliver, err := sink.New(ctx, c.Sink)
-	if err != nil {
-		return nil, err
-	}
-	api := client.New(c.Client, secret.New(c.Credentials))
-	return &handler.Handler[events.AccountCreated]{
-		Name:     "register-admin",
-		Config:   c.Handler,
-		Kind:     events.AccountCreatedKind(c.ServicePrincipals),
-		Register: function{api, c.ReadyWithin}.register,
-		Sink:     deliver,
-		Warm:     func(ctx context.Context) { api.Warm(ctx, c.Client.Organizations) },
-	}, nil
+func main() {
+	app.Main("register-admin", client.Organizations, func(api *client.Client, c config) handler.Function {
+		if c.Allowed.Names == nil {
+			c.Allowed.Any = true // not set
+		}
+		return handler.Take(events.AccountCreatedInput(), function{api, c.Allowed, c.ReadyWithin}.register)
+	})
 }

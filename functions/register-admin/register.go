@@ -3,110 +3,111 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
+	"registrar/internal/register"
+	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
 type function struct {
 	api         *client.Client
-	readyWithin time.Duration // after the event, an account may still be unknown
+	allowed     register.Principals // what an event wants that names none, and all that events may name
+	readyWithin time.Duration       // how long after its event an account may still be unknown
 }
 
-// register makes the account an administrator of each service. A rejected principal doesn't keep the others from being registered; any other
-// failure ends the event, and when it is delivered again, what is done is unchanged.
-func (f function) register(ctx context.Context, e events.Event[events.AccountCreated]) (events.Result, error) {
-	result := events.AdminResult{AccountID: e.Data.AccountID}
-	delegated, err := f.delegated(ctx, string(e.Data.AccountID))
-	if err != nil {
-		return nil, err
+// register makes the account an administrator of each service. A service that is rejected doesn't keep the
+// others from being registered. Any other failure ends the event, and when that is delivered again, what
+// was done is unchanged.
+func (f function) register(ctx context.Context, e events.Event, asked events.AccountCreated) (events.Result, error) {
+	r := events.AdminResult{AccountID: asked.AccountID}
+	wanted, forbidden := f.allowed.Choose(asked.ServicePrincipals)
+	switch {
+	case forbidden != nil:
+		return asked.Reject(events.NotAllowed, fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", forbidden)), nil
+	case len(wanted) == 0:
+		return asked.Reject(events.InvalidData,
+			"data.service_principals: is missing, and SERVICE_PRINCIPALS names no default"), nil
 	}
-	for _, principal := range e.Data.ServicePrincipals {
-		registration := events.Registration{Outcome: events.Unchanged}
-		if !slices.Contains(delegated, string(principal)) {
-			registration.Outcome = events.Planned
-			if !e.DryRun {
-				if registration, err = f.registerOne(ctx, e, principal); err != nil {
-					return nil, err
-				}
+	for _, principal := range wanted {
+		r.Registrations = append(r.Registrations, events.Registration{ServicePrincipal: principal})
+	}
+
+	delegated, err := f.delegated(ctx, asked.AccountID)
+	if err != nil {
+		return r, err
+	}
+	for i := range r.Registrations {
+		one := &r.Registrations[i]
+		switch {
+		case slices.Contains(delegated, string(one.ServicePrincipal)):
+			one.Outcome = events.Unchanged
+		case e.DryRun:
+			one.Outcome = events.Planned
+		default:
+			what := fmt.Sprintf("make account %s an administrator of %s", r.AccountID, one.ServicePrincipal)
+			err = register.Write(ctx, one, what,
+				func(ctx context.Context) (client.Response, error) {
+					return f.api.RegisterDelegatedAdministrator(ctx, string(r.AccountID), string(one.ServicePrincipal))
+				},
+				func(ctx context.Context, refusal *client.APIError) error {
+					return f.look(ctx, e, r.AccountID, one, refusal)
+				})
+			if err != nil {
+				return r, err
 			}
 		}
-		result.Registrations = append(result.Registrations, events.AdminRegistration{ServicePrincipal: principal, Registration: registration})
 	}
-	return result, nil
+	return r, nil
 }
 
-// registerOne registers one principal and, when that is refused, finds the reason by reading: the codes for it aren't published.
-func (f function) registerOne(ctx context.Context, e events.Event[events.AccountCreated], principal events.ServicePrincipal) (events.Registration, error) {
-	id := string(e.Data.AccountID)
-	done, err := f.api.RegisterDelegatedAdministrator(ctx, id, string(principal))
-	registration := events.Registration{Outcome: events.Registered, Attempts: done.Attempts, RequestID: done.RequestID}
-	if err == nil {
-		return registration, nil
-	}
-	refusal := client.Refusal(err)
-	if refusal == nil {
-		return registration, err
-	}
-
+// look sets the outcome if what is delegated, the account or what is trusted explains the refusal.
+func (f function) look(
+	ctx context.Context, e events.Event, id events.AccountID, one *events.Registration, refusal *client.APIError,
+) error {
 	delegated, err := f.delegated(ctx, id)
 	if err != nil {
-		return registration, fmt.Errorf("%w, read after %w", err, refusal)
+		return err
 	}
-	if slices.Contains(delegated, string(principal)) {
-		registration.Outcome = events.Unchanged
-		return registration, nil
+	if slices.Contains(delegated, string(one.ServicePrincipal)) {
+		one.Outcome = events.Unchanged
+		return nil
 	}
-	reject := func(reason events.Reason, message string, args ...any) (events.Registration, error) {
-		registration.Outcome, registration.Reason, registration.Message = events.Rejected, reason, fmt.Sprintf(message, args...)
-		registration.Error = (*events.Error)(&refusal.Answer)
-		return registration, nil
+	account, err := f.api.Account(ctx, string(id))
+	if err != nil && client.Refusal(err) == nil {
+		return err
 	}
-
-	status, err := f.status(ctx, id)
-	if err != nil {
-		return registration, fmt.Errorf("%w, read after %w", err, refusal)
-	}
-	switch status {
+	switch account.Status {
 	case "active":
 	case "suspended", "pending_closure":
-		return reject(events.AccountNotActive, "Account %s is %s; only an active account can administer %s.", id, status, principal)
-	default: // accounts are created asynchronously: a young one may not be ready yet
+		one.Outcome, one.Reason = events.Rejected, events.AccountNotActive
+		one.Message = fmt.Sprintf("Account %s is %s; only an active account can administer %s.",
+			id, account.Status, one.ServicePrincipal)
+		return nil
+	default: // unknown, or in a status that nobody documented: accounts are created asynchronously
 		if e.Time.IsZero() || time.Since(e.Time) < f.readyWithin {
-			return registration, fmt.Errorf("account %s is not ready in the organization: %w", id, refusal)
+			return attempt.Transient.Errorf("account %s is not ready in the organization", id)
 		}
-		return reject(events.AccountNotFound, "Account %s is not in the organization %s after the event: check the account id, and that it was created or has accepted its invitation.", id, f.readyWithin)
+		one.Outcome, one.Reason = events.Rejected, events.AccountNotFound
+		one.Message = fmt.Sprintf("Account %s is not in the organization %s after the event: check the account id, "+
+			"and that it was created or has accepted its invitation.", id, f.readyWithin)
+		return nil
 	}
-
 	trusted, err := f.api.TrustedServices(ctx)
-	switch {
-	case err != nil:
-		return registration, fmt.Errorf("%w, read after %w", err, refusal)
-	case !slices.Contains(trusted, string(principal)):
-		return registration, fmt.Errorf("%w: enable trusted access for %s first: %w", client.ErrMisconfigured, principal, refusal)
-	case refusal.Status == http.StatusConflict: // with something that isn't there any more: transient
-		return registration, refusal
+	if err == nil && !slices.Contains(trusted, string(one.ServicePrincipal)) {
+		return attempt.Misconfigured.Errorf("enable trusted access for %s first", one.ServicePrincipal)
 	}
-	return reject(events.Refused, "Huawei Cloud refused to make account %s an administrator of %s: %s", id, principal, refusal.Message)
+	return err
 }
 
-// delegated lists what the account administers. It counts as nothing if Huawei Cloud refuses to say, as it may for an account it doesn't know.
-func (f function) delegated(ctx context.Context, id string) ([]string, error) {
-	services, err := f.api.DelegatedServices(ctx, id)
+// delegated lists what the account administers. A refusal means that nothing is delegated, as it may for
+// an account that Huawei Cloud doesn't know.
+func (f function) delegated(ctx context.Context, id events.AccountID) ([]string, error) {
+	services, err := f.api.DelegatedServices(ctx, string(id))
 	if client.Refusal(err) != nil {
-		return nil, nil //nolint:nilerr // that it refuses is the answer
+		return nil, nil //nolint:nilerr // the refusal is the answer
 	}
 	return services, err
-}
-
-// status is the account's, or empty if Huawei Cloud refuses to say, as it does for an account it doesn't know.
-func (f function) status(ctx context.Context, id string) (string, error) {
-	account, err := f.api.Account(ctx, id)
-	if client.Refusal(err) != nil {
-		return "", nil //nolint:nilerr // that it refuses is the answer
-	}
-	return account.Status, err
 }

@@ -1,0 +1,56 @@
+package register
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"registrar/pkg/events"
+)
+
+// Principals are the services that events may name, as a variable gives them.
+type Principals struct {
+	Any   bool                      // the variable is *: the event decides
+	Names []events.ServicePrincipal // each once, at most [events.MaxPrincipals]
+}
+
+// UnmarshalText takes a comma-separated list of service principals, or *.
+func (p *Principals) UnmarshalText(text []byte) error {
+	*p = Principals{}
+	if strings.TrimSpace(string(text)) == "*" {
+		p.Any = true
+		return nil
+	}
+	for name := range strings.SplitSeq(string(text), ",") {
+		principal, err := events.ParseServicePrincipal(strings.TrimSpace(name))
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(p.Names, principal) {
+			p.Names = append(p.Names, principal)
+		}
+	}
+	if len(p.Names) > events.MaxPrincipals {
+		return fmt.Errorf("names %d services; at most %d can be registered at once", len(p.Names), events.MaxPrincipals)
+	}
+	return nil
+}
+
+// Choose returns what an event wants that names these services: all that are allowed if it names none.
+// The error names those that aren't allowed.
+func (p Principals) Choose(named []events.ServicePrincipal) ([]events.ServicePrincipal, error) {
+	if len(named) == 0 {
+		return p.Names, nil
+	}
+	var forbidden []string
+	for _, principal := range named {
+		if !p.Any && !slices.Contains(p.Names, principal) {
+			forbidden = append(forbidden, string(principal))
+		}
+	}
+	if forbidden != nil {
+		return nil, errors.New(strings.Join(forbidden, ", "))
+	}
+	return named, nil
+}
