@@ -20,8 +20,8 @@ const firstWait = 200 * time.Millisecond
 // is honoured. After a longer one, and after a quota that is used up for nobody says how long, Do
 // returns at once: waiting is then the caller's business.
 //
-// Nothing is begun that the deadline of ctx would cut, neither an attempt nor a wait. When ctx ends,
-// the error is transient and has the last answered failure in it.
+// No wait is begun that the deadline of ctx would cut, and no attempt after it. When ctx ends, the error
+// is transient and has in it the last failure that was answered, or else the last one.
 func Do(ctx context.Context, attempts int, try func(context.Context) *Failure) error {
 	var last *Failure
 	for n := 1; ; n++ {
@@ -41,7 +41,9 @@ func Do(ctx context.Context, attempts int, try func(context.Context) *Failure) e
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
 			return f
 		}
-		last = f
+		if f.Answered || last == nil || !last.Answered {
+			last = f
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

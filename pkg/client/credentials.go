@@ -10,24 +10,25 @@ import (
 	"net/http"
 	"strings"
 	"time"
-)
 
-const redacted = "[redacted]"
+	"registrar/pkg/wire"
+)
 
 // Secret is text that no log, error or encoding shows: it prints as "[redacted]" under every verb.
 // Convert it to string to use it. The empty Secret prints as "[redacted]" too.
 type Secret string
 
 // Format implements [fmt.Formatter], for every verb and flag.
-func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, wire.Redacted) }
 
 // MarshalText implements [encoding.TextMarshaler], and so JSON.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Secret) MarshalText() ([]byte, error) { return []byte(wire.Redacted), nil }
 
 // LogValue implements [slog.LogValuer].
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (Secret) LogValue() slog.Value { return slog.StringValue(wire.Redacted) }
 
-// UnmarshalText takes text as it is. A character that can't stand in an HTTP header is an error that doesn't show it.
+// UnmarshalText takes text as it is. A character that can't stand in an HTTP header is an error that
+// doesn't show it.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = Secret(text)
 	return fitsHeader(text)
@@ -49,28 +50,24 @@ func fitsHeader(text []byte) error {
 	return nil
 }
 
-// Credentials sign requests to Huawei Cloud. The variables are those of Huawei Cloud's SDKs. None is required by its tag, since
-// credentials may come from elsewhere; whoever reads them from the environment alone must see that both keys are there.
+// Credentials sign requests to Huawei Cloud. The variables are those of Huawei Cloud's SDKs. None is
+// required by its tag, since credentials may come from elsewhere; whoever reads them from the
+// environment alone must see that both keys are there.
 type Credentials struct {
 	AccessKey     Secret   `env:"HUAWEICLOUD_SDK_AK"`
 	SecretKey     Secret   `env:"HUAWEICLOUD_SDK_SK"`
-	SecurityToken Secret   `env:"HUAWEICLOUD_SDK_SECURITY_TOKEN"` // of temporary credentials; else empty
-	DomainID      DomainID `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`      // sent as X-Domain-Id when set
+	SecurityToken Secret   `env:"HUAWEICLOUD_SDK_SECURITY_TOKEN"` // set if the keys are temporary
+	DomainID      DomainID `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`      // sent as X-Domain-Id if set
 }
 
-// redact removes the credentials from s, should a server have quoted them.
-func (c Credentials) redact(s string) string {
-	for _, secret := range []Secret{c.AccessKey, c.SecretKey, c.SecurityToken} {
-		if secret != "" {
-			s = strings.ReplaceAll(s, string(secret), redacted)
-		}
-	}
-	return s
+// secrets are what must not go on from an answer, should a server have quoted them.
+func (c Credentials) secrets() []string {
+	return []string{string(c.AccessKey), string(c.SecretKey), string(c.SecurityToken)}
 }
 
-// A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it; then
-// the func is called again, once for all calls that were refused. An error isn't kept.
-// An error that wraps [ErrMisconfigured] is one that an operator must mend, any other is transient.
+// A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it; then the
+// func is called again, once for all calls that were refused. An error isn't kept, and fails the call
+// with the error's kind, see [attempt.KindOf].
 type CredentialsFunc func(context.Context) (Credentials, error)
 
 // Static always returns c.
@@ -78,74 +75,76 @@ func Static(c Credentials) CredentialsFunc {
 	return func(context.Context) (Credentials, error) { return c, nil }
 }
 
-// credentialsCache keeps what load returned and counts how often it did. The channel is the lock:
-// whoever waits for it gives up with its context.
+// credentialsCache keeps what load returned, and counts the loads. The channel is the lock: whoever
+// waits for it gives up with its context.
 type credentialsCache struct {
-	load  CredentialsFunc
-	lock  chan struct{} // of capacity 1
-	value Credentials
-	loads int
+	load CredentialsFunc
+	lock chan struct{} // holds one element while locked
+	last loaded
 }
 
-// newer returns the credentials of a later load than the given one (0: of any), loading them if there are none.
-func (c *credentialsCache) newer(ctx context.Context, load int) (Credentials, int, error) {
+// loaded are credentials with the number of the load that they came from, 1 for the first.
+type loaded struct {
+	credentials Credentials
+	load        int
+}
+
+// newer returns the credentials of a later load than the given one. If there are none it loads them,
+// and says so.
+func (c *credentialsCache) newer(ctx context.Context, load int) (l loaded, now bool, err error) {
 	select {
 	case c.lock <- struct{}{}:
 		defer func() { <-c.lock }()
 	case <-ctx.Done():
-		return Credentials{}, 0, context.Cause(ctx)
+		return loaded{}, false, context.Cause(ctx)
 	}
-	if c.loads <= load {
-		value, err := c.load(ctx)
-		if err != nil {
-			return Credentials{}, 0, err
-		}
-		c.value, c.loads = value, c.loads+1
+	if c.last.load > load {
+		return c.last, false, nil
 	}
-	return c.value, c.loads, nil
+	credentials, err := c.load(ctx)
+	if err != nil {
+		return loaded{}, false, err
+	}
+	c.last = loaded{credentials, c.last.load + 1}
+	return c.last, true, nil
 }
 
-// signer signs the attempts of one call. It begins with the credentials at hand and our own clock.
+// signer signs the requests of one call. It begins with the credentials at hand and our own clock.
 type signer struct {
-	cache   *credentialsCache
-	creds   Credentials
-	load    int           // that creds came from
-	skew    time.Duration // the server's clock less ours
-	renewed bool
+	loaded
+	fresh bool          // this call loaded them, so loading them again would change nothing
+	skew  time.Duration // the server's clock less ours
+	cache *credentialsCache
 }
 
 func (c *Client) newSigner(ctx context.Context) (*signer, error) {
-	creds, load, err := c.credentials.newer(ctx, 0)
-	if err != nil {
-		return nil, fmt.Errorf("credentials: %w", err)
-	}
-	return &signer{cache: c.credentials, creds: creds, load: load}, nil
+	credentials, fresh, err := c.credentials.newer(ctx, 0)
+	return &signer{loaded: credentials, fresh: fresh, cache: c.credentials}, err
 }
 
 func (s *signer) sign(req *http.Request, body []byte) {
-	Sign(req, body, s.creds, time.Now().Add(s.skew))
+	Sign(req, body, s.credentials, time.Now().Add(s.skew))
 }
 
-// mend reports whether the next attempt will be signed in another way, because a 401 may be the fault of
-// our clock or of credentials that were replaced since. It tries each once. Services that answer 401 with a code of
-// their own (Organizations.10xx) don't speak of the signature.
-func (s *signer) mend(ctx context.Context, failure *APIError) (bool, error) {
-	if failure.Status != http.StatusUnauthorized || strings.HasPrefix(failure.Code, "Organizations.10") {
+// fix reports whether the next request will be signed in another way, because a 401 may be the fault
+// of our clock, or of credentials that were replaced since they were loaded. It tries each once.
+// Services that answer 401 with a code of their own (Organizations.10xx) don't speak of the signature.
+func (s *signer) fix(ctx context.Context, r *reply) (bool, error) {
+	if r == nil || r.Status != http.StatusUnauthorized || strings.HasPrefix(r.Code, "Organizations.10") {
 		return false, nil
 	}
-	if off := failure.clockOff(); off != 0 && s.skew == 0 {
+	if off := r.clockOff(); off != 0 && s.skew == 0 {
 		s.skew = off
 		return true, nil
 	}
-	if s.renewed {
+	if s.fresh {
 		return false, nil
 	}
-	s.renewed = true
-	creds, load, err := s.cache.newer(ctx, s.load)
+	newer, _, err := s.cache.newer(ctx, s.load)
 	if err != nil {
-		return false, fmt.Errorf("credentials: %w (wanted anew because of %s)", err, failure.Error())
+		return false, err
 	}
-	other := creds != s.creds
-	s.creds, s.load = creds, load
+	other := newer.credentials != s.credentials
+	s.loaded, s.fresh = newer, true
 	return other, nil
 }

@@ -2,50 +2,53 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"net/http"
+	"regexp"
+
+	"registrar/pkg/wire"
 )
+
+const maxRegionID = 64
 
 // RegisteredRegions lists the regions in which IAM Identity Center is registered: none or one.
 // Only the organization's management account and delegated administrators may ask.
 func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
-	var answer struct {
+	type regions struct {
 		Regions []struct {
 			RegionID string `json:"region_id"`
 		} `json:"regions"`
 	}
-	_, err := c.do(ctx, get("RegisteredRegions", c.config.IdentityCenter, "/v1/registered-regions"), &answer)
+	form := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
+	answer, err := get(ctx, c, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),
+		func(answer *regions, secrets []string) error {
+			for i := range answer.Regions {
+				id := &answer.Regions[i].RegionID
+				*id = wire.Clean(*id, maxRegionID+1, secrets...)
+				if len(*id) > maxRegionID || !form.MatchString(*id) {
+					return errors.New("it names a region that can't be one")
+				}
+			}
+			return nil
+		})
 	if noneRegistered(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	var regions []string
+	var ids []string
 	for _, r := range answer.Regions {
-		if r.RegionID == "" {
-			return nil, &APIError{Operation: "RegisteredRegions", Err: errors.New("the answer holds a region without an id")}
-		}
-		regions = append(regions, r.RegionID)
+		ids = append(ids, r.RegionID)
 	}
-	return regions, nil
+	return ids, nil
 }
 
-// RegisterRegion registers IAM Identity Center in a region. There is one region per organization, and no API to leave it.
-// Only the organization's management account may call it.
+// RegisterRegion registers IAM Identity Center in a region. There is one region per organization, and
+// no API to leave it. Only the organization's management account may call it.
 //
-// The path is that of the page's URI section and of Huawei Cloud's SDKs; the page's example shows another, which doesn't exist.
+// The path is that of the API page's URI section and of Huawei Cloud's SDKs; the page's example shows
+// another, which doesn't exist.
 func (c *Client) RegisterRegion(ctx context.Context, regionID string) (Response, error) {
-	return c.do(ctx, post("RegisterRegion", c.config.IdentityCenter, "/v1/register-regions",
-		map[string]string{"region_id": regionID}), nil)
-}
-
-func get(name string, endpoint Endpoint, path string) operation {
-	return operation{name: name, method: http.MethodGet, url: string(endpoint) + path}
-}
-
-func post(name string, endpoint Endpoint, path string, body map[string]string) operation {
-	b, _ := json.Marshal(body) // a map of strings has no way to fail
-	return operation{name: name, method: http.MethodPost, url: string(endpoint) + path, body: b}
+	return c.post(ctx, "RegisterRegion", c.config.IdentityCenter.URL("v1", "register-regions"),
+		map[string]string{"region_id": regionID})
 }

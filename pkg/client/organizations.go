@@ -5,10 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
+
+	"registrar/pkg/wire"
 )
 
-const pageSize = 200
+// Bounds of a list, and of what stands in one.
+const (
+	pageSize     = 500
+	maxPages     = 100
+	maxMarker    = 1 << 10
+	maxPrincipal = 100
+)
 
 // Account is a member of the organization.
 type Account struct {
@@ -18,71 +27,100 @@ type Account struct {
 
 // Account reads a member account. An unknown one is refused, with a code that isn't published.
 func (c *Client) Account(ctx context.Context, accountID string) (Account, error) {
-	var answer struct {
+	type account struct {
 		Account Account `json:"account"`
 	}
-	_, err := c.do(ctx, get("Account", c.config.Organizations,
-		"/v1/organizations/accounts/"+url.PathEscape(accountID)), &answer)
-	if err == nil && (answer.Account.ID == "" || answer.Account.Status == "") {
-		err = &APIError{Operation: "Account", Err: errors.New("the answer holds no account with an id and a status")}
-	}
+	form := regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	answer, err := get(ctx, c, "Account", c.organizations("accounts", accountID),
+		func(answer *account, secrets []string) error {
+			a := &answer.Account
+			a.Status = wire.Clean(a.Status, maxWord, secrets...)
+			if a.ID != accountID || !form.MatchString(a.Status) {
+				return errors.New("it has no account of this id with a status")
+			}
+			return nil
+		})
 	return answer.Account, err
 }
 
 // DelegatedServices lists the service principals that the account administers for the organization.
 func (c *Client) DelegatedServices(ctx context.Context, accountID string) ([]string, error) {
-	return c.servicePrincipals(ctx, "DelegatedServices",
-		"/v1/organizations/accounts/"+url.PathEscape(accountID)+"/delegated-services")
+	return c.principals(ctx, "DelegatedServices", c.organizations("accounts", accountID, "delegated-services"))
 }
 
 // TrustedServices lists the service principals that have trusted access to the organization.
 func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
-	return c.servicePrincipals(ctx, "TrustedServices", "/v1/organizations/trusted-services")
+	return c.principals(ctx, "TrustedServices", c.organizations("trusted-services"))
 }
 
-// RegisterDelegatedAdministrator makes a member account an administrator of a service for the whole organization.
-// Only the organization's management account may call it, and the service must have trusted access.
+// RegisterDelegatedAdministrator makes a member account an administrator of a service for the whole
+// organization. Only the organization's management account may call it, and the service must have
+// trusted access.
 func (c *Client) RegisterDelegatedAdministrator(ctx context.Context, accountID, servicePrincipal string) (Response, error) {
-	return c.do(ctx, post("RegisterDelegatedAdministrator", c.config.Organizations,
-		"/v1/organizations/delegated-administrators/register",
-		map[string]string{"account_id": accountID, "service_principal": servicePrincipal}), nil)
+	return c.post(ctx, "RegisterDelegatedAdministrator", c.organizations("delegated-administrators", "register"),
+		map[string]string{"account_id": accountID, "service_principal": servicePrincipal})
 }
 
-// servicePrincipals reads a list page by page.
-func (c *Client) servicePrincipals(ctx context.Context, name, path string) ([]string, error) {
+func (c *Client) organizations(elements ...string) *url.URL {
+	return c.config.Organizations.URL(append([]string{"v1", "organizations"}, elements...)...)
+}
+
+// principals reads a list to its last page. A list that doesn't end is a failure: a part of it would
+// be taken for the whole.
+func (c *Client) principals(ctx context.Context, name string, u *url.URL) ([]string, error) {
 	var (
-		principals []string
-		seen       = map[string]bool{}
+		all    []string
+		seen   = map[string]bool{}
+		marker string
 	)
-	for marker := ""; ; {
-		var page struct {
-			DelegatedServices []service `json:"delegated_services"`
-			TrustedServices   []service `json:"trusted_services"`
-			PageInfo          struct {
-				NextMarker string `json:"next_marker"`
-			} `json:"page_info"`
-		}
-		query := "?limit=" + strconv.Itoa(pageSize)
+	for range maxPages {
+		u.RawQuery = "limit=" + strconv.Itoa(pageSize)
 		if marker != "" {
-			query += "&marker=" + escape(marker)
+			u.RawQuery += "&marker=" + escape(marker)
 		}
-		if _, err := c.do(ctx, get(name, c.config.Organizations, path+query), &page); err != nil {
+		answer, err := get(ctx, c, name, u, (*page).check)
+		if err != nil {
 			return nil, err
 		}
-		for _, s := range append(page.DelegatedServices, page.TrustedServices...) {
-			principals = append(principals, s.ServicePrincipal)
+		for _, s := range append(answer.Delegated, answer.Trusted...) {
+			all = append(all, s.Principal)
 		}
-		marker = page.PageInfo.NextMarker
-		if marker == "" {
-			return principals, nil
-		}
-		if seen[marker] {
-			return nil, &APIError{Operation: name, Err: fmt.Errorf("page marker %.40q came twice", marker)}
+		marker = answer.Info.NextMarker
+		switch {
+		case marker == "":
+			return all, nil
+		case seen[marker]:
+			return nil, operation{name: name}.failed(errors.New("the list doesn't end: a page marker came twice"))
 		}
 		seen[marker] = true
 	}
+	return nil, operation{name: name}.failed(fmt.Errorf("the list has more than %d pages of %d", maxPages, pageSize))
+}
+
+// page is a part of a list. One of the lists is empty.
+type page struct {
+	Delegated []service `json:"delegated_services"`
+	Trusted   []service `json:"trusted_services"`
+	Info      struct {
+		NextMarker string `json:"next_marker"` // empty on the last page
+	} `json:"page_info"`
 }
 
 type service struct {
-	ServicePrincipal string `json:"service_principal"`
+	Principal string `json:"service_principal"`
+}
+
+func (p *page) check(secrets []string) error {
+	if len(p.Info.NextMarker) > maxMarker {
+		return fmt.Errorf("its page marker is longer than %d bytes", maxMarker)
+	}
+	for _, list := range [][]service{p.Delegated, p.Trusted} {
+		for i := range list {
+			if list[i].Principal == "" {
+				return errors.New("it lists a service without a name")
+			}
+			list[i].Principal = wire.Clean(list[i].Principal, maxPrincipal, secrets...)
+		}
+	}
+	return nil
 }

@@ -7,9 +7,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"registrar/pkg/attempt"
 )
@@ -47,9 +47,10 @@ func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, answer *h
 		proxy.Host, answer.StatusCode, http.StatusText(answer.StatusCode))
 }
 
-// Unanswered tells what err, the error of an [http.Client], means for an attempt that ran in ctx. The
-// failure doesn't show the URL, which may hold a secret.
-func Unanswered(ctx context.Context, err error) *attempt.Failure {
+// Unanswered tells what err, of an [http.Client] or of reading a body, means for an attempt that ran in
+// ctx. The failure doesn't show the URL, which may hold a secret. What else it shows may be the bytes
+// of a server, and is cleaned of the secrets as [Clean] does.
+func Unanswered(ctx context.Context, err error, secrets ...string) *attempt.Failure {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
 	}
@@ -60,24 +61,37 @@ func Unanswered(ctx context.Context, err error) *attempt.Failure {
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		kind = attempt.Misconfigured
 	}
-	return &attempt.Failure{Kind: kind, Err: err}
+	return &attempt.Failure{Kind: kind, Err: cleanError{err, Clean(err.Error(), maxError, secrets...)}}
 }
+
+const maxError = 1 << 10 // bytes of a text of an error
+
+// cleanError is an error with another text.
+type cleanError struct {
+	error
+	text string
+}
+
+func (e cleanError) Error() string { return e.text }
+
+func (e cleanError) Unwrap() error { return e.error }
 
 // ProxyURL is the text of a variable that names a proxy. It is read only to be checked: net/http reads
 // the variable by itself, and would call directly, without a word, where it can't make sense of it.
 type ProxyURL string
 
 // UnmarshalText takes what net/http takes for a proxy. Its error doesn't show the text, which may have
-// a password in it. The empty text is no proxy.
+// a password in it. The empty text means that there is no proxy.
 func (p *ProxyURL) UnmarshalText(text []byte) error {
 	*p = ProxyURL(text)
 	if len(text) == 0 {
 		return nil
 	}
-	u, err := url.Parse(string(text))
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		u, err = url.Parse("http://" + string(text)) // host:port will do
+	full := string(text)
+	if !strings.Contains(full, "://") {
+		full = "http://" + full // host:port will do
 	}
+	u, err := url.Parse(full)
 	if err != nil || u.Hostname() == "" {
 		return errors.New("must be the URL of a proxy, such as http://proxy.example.com:3128, " +
 			"with special characters in its user name and password percent-encoded")
@@ -86,5 +100,5 @@ func (p *ProxyURL) UnmarshalText(text []byte) error {
 	case "http", "https", "socks5", "socks5h":
 		return nil
 	}
-	return fmt.Errorf("must begin with http://, https:// or socks5://")
+	return errors.New("must begin with http://, https:// or socks5://")
 }

@@ -33,13 +33,23 @@ func (e *Endpoint) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// URL is the address of what stands at the elements of a path below the endpoint. Each element is
-// escaped, so a slash in it is not a separator. The result is the caller's.
+// URL is the address of what stands at the elements of a path below the endpoint. Each element is one
+// segment whatever is in it: a slash doesn't separate, and two dots don't lead up. The result is the
+// caller's.
 func (e Endpoint) URL(elements ...string) *url.URL {
-	for i, element := range elements {
-		elements[i] = url.PathEscape(element)
+	path := strings.TrimRight(e.base.EscapedPath(), "/")
+	for _, element := range elements {
+		if element == "." || element == ".." {
+			element = strings.ReplaceAll(element, ".", "%2E")
+		} else {
+			element = url.PathEscape(element)
+		}
+		path += "/" + element
 	}
-	return e.base.JoinPath(elements...)
+	u := *e.base
+	u.RawPath = path
+	u.Path, _ = url.PathUnescape(path) // it was escaped here
+	return &u
 }
 
 // String returns the endpoint's URL.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"html"
@@ -49,36 +50,54 @@ func Cut(s string, limit int) string {
 func Redact(s string, secrets ...string) string {
 	var forms []string
 	for _, secret := range secrets {
-		if len(secret) < 2 {
-			continue
+		if len(secret) >= 2 {
+			forms = append(forms, escapedForms(secret)...)
+			forms = append(forms, base64Forms(secret)...)
 		}
-		quoted, _ := json.Marshal(secret) // a string can't fail
-		forms = append(forms, secret, url.QueryEscape(secret), url.PathEscape(secret),
-			html.EscapeString(secret), strings.Trim(string(quoted), `"`))
-		forms = append(forms, base64Forms(secret)...)
 	}
 	// One form may be a part of another: the longest goes first.
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	for _, form := range slices.Compact(forms) {
 		s = strings.ReplaceAll(s, form, Redacted)
 	}
 	return s
 }
 
-// base64Forms are what must stand in a base64 text that was made of a text with the secret in it. Of
-// the secret's first and last character there may be too little to tell.
+// escapedForms are the secret as it is, and as URLs, HTML and JSON write it.
+func escapedForms(secret string) []string {
+	forms := []string{secret}
+	quoted, _ := json.Marshal(secret) // a string can't fail
+	quoted = quoted[1 : len(quoted)-1]
+	forms = append(forms, html.EscapeString(secret), string(quoted), strings.ReplaceAll(secret, "/", `\/`))
+	for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
+		forms = append(forms, escaped, lowerHex(escaped))
+	}
+	return forms
+}
+
+// lowerHex is a percent-encoded text with its digits above 9 in lower case.
+func lowerHex(escaped string) string {
+	parts := strings.Split(escaped, "%")
+	for i := 1; i < len(parts); i++ {
+		parts[i] = strings.ToLower(parts[i][:2]) + parts[i][2:]
+	}
+	return strings.Join(parts, "%")
+}
+
+// base64Forms are what must stand in a base64 text that was made of a text with the secret in it: the
+// characters that the secret determines alone.
 func base64Forms(secret string) []string {
 	const least = 8 // characters: shorter ones would replace what is not a secret
 	var forms []string
 	for shift := range 3 { // how many bytes before the secret share a group of three with it
 		shifted := strings.Repeat("\x00", shift) + secret
-		whole := len(shifted) / 3 * 4 // characters that nothing behind the secret can change
+		first, end := (shift*8+5)/6, len(shifted)*8/6
+		if end-first < least {
+			continue
+		}
 		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			form := encoding.EncodeToString([]byte(shifted))[:whole]
-			form = form[min((shift*8+5)/6, len(form)):]
-			if len(form) >= least {
-				forms = append(forms, form, url.QueryEscape(form))
-			}
+			form := encoding.EncodeToString([]byte(shifted))[first:end]
+			forms = append(forms, form, url.QueryEscape(form))
 		}
 	}
 	return forms

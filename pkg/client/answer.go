@@ -1,0 +1,219 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"registrar/pkg/attempt"
+	"registrar/pkg/wire"
+)
+
+const (
+	maxBody   = 1 << 20
+	skewLimit = 5 * time.Minute // the gateway itself refuses at 15
+
+	// What is kept of texts from outside, in bytes.
+	maxWord    = 100 // a code, a request id, a content type
+	maxMessage = 1 << 10
+	maxEncoded = 4 << 10
+)
+
+// Answer is what Huawei Cloud said in an error, free of credentials and control characters. All is
+// zero if no answer came.
+type Answer struct {
+	Status    int    // HTTP status
+	Code      string // such as "IIC.1216"; empty if the body had none
+	Message   string // at most 1 KiB
+	RequestID string // of the header X-Request-Id, else of the body
+}
+
+// APIError says which call failed and how. The [attempt.Failure] around it has its kind.
+type APIError struct {
+	Operation string // such as "RegisterRegion"
+	Answer
+	// EncodedAuthorizationMessage of a 403 explains, to those who may decode it with
+	// STS (POST /v5/decode-authorization-message), which policy denied the call. At most 4 KiB.
+	EncodedAuthorizationMessage string
+	Err                         error // why there was no answer, or none to believe; nil if the answer says it all
+}
+
+// Error has no credentials and no body of an answer in it.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Operation + ":")
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " status %d", e.Status)
+	}
+	if e.Code != "" {
+		b.WriteString(" " + e.Code)
+	}
+	if e.Message != "" {
+		b.WriteString(" " + e.Message)
+	}
+	if e.Err != nil {
+		b.WriteString(" " + e.Err.Error())
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request " + e.RequestID + ")")
+	}
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *APIError) Unwrap() error { return e.Err }
+
+// reply is what came back for one request.
+type reply struct {
+	Answer
+	encoded    string // encoded_authorization_message
+	retryAfter time.Duration
+	date       time.Time // on the server's clock, zero if it showed none
+
+	body    []byte
+	object  map[string]json.RawMessage // the body, nil if it is not a JSON object
+	broken  error                      // why the body isn't whole, nil if it is
+	secrets []string                   // the credentials that signed the request
+}
+
+// readReply reads an answer. Each text in it enters through clean.
+func readReply(ctx context.Context, resp *http.Response, secrets []string) *reply {
+	r := &reply{secrets: secrets, retryAfter: attempt.RetryAfter(resp.Header)}
+	r.Status = resp.StatusCode
+	r.RequestID = r.clean(resp.Header.Get("X-Request-Id"), maxWord)
+	r.date, _ = http.ParseTime(resp.Header.Get("Date"))
+
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case len(body) > maxBody:
+		r.broken = fmt.Errorf("it is larger than %d bytes", maxBody)
+	case err != nil:
+		r.broken = wire.Unanswered(ctx, err, secrets...)
+	}
+	r.body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	r.object = object(r.body)
+	r.readError(resp.Header.Get("Content-Type"))
+	return r
+}
+
+func (r *reply) clean(text string, limit int) string { return wire.Clean(text, limit, r.secrets...) }
+
+// readError reads what the body says of an error. Services and gateways write the same in several
+// ways: two pairs of keys, at the top or one level below, codes as texts or numbers, or no JSON at
+// all. In a success only an error_code at the top is one, since its data may have a code of any kind.
+func (r *reply) readError(contentType string) {
+	if r.Status/100 == 2 {
+		r.Code = r.clean(text(r.object["error_code"]), maxWord)
+		if r.Code == "" {
+			return
+		}
+	}
+	if r.object == nil {
+		r.Message = fmt.Sprintf("%s, without a JSON object (%d bytes of %s)", http.StatusText(r.Status), len(r.body),
+			cmp.Or(r.clean(contentType, maxWord), "no type"))
+		return
+	}
+	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
+	find := func(key string, limit int) (found string) {
+		for _, level := range levels {
+			found = cmp.Or(found, r.clean(text(level[key]), limit))
+		}
+		return found
+	}
+	for _, keys := range [][2]string{{"error_code", "error_msg"}, {"code", "message"}} {
+		for _, level := range levels {
+			if r.Code == "" {
+				r.Code = r.clean(text(level[keys[0]]), maxWord)
+				if message := r.clean(text(level[keys[1]]), maxMessage); r.Code != "" || r.Message == "" {
+					r.Message = message
+				}
+			}
+		}
+	}
+	r.RequestID = cmp.Or(r.RequestID, find("request_id", maxWord))
+	r.encoded = find("encoded_authorization_message", maxEncoded)
+}
+
+// object is the JSON object in b, nil if there is none.
+func object(b []byte) (o map[string]json.RawMessage) {
+	if json.Unmarshal(b, &o) != nil {
+		return nil
+	}
+	return o
+}
+
+// text is the JSON string or number in raw, empty if it is something else.
+func text(raw json.RawMessage) string {
+	var v any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if decoder.Decode(&v) != nil {
+		return ""
+	}
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+// failure is what the reply means for op, nil for a success whose body was read.
+func (r *reply) failure(op operation) *attempt.Failure {
+	kind, err := attempt.Transient, error(nil)
+	switch success := r.Status/100 == 2; {
+	case success && r.Code == "":
+		if err = r.read(op); err == nil {
+			return nil
+		}
+		err = errors.New(r.clean("the answer can't be read: "+err.Error(), maxMessage))
+	case r.broken != nil && len(r.body) <= maxBody:
+		err = fmt.Errorf("the answer broke off: %w", r.broken)
+	default:
+		kind = kindOf(r.Status, r.Code)
+		if r.Status == http.StatusNotFound && r.Code == "" {
+			err = errors.New("(not an answer of this API: is its endpoint right?)")
+		}
+	}
+	return &attempt.Failure{
+		Kind:       kind,
+		Err:        &APIError{op.name, r.Answer, r.encoded, err},
+		Answered:   true,
+		RetryAfter: r.retryAfter,
+		Throttled:  r.Status == http.StatusTooManyRequests,
+	}
+}
+
+// read hands the body of a success to op.
+func (r *reply) read(op operation) error {
+	switch {
+	case op.read == nil:
+		return nil
+	case r.broken != nil:
+		return r.broken
+	case r.object == nil:
+		return errors.New("it is not a JSON object")
+	}
+	return op.read(r.body, r.secrets)
+}
+
+// clockOff is how far the server's clock is ahead of ours, if that may be why it didn't accept the
+// signature, else 0.
+func (r *reply) clockOff() time.Duration {
+	if r.date.IsZero() || !slices.Contains([]string{"APIGW.0301", "APIGW.0303", "APIGW.0305", "APIGW.0307"}, r.Code) {
+		return 0
+	}
+	if off := time.Until(r.date); off.Abs() > skewLimit {
+		return off
+	}
+	return 0
+}
