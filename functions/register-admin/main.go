@@ -25,7 +25,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-admin", client.Organizations, func(api *client.Client, c config) handler.Function {
+	app.Main("register-admin", (*client.Client).WarmOrganizations, func(api *client.Client, c config) handler.Function {
 		if c.Allowed.Names == nil {
 			c.Allowed.Any = true // not set
 		}

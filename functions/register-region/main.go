@@ -13,7 +13,7 @@ type config struct {
 }
 
 func main() {
-	app.Main("register-region", client.IdentityCenter, func(api *client.Client, c config) handler.Function {
+	app.Main("register-region", (*client.Client).WarmIdentityCenter, func(api *client.Client, c config) handler.Function {
 		return handler.Take(events.OrgBootstrapRegion(), function{api, c.RegionID}.register)
 	})
 }

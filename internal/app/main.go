@@ -45,24 +45,24 @@ func (c Config) Validate() error {
 }
 
 // Main is the main of a function. It serves Lambda or, where there is none, HTTP, until the process ends.
-// The name is that of the function's folder, and the service the one that most events call first. C is
-// what the function itself reads from the environment: a struct of env tags, with a Validate method if
-// there is more to check.
-func Main[C any](name string, service client.Service, function func(*client.Client, C) handler.Function) {
+// The name is that of the function's folder, and warm opens the connection that most events need first. C
+// is what the function itself reads from the environment: a struct of env tags, with a Validate method
+// if there is more to check.
+func Main[C any](name string, warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function) {
 	level := new(slog.LevelVar)
 	slog.SetDefault(newLogger(level))
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(libraryLog{})
 
 	ctx, environment := context.Background(), envconfig.OsLookuper()
-	h, warm, err := build(ctx, name, service, environment, level, function)
+	h, api, err := build(ctx, name, environment, level, function)
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
 		// Lambda hardly shows why a function ends before its first event: this one starts, and says so.
 		if err != nil {
 			slog.ErrorContext(ctx, "bad configuration", "function", name, "err", err)
 			h = &handler.Handler{Name: name, Broken: err}
 		} else {
-			warm(ctx)
+			warm(api, ctx)
 		}
 		lambda.Start(h)
 		return
@@ -70,7 +70,7 @@ func Main[C any](name string, service client.Service, function func(*client.Clie
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err == nil {
-		err = serve(ctx, environment, h, warm)
+		err = serve(ctx, environment, h, func(ctx context.Context) { warm(api, ctx) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -78,12 +78,12 @@ func Main[C any](name string, service client.Service, function func(*client.Clie
 	}
 }
 
-// build makes the handler of a function, and what warms its connection. The error names everything that
-// is wrong with the configuration. It calls nothing.
+// build makes the handler of a function and its client. The error names everything that is wrong with the
+// configuration. Nothing is called.
 func build[C any](
-	ctx context.Context, name string, service client.Service, environment envconfig.Lookuper, level *slog.LevelVar,
+	ctx context.Context, name string, environment envconfig.Lookuper, level *slog.LevelVar,
 	function func(*client.Client, C) handler.Function,
-) (*handler.Handler, func(context.Context), error) {
+) (*handler.Handler, *client.Client, error) {
 	var (
 		common Config
 		own    C
@@ -98,8 +98,7 @@ func build[C any](
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	api := client.New(common.Client, secret.New(common.Credentials))
-	return &handler.Handler{Name: name, Config: common.Handler, Function: function(api, own), Sink: deliver},
-		func(ctx context.Context) { api.Warm(ctx, service) }, nil
+	return &handler.Handler{Name: name, Config: common.Handler, Function: function(api, own), Sink: deliver}, api, nil
 }
 
 // libraryLog takes the lines of package log, in which aws-lambda-go repeats each error that an invocation

@@ -124,3 +124,6 @@ func (p *page) check(secrets []string) error {
 	}
 	return nil
 }
+
+// WarmOrganizations is [Client.Warm] for the endpoint of Organizations.
+func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
