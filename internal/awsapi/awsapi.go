@@ -1,0 +1,111 @@
+// Package awsapi is what registrar's calls to AWS share: one configuration and one reading of errors.
+package awsapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
+
+	"registrar/pkg/attempt"
+	"registrar/pkg/wire"
+)
+
+// maxText is how many bytes of a text of the AWS SDK are shown.
+const maxText = 500
+
+// Load finds the configuration of AWS, as [config.LoadDefaultConfig] does.
+type Load func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
+
+// Config is the configuration of AWS for clients in a region, found by load. The empty region is the
+// one that load finds, a nil load is [config.LoadDefaultConfig]. It calls nothing.
+//
+// Clients that are made of it make one attempt, since [attempt.Do] makes the others. They write to slog
+// what they have to say. Every error of Config is misconfigured, and names what to set.
+func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
+	if load == nil {
+		load = config.LoadDefaultConfig
+	}
+	c, err := load(ctx,
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(reportProxy)),
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+		config.WithLogger(sdkLog{context.WithoutCancel(ctx)}),
+		// Whoever gives the credentials is asked in the environment's region, if there is one.
+		config.WithDefaultRegion(region),
+	)
+	if err != nil {
+		return aws.Config{}, attempt.Misconfigured.Errorf("AWS configuration: %s", wire.Clean(err.Error(), maxText))
+	}
+	if region != "" {
+		c.Region = region
+	}
+	switch {
+	case c.Region == "":
+		return aws.Config{}, attempt.Misconfigured.Errorf(
+			"no AWS region is known: set AWS_REGION, or give an ARN, which has a region in it")
+	case !regexp.MustCompile(`^[a-z0-9-]{1,63}$`).MatchString(c.Region):
+		return aws.Config{}, attempt.Misconfigured.Errorf("AWS_REGION: must be a region such as eu-central-1")
+	}
+	c.Credentials = provider{c.Credentials}
+	return c, nil
+}
+
+// CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none. The
+// service is named as in the variable AWS_ENDPOINT_URL_<service>. The SDK itself would say what is wrong
+// with each call, and never that it is the variable.
+func CheckEndpoint(service string, endpoint *string) error {
+	if endpoint == nil {
+		return nil
+	}
+	u, err := url.Parse(*endpoint)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return attempt.Misconfigured.Errorf(
+			"AWS_ENDPOINT_URL_%s or AWS_ENDPOINT_URL: must be a URL such as http://localhost:4566", service)
+	}
+	return nil
+}
+
+// reportProxy makes what a proxy answers to CONNECT an error of its kind, as it is for all other calls.
+func reportProxy(t *http.Transport) {
+	if ours, ok := wire.Client(nil).Transport.(*http.Transport); ok {
+		t.OnProxyConnectResponse = ours.OnProxyConnectResponse
+	}
+}
+
+// provider marks errors as being about credentials.
+type provider struct{ aws.CredentialsProvider }
+
+func (p provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	c, err := p.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return c, &credentialsError{err}
+	}
+	return c, nil
+}
+
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
+
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// sdkLog writes the lines of the AWS SDK to slog.
+type sdkLog struct{ ctx context.Context }
+
+// WithContext is called for each call with its context.
+func (sdkLog) WithContext(ctx context.Context) logging.Logger { return sdkLog{ctx} }
+
+func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {
+	level := slog.LevelDebug
+	if class == logging.Warn {
+		level = slog.LevelWarn
+	}
+	slog.Log(l.ctx, level, "AWS SDK", "text", wire.Clean(fmt.Sprintf(format, args...), maxText))
+}

@@ -1,0 +1,241 @@
+package awsapi_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/awsapi"
+	"registrar/internal/awstest"
+	"registrar/pkg/attempt"
+)
+
+func TestEachCodeOfAWSHasItsKind(t *testing.T) {
+	t.Parallel()
+	for kind, codes := range map[attempt.Kind]string{
+		attempt.Transient: "Internal InternalFailure InternalException InternalError InternalServiceError " +
+			"InternalServiceErrorException ServiceUnavailable ServiceUnavailableException RequestTimeout " +
+			"Throttling ThrottlingException TooManyRequestsException " +
+			"ExpiredToken ExpiredTokenException RequestExpired RequestTimeTooSkewed",
+		attempt.Misconfigured: "AccessDenied AccessDeniedException NotAuthorized NotAuthorizedForSourceException " +
+			"NotAuthorizedForDetailTypeException UnauthorizedOperation OptInRequired InvalidAccountIdException " +
+			"OperationDisabledException ResourceNotFoundException UnknownOperationException DecryptionFailure " +
+			"InvalidRequestException InvalidParameterException InvalidArgument ValidationException ValidationError " +
+			"MalformedDetail MalformedHttpRequestException SerializationException RequestEntityTooLargeException " +
+			"UnrecognizedClientException InvalidClientTokenId InvalidToken MissingAuthenticationTokenException " +
+			"InvalidSignatureException SignatureDoesNotMatch IncompleteSignatureException",
+	} {
+		for code := range strings.FieldsSeq(codes) {
+			for _, status := range []int{0, 400, 403} {
+				assert.Equal(t, kind, attempt.KindOf(awsapi.Refusal(status, code, "")), "%d %s", status, code)
+			}
+		}
+	}
+}
+
+func TestWithoutACodeThatIsKnownTheStatusTells(t *testing.T) {
+	t.Parallel()
+	for kind, statuses := range map[attempt.Kind][]int{
+		attempt.Transient:     {0, 200, 400, 408, 429, 500, 501, 502, 503, 504},
+		attempt.Misconfigured: {301, 302, 401, 403, 404, 405, 413, 415},
+	} {
+		for _, status := range statuses {
+			for _, code := range []string{"", "NewException", "UnknownError"} {
+				assert.Equal(t, kind, attempt.KindOf(awsapi.Refusal(status, code, "")), "%d %s", status, code)
+			}
+		}
+	}
+}
+
+func TestARefusalShowsOnlyWhatLooksLikeItsParts(t *testing.T) {
+	t.Parallel()
+	const id = awstest.RequestID
+	for want, f := range map[string]*attempt.Failure{
+		"status 400 AccessDeniedException (request " + id + ")": awsapi.Refusal(400, "AccessDeniedException", id),
+		"MalformedDetail":                                      awsapi.Refusal(0, "MalformedDetail", ""),
+		"AWS says no, and doesn't say why":                     awsapi.Refusal(0, "", ""),
+		"status 200 and the answer can't be read":              awsapi.Refusal(200, "", ""),
+		"status 503":                                           awsapi.Refusal(503, "UnknownError", ""),
+		"status 401 (request " + id + ")":                      awsapi.Refusal(401, "a text", id),
+		"status 402":                                           awsapi.Refusal(402, awstest.SessionToken, awstest.SessionToken),
+		"status 403":                                           awsapi.Refusal(403, strings.Repeat("a", 65), strings.Repeat("a", 41)),
+		"status 404 " + strings.Repeat("a", 64):                awsapi.Refusal(404, strings.Repeat("a", 64), "a\nb"),
+		"status 405 (request " + strings.Repeat("a", 40) + ")": awsapi.Refusal(405, "a\nb", strings.Repeat("a", 40)),
+	} {
+		require.EqualError(t, f, want)
+		assert.True(t, f.Answered)
+		assert.False(t, f.Throttled)
+	}
+}
+
+// client is a client of Secrets Manager as it is configured, whose configuration change may alter.
+func client(t *testing.T, h http.Handler, change func(*aws.Config)) *secretsmanager.Client {
+	t.Helper()
+	load := func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+		c, err := awstest.Load(h)(ctx, options...)
+		if change != nil {
+			change(&c)
+		}
+		return c, err
+	}
+	c, err := awsapi.Config(t.Context(), load, "")
+	require.NoError(t, err)
+	return secretsmanager.NewFromConfig(c)
+}
+
+// failure is what a failed read of a secret means.
+func failure(ctx context.Context, t *testing.T, api *secretsmanager.Client) *attempt.Failure {
+	t.Helper()
+	_, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
+		SecretId: new("a"), VersionStage: new("AWSCURRENT"),
+	})
+	require.Error(t, err)
+	f := awsapi.Failure(ctx, err)
+	for _, secret := range []string{awstest.AccessKey, awstest.SecretKey, awstest.SessionToken} {
+		assert.NotContains(t, f.Error(), secret)
+	}
+	return f
+}
+
+func TestAnAnswerOfAWSIsRead(t *testing.T) {
+	t.Parallel()
+	const request = " (request " + awstest.RequestID + ")"
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		kind   attempt.Kind
+		text   string
+		code   string
+	}{
+		"a refusal": {
+			awstest.Refuse(400, "AccessDeniedException"), attempt.Misconfigured,
+			"status 400 AccessDeniedException" + request, "AccessDeniedException",
+		},
+		"an error inside": {
+			awstest.Refuse(500, "InternalServiceError"), attempt.Transient,
+			"status 500 InternalServiceError" + request, "InternalServiceError",
+		},
+		"a page":                          {awstest.Garbage(403, "<html>"), attempt.Misconfigured, "status 403", ""},
+		"a page with success":             {awstest.Garbage(200, "<html>"), attempt.Transient, "status 200 and the answer can't be read", ""},
+		"an answer that breaks off":       {breakOff, attempt.Transient, "status 200 and the answer can't be read", ""},
+		"the token, wherever it has room": {awstest.Echo, attempt.Transient, "status 400", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vault := new(awstest.SecretsManager)
+			vault.Script(c.answer)
+			f := failure(t.Context(), t, client(t, vault, nil))
+			require.EqualError(t, f, c.text)
+			assert.Equal(t, c.kind, attempt.KindOf(f))
+			assert.True(t, f.Answered)
+			said, ok := errors.AsType[*awsapi.APIError](f)
+			require.True(t, ok)
+			assert.Equal(t, c.code, said.Code)
+			assert.Len(t, vault.Reads(), 1, "the SDK makes no attempts of its own")
+		})
+	}
+}
+
+func breakOff(w http.ResponseWriter, _ *http.Request) {
+	_, _ = w.Write([]byte(`{"SecretString":"`))
+	panic(http.ErrAbortHandler)
+}
+
+func TestNoAnswerIsTransientUnlessAnOperatorMustAct(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		kind attempt.Kind
+		want string
+	}{
+		"a certificate that is not trusted": {
+			&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, attempt.Misconfigured,
+			"tls: failed to verify certificate",
+		},
+		"a proxy that wants a password": {
+			attempt.Misconfigured.Errorf("the proxy says no"), attempt.Misconfigured, "the proxy says no",
+		},
+		"a connection that is lost": {errors.New("connection reset by peer"), attempt.Transient, "connection reset by peer"},
+		"a text without end":        {errors.New(strings.Repeat("x\n", 1000)), attempt.Transient, "x x x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := failure(t.Context(), t, client(t, nil, func(config *aws.Config) { config.HTTPClient = fails{c.err} }))
+			assert.Equal(t, c.kind, attempt.KindOf(f))
+			require.ErrorContains(t, f, c.want)
+			assert.False(t, f.Answered)
+			assert.LessOrEqual(t, len(f.Error()), 500)
+			assert.NotContains(t, f.Error(), "\n")
+		})
+	}
+}
+
+type fails struct{ err error }
+
+func (f fails) Do(*http.Request) (*http.Response, error) { return nil, f.err }
+
+func TestATimeoutSaysHowLongItWas(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"without an answer": awstest.Silence,
+		"in the middle of an answer": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte(`{"SecretString":"`))
+			awstest.Silence(w, r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				vault := new(awstest.SecretsManager)
+				vault.Script(answer)
+				ctx, cancel := attempt.Timeout(t.Context(), 3*time.Second)
+				defer cancel()
+				f := failure(ctx, t, client(t, vault, nil))
+				require.EqualError(t, f, "no answer within 3s: context deadline exceeded")
+				assert.Equal(t, attempt.Transient, attempt.KindOf(f))
+				assert.False(t, f.Answered)
+			})
+		})
+	}
+}
+
+func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		kind attempt.Kind
+		want string
+	}{
+		"nobody has any": {errors.New("no role found"), attempt.Transient, "AWS credentials: no role found"},
+		"who has them refuses": {
+			fmt.Errorf("STS: %w", &smithy.GenericAPIError{Code: "AccessDenied", Message: awstest.SessionToken}),
+			attempt.Misconfigured, "AWS credentials: AccessDenied",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := failure(t.Context(), t, client(t, nil, func(config *aws.Config) {
+				config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+					return aws.Credentials{}, c.err
+				})
+			}))
+			require.EqualError(t, f, c.want)
+			assert.Equal(t, c.kind, attempt.KindOf(f))
+			_, ok := errors.AsType[*awsapi.APIError](f)
+			assert.False(t, ok, "it wasn't the service that refused")
+		})
+	}
+}

@@ -1,0 +1,197 @@
+// Package awstest is AWS as far as registrar calls it: fakes of Secrets Manager and EventBridge, with
+// the wire format of the real ones, for tests.
+//
+// Each fake is an [http.Handler] with a state. It answers only what AWS would answer, so it refuses a
+// request that is not signed, and it can be told to answer with failures instead.
+package awstest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing/iotest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+)
+
+// The credentials of AWS that [Load] finds.
+const (
+	AccessKey    = "AKIDEXAMPLE000000000"
+	SecretKey    = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
+	SessionToken = "IQoJb3JpZ2luX2VjEXAMPLETOKEN"
+)
+
+// RequestID is the id of each request.
+const RequestID = "11710aed-b79e-4468-a20b-bb3c0c3b4860"
+
+// Load loads a configuration of AWS whose clients are answered by h, without a network: a test may run in
+// a bubble of testing/synctest. The environment's region is us-east-1.
+func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+	return func(_ context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+		var o config.LoadOptions
+		for _, option := range options {
+			if err := option(&o); err != nil {
+				return aws.Config{}, err
+			}
+		}
+		return aws.Config{
+			Region:     cmp.Or(o.Region, "us-east-1"),
+			HTTPClient: doer{h},
+			Retryer:    o.Retryer,
+			Logger:     o.Logger,
+			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey, SessionToken: SessionToken}, nil
+			}),
+		}, nil
+	}
+}
+
+type doer struct{ http.Handler }
+
+// Do serves r. What a handler wrote before it panicked with http.ErrAbortHandler is an answer that breaks off.
+func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
+	r = r.Clone(r.Context())
+	r.Host = cmp.Or(r.Host, r.URL.Host)
+	w := httptest.NewRecorder()
+	defer func() {
+		switch cause := recover(); {
+		case cause == nil:
+		case cause != http.ErrAbortHandler: //nolint:errorlint // that very value, as net/http compares it
+			panic(cause)
+		case w.Body.Len() == 0:
+			err = io.EOF
+		default:
+			answer = w.Result()
+			answer.Body = io.NopCloser(io.MultiReader(answer.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+		}
+	}()
+	d.ServeHTTP(w, r)
+	if r.Context().Err() != nil {
+		return nil, r.Context().Err()
+	}
+	return w.Result(), nil
+}
+
+// script is what a fake answers instead of what it would answer by itself.
+type script struct {
+	mu      sync.Mutex
+	answers []http.HandlerFunc
+}
+
+// Script sets the answers to the next requests, in order. The last one is repeated until Script is
+// called again. Nil is the answer that the fake gives by itself, and so is a Script of nothing.
+func (s *script) Script(answers ...http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = answers
+}
+
+// next takes the next answer. The lock is held.
+func (s *script) next() http.HandlerFunc {
+	if len(s.answers) == 0 {
+		return nil
+	}
+	answer := s.answers[0]
+	if len(s.answers) > 1 {
+		s.answers = s.answers[1:]
+	}
+	return answer
+}
+
+// Refuse answers as AWS does when it refuses a request.
+func Refuse(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, status, map[string]string{"__type": "com.amazon.coral.service#" + code, "message": "what AWS says"})
+	}
+}
+
+// Garbage answers with a body that is not of AWS.
+func Garbage(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// Silence doesn't answer until the request is given up.
+func Silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// Abort ends the connection instead of answering.
+func Abort(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// Echo answers with an error that quotes the request's token wherever there is room for it.
+func Echo(w http.ResponseWriter, r *http.Request) {
+	token := r.Header.Get("X-Amz-Security-Token")
+	w.Header().Set("X-Amzn-RequestId", token)
+	w.Header().Set("Content-Type", token)
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": token, "message": token})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.Header().Set("X-Amzn-RequestId", RequestID)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// call is how a service is called.
+type call struct {
+	scope  string // the service, as in the signature's scope
+	host   string // what the names of its hosts begin with
+	target string
+}
+
+// read reads a request into body. It returns the region that the request is for, or answers as AWS would
+// and returns false.
+func (c call) read(w http.ResponseWriter, r *http.Request, body any) (region string, ok bool) {
+	signed := regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Z0-9]+/\d{8}/([a-z0-9-]+)/` + c.scope +
+		`/aws4_request, SignedHeaders=\S*host;\S*x-amz-target\S*, Signature=[0-9a-f]{64}$`).
+		FindStringSubmatch(r.Header.Get("Authorization"))
+	switch {
+	case signed == nil:
+		Refuse(http.StatusForbidden, "MissingAuthenticationTokenException")(w, r)
+	case !c.serves(r.Host, signed[1]):
+		Refuse(http.StatusForbidden, "InvalidSignatureException")(w, r)
+	case r.Method+" "+r.URL.Path != "POST /", r.Header.Get("X-Amz-Target") != c.target:
+		Refuse(http.StatusBadRequest, "UnknownOperationException")(w, r)
+	case r.Header.Get("Content-Type") != "application/x-amz-json-1.1" || decode(r.Body, body) != nil:
+		Refuse(http.StatusBadRequest, "SerializationException")(w, r)
+	default:
+		return signed[1], true
+	}
+	return "", false
+}
+
+// serves tells whether a host is the service's in a region. A loopback address is in every region.
+func (c call) serves(host, region string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil && net.ParseIP(name).IsLoopback() {
+		return true
+	}
+	domain := "amazonaws.com"
+	if strings.HasPrefix(region, "cn-") {
+		domain = "amazonaws.com.cn"
+	}
+	return host == c.host+"."+region+"."+domain
+}
+
+func decode(body io.Reader, into any) error {
+	d := json.NewDecoder(body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}
