@@ -13,92 +13,73 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
-	"registrar/pkg/client"
+	"registrar/pkg/attempt"
+	"registrar/pkg/wire"
 )
 
-const (
-	maxDrain = 64 << 10 // bytes of an answer that are read, so that the connection can be used again
-	redacted = "[redacted]"
-)
+const maxDrain = 64 << 10 // bytes of an answer that are read, so that the connection can be used again
 
-// endpoint takes CloudEvents by POST.
-type endpoint struct {
-	name   string // all that errors may show: the path and the query may be what lets us in
-	url    *url.URL
-	client *http.Client
+// newHTTP makes a sink of a URL that takes CloudEvents by POST. Errors show its scheme and host only,
+// since the path and the query may be what lets us in.
+func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
+	client := wire.Client(transport)
+	return deliverer(u.Scheme+"://"+u.Host, func(ctx context.Context, _ event.Event, body []byte) *attempt.Failure {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+		if err != nil {
+			return unanswered(ctx, err, u)
+		}
+		req.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
+		req.Header.Set("User-Agent", wire.UserAgent)
+		resp, err := client.Do(req)
+		if err != nil {
+			return unanswered(ctx, err, u)
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // the status decides
+		if resp.StatusCode/100 == 2 {
+			return nil
+		}
+		return refused(resp)
+	})
 }
 
-func newHTTP(target string, transport http.RoundTripper) (Sink, error) {
-	u, err := parseURL(target)
-	if err != nil {
-		return nil, misconfigured("sink", "%w", err)
+// unanswered is a failure to get an answer. net/http quotes what it can't read, which may be the request
+// that a server echoes: the parts of its URI that are long enough to be secrets are replaced.
+func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
+	uri := u.RequestURI()
+	secrets := []string{uri}
+	for part := range strings.FieldsFuncSeq(uri, func(r rune) bool { return strings.ContainsRune("/?&=", r) }) {
+		if len(part) >= 8 {
+			secrets = append(secrets, part)
+		}
 	}
-	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetHTTP1(true)
-		transport = t
-	}
-	s := &endpoint{u.Scheme + "://" + u.Host, u, &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	return s.send, nil
-}
-
-func (s *endpoint) send(ctx context.Context, e event.Event) error {
-	body, err := e.MarshalJSON()
-	if err != nil {
-		return unencodable(s.name, err)
-	}
-	return deliver(ctx, s.name, func(ctx context.Context) *failure { return s.post(ctx, body) })
-}
-
-// post makes one attempt.
-func (s *endpoint) post(ctx context.Context, body []byte) *failure {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return unanswered(ctx, err)
-	}
-	req.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
-	req.Header.Set("User-Agent", "registrar")
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return unanswered(ctx, err)
-	}
-	defer resp.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxDrain)) // the status decides, whatever becomes of the body
-	if resp.StatusCode/100 == 2 {
-		return nil
-	}
-	f := &failure{answered: true, after: client.RetryAfter(resp.Header)}
-	f.kind, f.again = kindOfStatus(resp.StatusCode)
-	text := strings.TrimSpace(fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
-	if f.after > 0 && f.again {
-		text += fmt.Sprintf(", retry after %s", f.after)
-	}
-	if said := firstLine(s.redact(string(answer))); said != "" && !strings.HasPrefix(said, "<") { // no HTML
-		text += ": " + said
-	}
-	f.err = errors.New(text)
+	f := wire.Unanswered(ctx, err)
+	f.Err = errors.New(wire.Clean(f.Err.Error(), maxText, secrets...))
 	return f
 }
 
-// redact removes path and query from what a server said: "Cannot POST /hooks/..." is a common answer.
-func (s *endpoint) redact(said string) string {
-	secrets := []string{s.url.RequestURI(), s.url.RawQuery, s.url.EscapedPath(), s.url.Path}
-	for pair := range strings.SplitSeq(s.url.RawQuery, "&") {
-		_, value, _ := strings.Cut(pair, "=")
-		secrets = append(secrets, value)
-	}
-	for _, values := range s.url.Query() {
-		secrets = append(secrets, values...)
-	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
-	for _, secret := range secrets {
-		if len(secret) > 1 { // "/" hides nothing
-			said = strings.ReplaceAll(said, secret, redacted)
+// refused is an answer that says no. What the server says beside the status isn't quoted: "Cannot POST
+// /hooks/..." is a common answer.
+func refused(resp *http.Response) *attempt.Failure {
+	f := &attempt.Failure{Kind: kindOf(resp.StatusCode), Answered: true}
+	text := strings.TrimSpace(fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+	if f.Kind == attempt.Transient {
+		if f.RetryAfter = attempt.RetryAfter(resp.Header); f.RetryAfter > 0 {
+			text += fmt.Sprintf(", retry after %s", f.RetryAfter)
 		}
 	}
-	return said
+	f.Err = errors.New(text)
+	return f
+}
+
+// kindOf is what an HTTP status means.
+func kindOf(status int) attempt.Kind {
+	if status/100 == 3 || slices.Contains([]int{
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusMethodNotAllowed, http.StatusGone, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+	}, status) {
+		return attempt.Misconfigured
+	}
+	return attempt.Transient
 }

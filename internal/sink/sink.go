@@ -1,114 +1,145 @@
-// Package sink is where result events leave: to an EventBridge bus, or by HTTP to whoever takes CloudEvents.
+// Package sink is where result events leave: to an EventBridge bus, or by HTTP to whoever takes
+// CloudEvents.
 //
-// An event is sent up to 4 times, 10 s each, while no answer comes or it is one that says "later": HTTP 408, 429 and 5xx, or
-// their like among the error codes of AWS. Waits grow from 200 ms, or are what Retry-After asks for, up to 20 s. Nothing is begun that
-// the deadline of the context would cut. A sink that refuses for good (a redirect, 400, 401, 403, 404 and such, access denied, no such bus,
-// an untrusted certificate) is misconfigured; every other failure is transient.
+// An event is sent up to 4 times, 10 s each, while the failure is transient. Waits grow from 200 ms, or
+// are what Retry-After asks for, up to 20 s. Nothing is begun that the deadline of the context would cut.
 package sink
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
+	"unicode/utf8"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/cloudevents/sdk-go/v2/event"
+
+	"registrar/internal/awsapi"
+	"registrar/pkg/attempt"
+	"registrar/pkg/wire"
 )
 
-// A Sink delivers one event. It tries a few times, within the deadline of the context. Its error wraps client.ErrMisconfigured if
-// the sink refuses for good, so that an operator must act, and client.ErrTransient otherwise. It names the sink and the
-// cause in at most about 1 KiB, and nothing secret. An event that failed may have arrived all the same. A Sink is safe for concurrent use.
+const (
+	attempts     = 4 // to deliver one event
+	attemptLimit = 10 * time.Second
+	maxText      = 500 // bytes of a text of net/http
+)
+
+// A Sink delivers one event. It tries a few times, within the deadline of the context. Its error names
+// the sink and shows nothing secret; it is misconfigured if the sink refuses for good, and transient
+// otherwise. An event that failed may have arrived all the same. A Sink is safe for concurrent use.
 type Sink func(context.Context, event.Event) error
 
-// Config says where events go. It is read from the environment; all that a literal needs is Target or Broker.
+// Config says where events go. The zero Config has no sink.
 type Config struct {
-	Target Target `env:"RESULT_SINK"`  // empty: Broker
-	Broker Broker `env:"K_SINK"`       // empty, like Target: there is no sink
-	Source string `env:"EVENT_SOURCE"` // of the results; only checked, because EventBridge doesn't take every one
+	Target Target `env:"RESULT_SINK"`
+	Broker Broker `env:"K_SINK"` // where events go if there is no Target
 
-	LoadAWS   func(context.Context) (aws.Config, error) // called for an EventBridge bus only; nil: what the environment says
-	Transport http.RoundTripper                         // of an HTTP sink; nil: HTTP/1.1 with keep-alive, through the proxy that the environment names
+	LoadAWS   awsapi.Load       // finds the configuration of AWS; nil is what the environment says
+	Transport http.RoundTripper // carries calls to an HTTP sink; nil is as in [wire.Client]
 }
 
-// Validate names each variable that doesn't go with the others.
-func (c Config) Validate() error {
-	if strings.HasPrefix(string(c.Target), busScheme) {
-		return checkSource(c.Source)
+// CheckSource says why results from a source, the value of EVENT_SOURCE, can't go to the sink. EventBridge
+// would drop one with a source that is too long, and report success.
+func (c Config) CheckSource(source string) error {
+	if c.Target.bus == "" {
+		return nil
+	}
+	const most = 256
+	if length := utf8.RuneCountInString(source); length > most {
+		return fmt.Errorf("EVENT_SOURCE: has %d characters, but EventBridge takes at most %d", length, most)
+	}
+	if strings.HasPrefix(source, "aws.") {
+		return errors.New("EVENT_SOURCE: must not begin with aws., which EventBridge keeps for AWS itself")
 	}
 	return nil
 }
 
-// Target is a sink that the user chose: eventbridge://<bus name or ARN>, or a URL that takes CloudEvents by POST.
-type Target string
+// Target is a sink that the user chose: eventbridge://<bus name or ARN>, or a URL that takes CloudEvents
+// by POST. The zero Target is none.
+type Target struct {
+	bus    string   // name or ARN; empty for a URL
+	region string   // in the ARN of the bus; empty for a name
+	url    *url.URL // nil for a bus
+}
 
-// UnmarshalText takes an EventBridge bus, an https URL, or an http URL of a loopback address.
+// UnmarshalText takes an EventBridge bus, an https URL, or an http URL of a loopback address. Its error
+// doesn't show the text, which may have a password in it.
 func (t *Target) UnmarshalText(text []byte) error {
-	if bus, ok := strings.CutPrefix(string(text), busScheme); ok {
-		if _, err := parseBus(bus); err != nil {
+	scheme, rest, _ := strings.Cut(string(text), "://")
+	switch strings.ToLower(scheme) {
+	case "eventbridge":
+		bus := regexp.MustCompile(`^(?:arn:aws[a-z-]*:events:([a-z]+(?:-[a-z]+)+-[0-9]+):[0-9]{12}:event-bus/)?` +
+			`[A-Za-z0-9._/-]{1,256}$`).FindStringSubmatch(rest)
+		if bus == nil {
+			return errors.New("must name a bus, such as eventbridge://default or " +
+				"eventbridge://arn:aws:events:eu-central-1:123456789012:event-bus/results")
+		}
+		*t = Target{bus: bus[0], region: bus[1]}
+		return nil
+	case "http", "https":
+		u, err := wire.ParseURL(string(text))
+		if err == nil && u.Scheme != "https" && !wire.Loopback(u.Hostname()) {
+			err = errors.New("must begin with https:// or eventbridge:// (http:// is for loopback addresses only)")
+		}
+		if err != nil {
 			return err
 		}
-	} else if u, err := parseURL(string(text)); err != nil {
-		return err
-	} else if u.Scheme != "https" && !loopback(u.Hostname()) {
-		return errors.New("must begin with https:// or eventbridge:// (http:// is for loopback addresses only)")
+		*t = Target{url: u}
+		return nil
+	default:
+		return errors.New("must be a URL such as https://events.example.com/results, " +
+			"or an EventBridge bus such as eventbridge://default")
 	}
-	*t = Target(text)
-	return nil
 }
 
-// Broker is a URL that takes CloudEvents by POST, as Knative tells a program where to send them: plain http is
-// what brokers inside a cluster speak.
-type Broker string
+// Broker is a URL that takes CloudEvents by POST, as Knative tells a program where to send them. Plain
+// http is what brokers inside a cluster speak. The zero Broker is none.
+type Broker struct{ url *url.URL }
 
-// UnmarshalText takes an http or https URL.
-func (b *Broker) UnmarshalText(text []byte) error {
-	if _, err := parseURL(string(text)); err != nil {
-		return err
-	}
-	*b = Broker(text)
-	return nil
+// UnmarshalText takes an http or https URL. Its error doesn't show the text, which may have a password
+// in it.
+func (b *Broker) UnmarshalText(text []byte) (err error) {
+	b.url, err = wire.ParseURL(string(text))
+	return err
 }
 
-// New makes the sink of c, nil if c has none. It doesn't use the network. Its error wraps client.ErrMisconfigured.
+// New makes the sink of c, nil if c has none. It calls nothing. Its error is misconfigured.
 func New(ctx context.Context, c Config) (Sink, error) {
-	if bus, ok := strings.CutPrefix(string(c.Target), busScheme); ok {
-		return newBus(ctx, bus, c.LoadAWS)
-	}
-	if target := cmp.Or(string(c.Target), string(c.Broker)); target != "" {
-		return newHTTP(target, c.Transport)
+	switch {
+	case c.Target.bus != "":
+		return newBus(ctx, c.LoadAWS, c.Target.bus, c.Target.region)
+	case c.Target.url != nil:
+		return newHTTP(c.Target.url, c.Transport), nil
+	case c.Broker.url != nil:
+		return newHTTP(c.Broker.url, c.Transport), nil
 	}
 	return nil, nil
 }
 
-// parseBus returns the region of a bus that is given as an ARN; a name has none.
-func parseBus(bus string) (region string, err error) {
-	match := regexp.MustCompile(`^(?:arn:aws[a-z-]*:events:([a-z]+(?:-[a-z]+)+-[0-9]+):[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}$`).FindStringSubmatch(bus)
-	if match == nil {
-		return "", errors.New("must name a bus, such as eventbridge://default or eventbridge://arn:aws:events:eu-central-1:123456789012:event-bus/results")
+// deliverer makes a Sink of one attempt to send an event, which is given in JSON too.
+func deliverer(name string, send func(context.Context, event.Event, []byte) *attempt.Failure) Sink {
+	return func(ctx context.Context, e event.Event) error {
+		body, err := e.MarshalJSON() // json.Marshal would escape it once more
+		if err == nil {
+			err = attempt.Do(ctx, attempts, func(ctx context.Context) *attempt.Failure {
+				ctx, cancel := attempt.Timeout(ctx, attemptLimit)
+				defer cancel()
+				return send(ctx, e, body)
+			})
+		}
+		return named(name, err)
 	}
-	return match[1], nil
 }
 
-// parseURL doesn't quote what it refuses: there may be a password in it.
-func parseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return nil, errors.New("must be a URL such as https://events.example.com/results, or an EventBridge bus such as eventbridge://default")
-	case u.User != nil:
-		return nil, errors.New("must not have a user name or password in it")
-	case u.Fragment != "":
-		return nil, errors.New("must not have a fragment (#...)")
+// named says that err is the sink's.
+func named(name string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return u, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return fmt.Errorf("the sink %s: %w", name, err)
 }

@@ -3,8 +3,8 @@ package sink_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -12,21 +12,25 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"registrar/internal/handler"
+	"registrar/internal/awstest"
 	"registrar/internal/sink"
-	"registrar/pkg/client"
+	"registrar/pkg/attempt"
 )
 
-// TestMain lets the test binary be a program that sends one event to where its environment says, too.
+const busARN = "arn:aws:events:eu-west-3:123456789012:event-bus/results"
+
+// TestMain lets the test binary also be a program that sends one event to where its environment says.
 func TestMain(m *testing.M) {
 	if os.Getenv("SINK_TEST_SEND") == "" {
 		os.Exit(m.Run())
 	}
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	if err := sendAsConfigured(); err != nil {
 		fmt.Print(err)
 		os.Exit(1)
@@ -36,7 +40,7 @@ func TestMain(m *testing.M) {
 func sendAsConfigured() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	c, err := handler.Load[sink.Config](ctx, envconfig.OsLookuper())
+	c, err := configured(ctx, envconfig.OsLookuper())
 	if err != nil {
 		return err
 	}
@@ -45,6 +49,19 @@ func sendAsConfigured() error {
 		return err
 	}
 	return send(ctx, result())
+}
+
+func configured(ctx context.Context, environment envconfig.Lookuper) (sink.Config, error) {
+	var c sink.Config
+	err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: environment})
+	return c, err
+}
+
+// to is the configuration of a sink of its own choice.
+func to(t *testing.T, text string) (c sink.Config) {
+	t.Helper()
+	require.NoError(t, c.Target.UnmarshalText([]byte(text)))
+	return c
 }
 
 // result is an event with all that a result may have, and with characters that are escaped too easily.
@@ -73,151 +90,187 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// assertKind asserts that err is of one kind only and shows nothing it shouldn't.
-func assertKind(t *testing.T, err, kind error, contains ...string) {
+// assertKind asserts that err is of a kind, says that it is the sink's, and shows nothing it shouldn't.
+func assertKind(t *testing.T, err error, kind attempt.Kind, contains ...string) {
 	t.Helper()
 	require.Error(t, err)
-	assert.Equal(t, errors.Is(kind, client.ErrMisconfigured), errors.Is(err, client.ErrMisconfigured), "misconfigured: %v", err)
-	assert.Equal(t, errors.Is(kind, client.ErrTransient), errors.Is(err, client.ErrTransient), "transient: %v", err)
+	assert.Equal(t, kind, attempt.KindOf(err), err)
 	for _, text := range contains {
 		assert.ErrorContains(t, err, text)
 	}
 	text := err.Error()
+	assert.True(t, strings.HasPrefix(text, "the sink "), text)
 	assert.LessOrEqual(t, len(text), 1100)
 	assert.NotContains(t, text, "\n")
-	for _, secret := range []string{accessKey, secretKey, sessionToken, pathSecret, querySecret} {
+	for _, secret := range []string{
+		awstest.AccessKey, awstest.SecretKey, awstest.SessionToken, pathSecret, querySecret,
+	} {
 		assert.NotContains(t, text, secret)
 	}
 }
 
-func TestConfigurationIsCheckedByName(t *testing.T) {
+func TestATargetIsCheckedAndNeverShown(t *testing.T) {
 	t.Parallel()
 	const (
-		noURL  = ": must be a URL such as https://events.example.com/results, or an EventBridge bus such as eventbridge://default"
-		plain  = "RESULT_SINK: must begin with https:// or eventbridge:// (http:// is for loopback addresses only)"
-		noUser = ": must not have a user name or password in it"
-		noBus  = "RESULT_SINK: must name a bus, such as eventbridge://default"
+		noURL = "must be a URL such as https://events.example.com/results, " +
+			"or an EventBridge bus such as eventbridge://default"
+		noHost = "must be a URL such as https://events.example.com/results"
+		plain  = "must begin with https:// or eventbridge:// (http:// is for loopback addresses only)"
+		noUser = "must not have a user name or password in it"
+		noBus  = "must name a bus, such as eventbridge://default or " +
+			"eventbridge://arn:aws:events:eu-central-1:123456789012:event-bus/results"
 	)
-	type environment = map[string]string
-	cases := map[string]struct {
-		environment environment
-		want        sink.Config
-		errs        []string
-	}{
-		"nothing is no sink":                      {environment{}, sink.Config{}, nil},
-		"empty variables are no sink":             {environment{"RESULT_SINK": "", "K_SINK": " "}, sink.Config{}, nil},
-		"a bus by name":                           {environment{"RESULT_SINK": "eventbridge://landing-zone_1.a/b"}, sink.Config{Target: "eventbridge://landing-zone_1.a/b"}, nil},
-		"a bus by ARN":                            {environment{"RESULT_SINK": busARN}, sink.Config{Target: busARN}, nil},
-		"a bus in another partition":              {environment{"RESULT_SINK": "eventbridge://arn:aws-us-gov:events:us-gov-west-1:123456789012:event-bus/x"}, sink.Config{Target: "eventbridge://arn:aws-us-gov:events:us-gov-west-1:123456789012:event-bus/x"}, nil},
-		"an https URL":                            {environment{"RESULT_SINK": "https://h.example:8443/a?b=c"}, sink.Config{Target: "https://h.example:8443/a?b=c"}, nil},
-		"an http URL of this machine":             {environment{"RESULT_SINK": "http://localhost:8080"}, sink.Config{Target: "http://localhost:8080"}, nil},
-		"an http URL of this machine, IPv6":       {environment{"RESULT_SINK": "http://[::1]:8080"}, sink.Config{Target: "http://[::1]:8080"}, nil},
-		"an http URL of a broker":                 {environment{"K_SINK": "http://broker-ingress.knative-eventing.svc.cluster.local/ns/default"}, sink.Config{Broker: "http://broker-ingress.knative-eventing.svc.cluster.local/ns/default"}, nil},
-		"an https URL of a broker":                {environment{"K_SINK": "https://b"}, sink.Config{Broker: "https://b"}, nil},
-		"an http URL of another machine":          {environment{"RESULT_SINK": "http://h.example"}, sink.Config{}, []string{plain}},
-		"no bus":                                  {environment{"RESULT_SINK": "eventbridge://"}, sink.Config{}, []string{noBus}},
-		"a bus with a space":                      {environment{"RESULT_SINK": "eventbridge://a b"}, sink.Config{}, []string{noBus}},
-		"an ARN of something else":                {environment{"RESULT_SINK": "eventbridge://arn:aws:sqs:eu-central-1:123456789012:q"}, sink.Config{}, []string{noBus}},
-		"an ARN without a region":                 {environment{"RESULT_SINK": "eventbridge://arn:aws:events::123456789012:event-bus/x"}, sink.Config{}, []string{noBus}},
-		"a bus with a query":                      {environment{"RESULT_SINK": "eventbridge://x?y"}, sink.Config{}, []string{noBus}},
-		"a bare name":                             {environment{"RESULT_SINK": "results"}, sink.Config{}, []string{"RESULT_SINK" + noURL}},
-		"a bare host":                             {environment{"RESULT_SINK": "h.example:443"}, sink.Config{}, []string{"RESULT_SINK" + noURL}},
-		"another scheme":                          {environment{"RESULT_SINK": "sqs://q"}, sink.Config{}, []string{"RESULT_SINK" + noURL}},
-		"no host":                                 {environment{"RESULT_SINK": "https://:443/"}, sink.Config{}, []string{"RESULT_SINK" + noURL}},
-		"a password":                              {environment{"RESULT_SINK": "https://u:" + querySecret + "@h"}, sink.Config{}, []string{"RESULT_SINK" + noUser}},
-		"a password in what is no URL":            {environment{"RESULT_SINK": "https://u:" + querySecret + "@h:x"}, sink.Config{}, []string{"RESULT_SINK" + noURL}},
-		"a fragment":                              {environment{"RESULT_SINK": "https://h/#x"}, sink.Config{}, []string{"RESULT_SINK: must not have a fragment (#...)"}},
-		"both are reported":                       {environment{"RESULT_SINK": "x", "K_SINK": "http://u@b"}, sink.Config{}, []string{"RESULT_SINK" + noURL, "K_SINK" + noUser}},
-		"a bus is none of Knative's":              {environment{"K_SINK": "eventbridge://default"}, sink.Config{}, []string{"K_SINK" + noURL}},
-		"a source that EventBridge would drop":    {environment{"RESULT_SINK": "eventbridge://x", "EVENT_SOURCE": strings.Repeat("s", 257)}, sink.Config{Target: "eventbridge://x", Source: strings.Repeat("s", 257)}, []string{"EVENT_SOURCE: has 257 characters, but EventBridge takes at most 256"}},
-		"a source that EventBridge would just do": {environment{"RESULT_SINK": "eventbridge://x", "EVENT_SOURCE": strings.Repeat("s", 256)}, sink.Config{Target: "eventbridge://x", Source: strings.Repeat("s", 256)}, nil},
-		"a source that is kept for AWS":           {environment{"RESULT_SINK": "eventbridge://x", "EVENT_SOURCE": "aws.x"}, sink.Config{Target: "eventbridge://x", Source: "aws.x"}, []string{"EVENT_SOURCE: must not begin with aws."}},
-		"a source that only EventBridge minds":    {environment{"RESULT_SINK": "https://h", "EVENT_SOURCE": "aws.x"}, sink.Config{Target: "https://h", Source: "aws.x"}, nil},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
+	for text, want := range map[string]string{
+		"eventbridge://landing-zone_1.a/b": "",
+		"eventbridge://" + busARN:          "",
+		"eventbridge://arn:aws-us-gov:events:us-gov-west-1:123456789012:event-bus/x": "",
+		"https://h.example:8443/a?b=c": "",
+		"HTTPS://h.example":            "",
+		"http://localhost:8080":        "",
+		"http://[::1]:8080":            "",
+		"http://h.example":             plain,
+		"eventbridge://":               noBus,
+		"eventbridge://a b":            noBus,
+		"eventbridge://arn:aws:sqs:eu-central-1:123456789012:q":  noBus,
+		"eventbridge://arn:aws:events::123456789012:event-bus/x": noBus,
+		"eventbridge://x?y":                 noBus,
+		"":                                  noURL,
+		"results":                           noURL,
+		"h.example:443":                     noURL,
+		"sqs://q":                           noURL,
+		"https://:443/":                     noHost,
+		"https://u:" + querySecret + "@h":   noUser,
+		"https://u:" + querySecret + "@h:x": noHost,
+		"https://h/#x":                      "must not have a fragment (#...)",
+	} {
+		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			got, err := handler.Load[sink.Config](t.Context(), envconfig.MapLookuper(c.environment))
-			assert.Equal(t, c.want, got)
-			if c.errs == nil {
+			var target sink.Target
+			err := target.UnmarshalText([]byte(text))
+			if want == "" {
 				require.NoError(t, err)
+				assert.NotZero(t, target)
 				return
 			}
-			require.Error(t, err)
-			lines := strings.Split(err.Error(), "\n")
-			require.Len(t, lines, len(c.errs))
-			for i, want := range c.errs {
-				assert.True(t, strings.HasPrefix(lines[i], want), lines[i])
-			}
-			assert.NotContains(t, err.Error(), querySecret)
+			require.EqualError(t, err, want)
+			assert.Zero(t, target)
 		})
 	}
 }
 
-func TestNoSinkIsNil(t *testing.T) {
+func TestABrokerIsAnyHTTPAddress(t *testing.T) {
 	t.Parallel()
-	send, err := sink.New(t.Context(), sink.Config{LoadAWS: noAWS(t)})
+	for text, ok := range map[string]bool{
+		"http://broker-ingress.knative-eventing.svc.cluster.local/ns/default": true,
+		"https://b":             true,
+		"eventbridge://default": false,
+		"http://u@b":            false,
+		"":                      false,
+	} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			var broker sink.Broker
+			err := broker.UnmarshalText([]byte(text))
+			assert.Equal(t, ok, err == nil, err)
+			assert.Equal(t, ok, broker != sink.Broker{})
+		})
+	}
+}
+
+func TestAnEnvironmentWithoutASinkHasNone(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t.Context(), envconfig.MapLookuper(nil))
+	require.NoError(t, err)
+	assert.Zero(t, c.Target)
+	assert.Zero(t, c.Broker)
+	c.LoadAWS = noAWS(t)
+	send, err := sink.New(t.Context(), c)
 	require.NoError(t, err)
 	assert.Nil(t, send)
 }
 
-func TestOnlyTheSinkInUseIsBuilt(t *testing.T) {
+func TestSourcesAreCheckedForEventBridgeOnly(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]sink.Config{
-		"a target":                 {Target: "https://target.example"},
-		"a broker":                 {Broker: "http://broker.example"},
-		"a target before a broker": {Target: "https://target.example", Broker: "http://broker.example"},
+	for name, c := range map[string]struct{ target, source, want string }{
+		"one that EventBridge would drop": {
+			"eventbridge://x", strings.Repeat("ü", 257),
+			"EVENT_SOURCE: has 257 characters, but EventBridge takes at most 256",
+		},
+		"one that just does": {"eventbridge://x", strings.Repeat("ü", 256), ""},
+		"one that is kept for AWS": {
+			"eventbridge://x", "aws.x",
+			"EVENT_SOURCE: must not begin with aws., which EventBridge keeps for AWS itself",
+		},
+		"one that an HTTP sink takes": {"https://h", "aws.x", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			err := to(t, c.target).CheckSource(c.source)
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, c.want)
+		})
+	}
+	require.NoError(t, sink.Config{}.CheckSource("aws.x"), "no sink")
+}
+
+func TestOnlyTheSinkInUseIsBuilt(t *testing.T) {
+	t.Parallel()
+	const target, broker = "https://target.example", "http://broker.example"
+	for name, c := range map[string]struct {
+		environment map[string]string
+		want        string
+	}{
+		"a target": {map[string]string{"RESULT_SINK": target}, "target.example"},
+		"a broker": {map[string]string{"K_SINK": broker}, "broker.example"},
+		"a target before a broker": {
+			map[string]string{"RESULT_SINK": target, "K_SINK": broker}, "target.example",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sinks, err := configured(t.Context(), envconfig.MapLookuper(c.environment))
+			require.NoError(t, err)
 			var host string
-			c.LoadAWS = noAWS(t)
-			c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			sinks.LoadAWS = noAWS(t)
+			sinks.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 				host = r.URL.Host
 				return response(202, "", nil), nil
 			})
-			send, err := sink.New(t.Context(), c)
+			send, err := sink.New(t.Context(), sinks)
 			require.NoError(t, err)
 			require.NoError(t, send(t.Context(), result()))
-			want := "target.example"
-			if c.Target == "" {
-				want = "broker.example"
-			}
-			assert.Equal(t, want, host)
+			assert.Equal(t, c.want, host)
 		})
 	}
 }
 
-func noAWS(t *testing.T) func(context.Context) (aws.Config, error) {
-	return func(context.Context) (aws.Config, error) {
+func noAWS(t *testing.T) func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+	return func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
 		t.Error("AWS configuration was loaded")
 		return aws.Config{}, nil
-	}
-}
-
-func TestALiteralThatNoEnvironmentGivesIsMisconfigured(t *testing.T) {
-	t.Parallel()
-	for _, c := range []sink.Config{{Target: "x"}, {Target: "eventbridge://"}, {Broker: "http://u:" + querySecret + "@h"}} {
-		_, err := sink.New(t.Context(), c)
-		assertKind(t, err, client.ErrMisconfigured)
 	}
 }
 
 func TestTheSameEventIsSentTheSameWayAgain(t *testing.T) {
 	t.Parallel()
 	var bodies []string
-	send, err := sink.New(t.Context(), sink.Config{Target: "https://h", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	c := to(t, "https://h")
+	c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 		bodies = append(bodies, body(r))
 		return response(202, "", nil), nil
-	})})
+	})
+	send, err := sink.New(t.Context(), c)
 	require.NoError(t, err)
-	aws := &fakeAWS{t: t}
-	toBus := aws.sink()
+	bus := new(awstest.EventBridge)
+	toBus := bridge(t, bus)
 	for range 2 {
 		require.NoError(t, send(t.Context(), result()))
 		require.NoError(t, toBus(t.Context(), result()))
 	}
-	for _, entry := range aws.entries {
+	for _, entry := range bus.Entries() {
 		bodies = append(bodies, entry.Detail)
 	}
 	require.Len(t, bodies, 4)
@@ -227,4 +280,10 @@ func TestTheSameEventIsSentTheSameWayAgain(t *testing.T) {
 		assert.Equal(t, result().ID(), e.ID)
 		assert.Equal(t, bodies[0], body)
 	}
+}
+
+func TestAnEventThatCannotBeEncodedIsTransient(t *testing.T) {
+	t.Parallel()
+	err := bridge(t, new(awstest.EventBridge))(t.Context(), event.Event{})
+	assertKind(t, err, attempt.Transient, "the sink eventbridge://results: ")
 }
