@@ -31,7 +31,7 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 		all   = make([]handled, len(records))
 		slots = make(chan struct{}, max(h.Config.Concurrency, 1))
 		wg    sync.WaitGroup
-		gate  gate
+		gate  = gate{reserve: h.reserve()}
 	)
 	for _, lane := range lanes(records) {
 		slots <- struct{}{}
@@ -57,6 +57,8 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 
 // gate says whether another record may be begun.
 type gate struct {
+	reserve time.Duration // what must be left of the time, at least
+
 	mu   sync.Mutex
 	shut error
 }
@@ -64,7 +66,8 @@ type gate struct {
 func (g *gate) closed(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if deadline, ok := ctx.Deadline(); g.shut == nil && (ctx.Err() != nil || ok && time.Until(deadline) < margin) {
+	deadline, ok := ctx.Deadline()
+	if over := ctx.Err() != nil || ok && time.Until(deadline) <= g.reserve; over && g.shut == nil {
 		g.shut = errors.New("no time is left")
 	}
 	return g.shut

@@ -13,24 +13,33 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/sethvargo/go-envconfig"
+	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"registrar/internal/handler"
-	"registrar/internal/secret"
+	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
-type registerFunc = func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error)
+type registerFunc = func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error)
 
-func newHandler(register registerFunc) *handler.Handler[events.OrgBootstrap] {
-	return &handler.Handler[events.OrgBootstrap]{Name: "register-region", Kind: events.OrgBootstrapKind(""), Register: register}
+func newHandler(register registerFunc) *handler.Handler {
+	return &handler.Handler{Name: "register-region", Function: handler.Take(events.OrgBootstrapRegion(), register)}
 }
 
-func registered(_ context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
-	return events.RegionResult{RegionID: e.Data.RegionID, Registration: events.Registration{Outcome: events.Registered, Attempts: 1, RequestID: "r-1"}}, nil
+func registered(_ context.Context, _ events.Event, asked events.BootstrapRegion) (events.Result, error) {
+	return events.RegionResult{Registration: events.Registration{
+		RegionID: asked.RegionID, Outcome: events.Registered, Attempts: 1, RequestID: "r-1",
+	}}, nil
+}
+
+// apiError is how a call fails that Huawei Cloud answered so.
+func apiError(kind attempt.Kind, status int) error {
+	return &attempt.Failure{Kind: kind, Answered: true, Throttled: status == 429, Err: &client.APIError{
+		Operation: "RegisterRegion", Answer: client.Answer{Status: status, Code: "IIC.1000"},
+	}}
 }
 
 func bootstrap(id string) string {
@@ -52,10 +61,7 @@ func TestAnEventIsAnsweredWithItsResult(t *testing.T) {
 func TestEachFailureHasItsName(t *testing.T) {
 	t.Parallel()
 	fails := func(err error) registerFunc {
-		return func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) { return nil, err }
-	}
-	apiError := func(status int, code string) error {
-		return fmt.Errorf("register: %w", &client.APIError{Operation: "RegisterRegion", Answer: client.Answer{Status: status, Code: code}})
+		return func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { return nil, err }
 	}
 	cases := map[string]struct {
 		payload  string
@@ -67,12 +73,15 @@ func TestEachFailureHasItsName(t *testing.T) {
 		"no event":                   {`{"specversion":"1.0"}`, registered, new(*events.InvalidEventError), "id: is missing"},
 		"another type":               {strings.Replace(bootstrap("1"), "org.bootstrap", "account.created", 1), registered, new(*events.InvalidEventError), `register-region takes events of type org.bootstrap, not "account.created"`},
 		"its own result":             {strings.Replace(bootstrap("1"), "org.bootstrap", "org.region.registered", 1), registered, new(*events.InvalidEventError), "takes events of type"},
-		"misconfigured API":          {bootstrap("1"), fails(apiError(403, "IIC.1000")), new(*handler.MisconfiguredError), "403 IIC.1000"},
-		"transient API":              {bootstrap("1"), fails(apiError(503, "")), new(*handler.TransientError), "503"},
-		"a refusal nobody decided":   {bootstrap("1"), fails(apiError(409, "")), new(*handler.TransientError), "409"},
+		"misconfigured API":          {bootstrap("1"), fails(apiError(attempt.Misconfigured, 403)), new(*handler.MisconfiguredError), "403 IIC.1000"},
+		"transient API":              {bootstrap("1"), fails(apiError(attempt.Transient, 503)), new(*handler.TransientError), "503"},
+		"a refusal nobody decided":   {bootstrap("1"), fails(apiError(attempt.Refused, 409)), new(*handler.TransientError), "409"},
 		"an error nobody classified": {bootstrap("1"), fails(errors.New("odd")), new(*handler.TransientError), "odd"},
-		"a panic":                    {bootstrap("1"), func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) { panic("boom") }, new(*handler.TransientError), "panic: boom"},
-		"a nil result":               {bootstrap("1"), fails(nil), new(*handler.TransientError), "panic"},
+		"a panic":                    {bootstrap("1"), func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { panic("boom") }, new(*handler.TransientError), "panic: boom"},
+		"no result":                  {bootstrap("1"), fails(nil), new(*handler.TransientError), "register-region returned no result"},
+		"a result without outcome": {bootstrap("1"), func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
+			return events.RegionResult{}, nil
+		}, new(*handler.TransientError), "the result has the outcome"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -102,25 +111,25 @@ func TestAnArrayHandlesEveryElement(t *testing.T) {
 
 func TestAnArrayFailsWithTheWorstKindAfterAllWereHandled(t *testing.T) {
 	t.Parallel()
-	misconfigured, transient := fmt.Errorf("%w: no rights", client.ErrMisconfigured), errors.New("away")
+	misconfigured, transient := attempt.Misconfigured.Errorf("no rights"), errors.New("away")
 	for name, c := range map[string]struct {
 		fail []error // by event; nil is a success
 		want any
 		text string
 	}{
-		"misconfigured before transient": {[]error{transient, nil, misconfigured}, new(*handler.MisconfiguredError), "3 of 4 events failed: misconfigured: no rights"},
+		"misconfigured before transient": {[]error{transient, nil, misconfigured}, new(*handler.MisconfiguredError), "3 of 4 events failed: no rights"},
 		"transient before invalid":       {[]error{nil, transient}, new(*handler.TransientError), "2 of 3 events failed: away"},
-		"only invalid":                   {[]error{nil}, new(*events.InvalidEventError), "1 of 2 events failed: no valid CloudEvent 1.0"},
+		"only invalid":                   {[]error{nil}, new(*events.InvalidEventError), "1 of 2 events failed: not a valid CloudEvent 1.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			handled := 0
-			h := newHandler(func(_ context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+			h := newHandler(func(_ context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 				handled++
 				if err := c.fail[handled-1]; err != nil {
 					return nil, err
 				}
-				return registered(t.Context(), e)
+				return registered(t.Context(), e, asked)
 			})
 			var payload strings.Builder
 			payload.WriteString(`[{"specversion":"1.0"}`)
@@ -141,7 +150,7 @@ func TestTheDeadlineLeavesAMargin(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err := newHandler(func(ctx context.Context, _ events.Event[events.OrgBootstrap]) (events.Result, error) {
+		_, err := newHandler(func(ctx context.Context, _ events.Event, _ events.BootstrapRegion) (events.Result, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}).Invoke(ctx, []byte(bootstrap("1")))
@@ -175,9 +184,9 @@ func traceOf(t *testing.T, ctx context.Context, payload string) string {
 
 func TestTheHostCanRenameTypesAndSourceAndRunDry(t *testing.T) {
 	t.Parallel()
-	h := newHandler(func(_ context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+	h := newHandler(func(_ context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 		assert.True(t, e.DryRun)
-		return events.RegionResult{RegionID: e.Data.RegionID, Registration: events.Registration{Outcome: events.Planned}}, nil
+		return events.RegionResult{Registration: events.Registration{RegionID: asked.RegionID, Outcome: events.Planned}}, nil
 	})
 	h.Config = handler.Config{Types: handler.EventTypes{"com.example.org.ready", "x"}, Source: "urn:registrar", DryRun: true}
 	answer, err := h.Invoke(t.Context(), []byte(strings.Replace(bootstrap("1"), "org.bootstrap", "com.example.org.ready", 1)))
@@ -208,30 +217,37 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	fields := line(registered, bootstrap("e-1"))
 	for key, want := range map[string]any{
 		"level": "INFO", "cause_id": "e-1", "type": "org.bootstrap", "source": "/landing-zone", "outcome": "registered",
-		"subject": "cn-north-4", "attempts": 1.0, "request_id": "r-1",
+		"subject": "cn-north-4", "attempts": 1.0, "request_id": "r-1", "function": "register-region",
+		"registrations": []any{map[string]any{"region_id": "cn-north-4", "outcome": "registered", "attempts": 1.0, "request_id": "r-1"}},
 	} {
 		assert.Equal(t, want, fields[key], key)
 	}
 	assert.Contains(t, fields, "duration_ms")
 
-	fields = line(func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) {
+	fields = line(func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
 		return events.RegionResult{Registration: events.Registration{Outcome: events.Rejected, Reason: events.Refused, Message: "why"}}, nil
 	}, bootstrap("e-1"))
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "refused", fields["reason"])
 	assert.Equal(t, "why", fields["reason_text"])
 
-	fields = line(func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) {
-		return nil, &client.APIError{Operation: "RegisterRegion", Answer: client.Answer{Status: 403, RequestID: "r-2"}, EncodedAuthorizationMessage: "c2VjcmV0"}
+	fields = line(func(_ context.Context, _ events.Event, asked events.BootstrapRegion) (events.Result, error) {
+		known := events.RegionResult{Registration: events.Registration{RegionID: asked.RegionID, Attempts: 2, RequestID: "r-1"}}
+		return known, &attempt.Failure{Kind: attempt.Misconfigured, Err: &client.APIError{
+			Operation: "RegisterRegion", Answer: client.Answer{Status: 403, RequestID: "r-2"}, EncodedAuthorizationMessage: "c2VjcmV0",
+		}}
 	}, bootstrap("e-1"))
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "MisconfiguredError", fields["error_type"])
 	assert.Equal(t, "cn-north-4", fields["subject"], "a failure is found by its subject, too")
-	assert.Equal(t, "r-2", fields["request_id"])
+	assert.Equal(t, []any{map[string]any{"region_id": "cn-north-4", "outcome": "", "attempts": 2.0, "request_id": "r-1"}},
+		fields["registrations"], "no write is without a trace")
+	assert.NotContains(t, fields, "outcome", "there is none")
+	assert.Equal(t, "r-2", fields["failed_request_id"])
 	assert.Equal(t, "c2VjcmV0", fields["encoded_authorization_message"])
 	assert.Contains(t, fields["hint"], "decode-authorization-message")
 
-	fields = line(func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) { panic("boom") }, bootstrap("e-1"))
+	fields = line(func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { panic("boom") }, bootstrap("e-1"))
 	assert.Equal(t, "WARN", fields["level"])
 	assert.Equal(t, "TransientError", fields["error_type"])
 	assert.Contains(t, fields["stack"], "handler_test.go")
@@ -239,6 +255,8 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	fields = line(registered, `{"specversion":"1.0"}`)
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "InvalidEventError", fields["error_type"])
+	fields = line(registered, "["+strings.Repeat("0,", 9999)+"0]")
+	assert.EqualValues(t, 10_000, fields["count"], "what holds no event is one line")
 	fields = line(registered, `{`)
 	assert.Equal(t, "InvalidEventError", fields["error_type"])
 	fields = line(registered, `{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`)
@@ -247,91 +265,17 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.Contains(t, fields["err"], "larger than 1048576 bytes")
 }
 
-type config struct {
-	Credentials secret.Config
-	Client      client.Config
-	Handler     handler.Config
-	RegionID    events.RegionID           `env:"REGION_ID"`
-	Principals  []events.ServicePrincipal `env:"SERVICE_PRINCIPALS"`
-}
-
-func TestTheConfigurationHasDefaults(t *testing.T) {
-	t.Parallel()
-	c, err := handler.Load[config](t.Context(), envconfig.MapLookuper(map[string]string{
-		"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk",
-		"MAX_ATTEMPTS": "", "REQUEST_TIMEOUT": " ", "ORGANIZATIONS_ENDPOINT": "", "DRY_RUN": "", "EVENT_TYPES": "", "REGION_ID": "", "SERVICE_PRINCIPALS": "",
-	}))
-	require.NoError(t, err)
-	assert.Equal(t, config{
-		Credentials: secret.Config{Credentials: client.Credentials{AccessKey: "ak", SecretKey: "sk"}},
-		Client: client.Config{
-			IdentityCenter: "https://identitycenter.myhuaweicloud.com", Organizations: "https://organizations.myhuaweicloud.com",
-			MaxAttempts: 4, RequestTimeout: 10 * time.Second,
-		},
-		Handler: handler.Config{Concurrency: 1},
-	}, c)
-}
-
-func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
-	t.Parallel()
-	_, err := handler.Load[config](t.Context(), envconfig.MapLookuper(map[string]string{
-		"HUAWEICLOUD_SDK_SK": "SKexample\n", "HUAWEICLOUD_SDK_DOMAIN_ID": "a b", "IDENTITYCENTER_ENDPOINT": "http://identitycenter.example", "MAX_ATTEMPTS": "0",
-		"REQUEST_TIMEOUT": "10", "EVENT_TYPES": "org.bootstrap,org.region.registered", "EVENT_SOURCE": "a b", "DRY_RUN": "maybe",
-		"REGION_ID": "Beijing", "SERVICE_PRINCIPALS": "service.A,,service.B", "CONCURRENCY": "0",
-	}))
-	require.Error(t, err)
-	for _, want := range []string{
-		"HUAWEICLOUD_SDK_AK: is not set", "HUAWEICLOUD_SDK_SK: contains white space", "HUAWEICLOUD_SDK_DOMAIN_ID: contains", "IDENTITYCENTER_ENDPOINT: must begin with https://",
-		"MAX_ATTEMPTS: must be between", "REQUEST_TIMEOUT: time: missing unit", "EVENT_TYPES: org.region.registered is the type of a result", "EVENT_SOURCE: must be a URI-reference",
-		"DRY_RUN: strconv.ParseBool", "REGION_ID: \"Beijing\" is no region id", "SERVICE_PRINCIPALS", "CONCURRENCY: must be between",
-	} {
-		assert.Contains(t, err.Error(), want)
-	}
-	assert.Equal(t, 12, strings.Count(err.Error(), "\n")+1, "each once: %v", err)
-	assert.NotContains(t, err.Error(), "SKexample")
-}
-
-func TestStartAnswersABadConfigurationWithItsName(t *testing.T) {
-	t.Parallel()
-	built := false
-	h := handler.Start(t.Context(), envconfig.MapLookuper(nil), func(context.Context, config) (handler.Function, error) {
-		built = true
-		return newHandler(registered), nil
-	})
-	for range 2 {
-		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
-		require.ErrorContains(t, err, "configuration: HUAWEICLOUD_SDK_AK: is not set, nor is HUAWEICLOUD_CREDENTIALS_SECRET\nHUAWEICLOUD_SDK_SK: is not set, nor")
-		require.ErrorAs(t, err, new(*handler.MisconfiguredError))
-	}
-	assert.False(t, built)
-}
-
-func TestStartWarmsOnce(t *testing.T) {
-	t.Parallel()
-	warmed := 0
-	h := handler.Start(t.Context(), envconfig.MapLookuper(nil), func(context.Context, struct{}) (handler.Function, error) {
-		h := newHandler(registered)
-		h.Warm = func(context.Context) { warmed++ }
-		return h, nil
-	})
-	for range 2 {
-		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
-		require.NoError(t, err)
-	}
-	assert.Equal(t, 1, warmed)
-}
-
 func TestOnLambdaTheLineIsAMetricToo(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	fail := false
-	h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
+	h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 		if fail {
 			return nil, errors.New("away")
 		}
-		return registered(ctx, e)
+		return registered(ctx, e, asked)
 	})
 	type embedded struct {
 		AWS struct {
@@ -357,8 +301,8 @@ func TestOnLambdaTheLineIsAMetricToo(t *testing.T) {
 		fields, e := invoke(lambda)
 		require.Len(t, e.AWS.CloudWatchMetrics, 1)
 		assert.Equal(t, "Registrar", e.AWS.CloudWatchMetrics[0].Namespace)
-		assert.Equal(t, [][]string{{"function"}}, e.AWS.CloudWatchMetrics[0].Dimensions)
-		assert.Equal(t, "register-region", fields["function"])
+		assert.Equal(t, [][]string{{"FunctionName"}}, e.AWS.CloudWatchMetrics[0].Dimensions)
+		assert.Equal(t, "register-region", fields["FunctionName"], "the deployed name, where there is one")
 		assert.InDelta(t, time.Now().UnixMilli(), e.AWS.Timestamp, 60_000)
 		var names []string
 		for _, m := range e.AWS.CloudWatchMetrics[0].Metrics {
@@ -369,4 +313,58 @@ func TestOnLambdaTheLineIsAMetricToo(t *testing.T) {
 	}
 	fields, _ := invoke(t.Context())
 	assert.NotContains(t, fields, "_aws", "elsewhere nobody reads it")
+}
+
+func TestMetricsAreWrittenAtEveryLevel(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError + 4})))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	lambda := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "lambda-1"})
+	_, err := newHandler(registered).Invoke(lambda, []byte(bootstrap("1")))
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(out.Bytes(), &fields))
+	assert.EqualValues(t, 1, fields["Registered"])
+	assert.NotContains(t, fields, "cause_id", "the level lets no more pass")
+
+	out.Reset()
+	_, err = newHandler(registered).Invoke(t.Context(), []byte(bootstrap("1")))
+	require.NoError(t, err)
+	assert.Empty(t, out.String(), "elsewhere nobody reads metrics")
+}
+
+func TestATimeoutThatLeavesNoRoomIsMisconfigured(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(registered)
+		for _, sink := range []bool{false, true} {
+			least := 500 * time.Millisecond
+			if sink {
+				least = 2 * time.Second
+				h.Sink = func(context.Context, event.Event) error { return nil }
+			}
+			for timeout, enough := range map[time.Duration]bool{least: false, least + time.Millisecond: true} {
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				_, err := h.Invoke(ctx, []byte(bootstrap("1")))
+				cancel()
+				if enough {
+					require.NoError(t, err)
+					continue
+				}
+				require.ErrorAs(t, err, new(*handler.MisconfiguredError))
+				require.ErrorContains(t, err, "set the function's timeout to 60s")
+			}
+		}
+	})
+}
+
+func TestABrokenConfigurationFailsEveryInvocation(t *testing.T) {
+	t.Parallel()
+	h := handler.Handler{Name: "register-region", Broken: errors.New("configuration: X: is not set")}
+	for range 2 {
+		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
+		require.ErrorAs(t, err, new(*handler.MisconfiguredError))
+		require.EqualError(t, err, "configuration: X: is not set")
+	}
 }

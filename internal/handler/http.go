@@ -2,7 +2,6 @@ package handler
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -82,8 +81,11 @@ func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
 func fail(w http.ResponseWriter, err error) {
 	meaning := meaningOf(err)
 	if meaning.status == http.StatusServiceUnavailable {
-		wait, _ := attempt.Patience(err)
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(cmp.Or(wait, defaultWait).Seconds()))))
+		wait := defaultWait
+		if failed, ok := errors.AsType[*attempt.Failure](err); ok && failed.RetryAfter > 0 {
+			wait = failed.RetryAfter
+		}
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	problem(w, meaning.status, meaning.name, err.Error())
 }

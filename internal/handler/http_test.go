@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,12 +17,10 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/protocol"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
-	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"registrar/internal/handler"
-	"registrar/pkg/client"
+	"registrar/pkg/attempt"
 	"registrar/pkg/events"
 )
 
@@ -41,7 +38,7 @@ const (
 func TestAnswersByHTTP(t *testing.T) {
 	t.Parallel()
 	fails := func(err error) registerFunc {
-		return func(context.Context, events.Event[events.OrgBootstrap]) (events.Result, error) { return nil, err }
+		return func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { return nil, err }
 	}
 	binary := post("application/json", `{"region_id":"cn-north-4"}`)
 	for name, value := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/landing-zone", "Ce-Type": "org.bootstrap"} {
@@ -66,8 +63,8 @@ func TestAnswersByHTTP(t *testing.T) {
 		"too large":          {post(structured, strings.Repeat(" ", 1<<20+1)), registered, 413, "application/problem+json", `larger than 1048576 bytes`, ""},
 		"an event too large": {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", strings.Repeat("x", 256<<10), 1)), registered, 413, "application/problem+json", `at most 262144 are taken`, ""},
 		"transient":          {post(structured, bootstrap("1")), fails(errors.New("away")), 503, "application/problem+json", `"error_type":"TransientError"`, "30"},
-		"throttled":          {post(structured, bootstrap("1")), fails(&client.APIError{Answer: client.Answer{Status: 429}, RetryAfter: 90 * time.Second}), 503, "application/problem+json", `429`, "90"},
-		"misconfigured":      {post(structured, bootstrap("1")), fails(client.ErrMisconfigured), 500, "application/problem+json", `"error_type":"MisconfiguredError"`, ""},
+		"throttled":          {post(structured, bootstrap("1")), fails(&attempt.Failure{Err: errors.New("429"), Throttled: true, RetryAfter: 90 * time.Second}), 503, "application/problem+json", `429`, "90"},
+		"misconfigured":      {post(structured, bootstrap("1")), fails(attempt.Misconfigured.Errorf("no rights")), 500, "application/problem+json", `"error_type":"MisconfiguredError"`, ""},
 		"a batch in part":    {post(batched, "["+bootstrap("1")+",{}]"), registered, 400, "application/problem+json", `1 of 2 events failed`, ""},
 		"GET":                {httptest.NewRequest(http.MethodGet, "/", nil), registered, 405, "application/problem+json", `"status":405`, ""},
 		"health":             {httptest.NewRequest(http.MethodGet, "/healthz", nil), registered, 200, "", ``, ""},
@@ -175,64 +172,4 @@ func TestTheCloudEventsSDKUnderstandsUs(t *testing.T) {
 		require.Len(t, results, 2)
 		assert.Equal(t, "org.region.registered", results[1].Type())
 	})
-}
-
-func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
-	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	require.NoError(t, listener.Close())
-
-	begun, finish := make(chan struct{}), make(chan struct{})
-	ctx, stop := context.WithCancel(t.Context())
-	warmed := make(chan struct{})
-	ended := make(chan error, 1)
-	go func() {
-		ended <- handler.Serve(ctx, envconfig.MapLookuper(map[string]string{"PORT": port}), func(context.Context, struct{}) (handler.Function, error) {
-			h := newHandler(func(ctx context.Context, e events.Event[events.OrgBootstrap]) (events.Result, error) {
-				close(begun)
-				<-finish
-				return registered(ctx, e)
-			})
-			h.Warm = func(context.Context) { close(warmed) }
-			return h, nil
-		})
-	}()
-	<-warmed
-	answered := make(chan *http.Response, 1)
-	go func() {
-		resp, err := http.Post("http://"+address, structured, strings.NewReader(bootstrap("1")))
-		assert.NoError(t, err)
-		answered <- resp
-	}()
-	<-begun
-	stop()
-	for { // until it takes no more
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			break
-		}
-		conn.Close()
-	}
-	close(finish)
-	resp := <-answered
-	require.NotNil(t, resp)
-	resp.Body.Close()
-	assert.Equal(t, 200, resp.StatusCode)
-	require.NoError(t, <-ended)
-}
-
-func TestAServerThatCantServeSaysWhy(t *testing.T) {
-	t.Parallel()
-	build := func(context.Context, config) (handler.Function, error) { return newHandler(registered), nil }
-	err := handler.Serve(t.Context(), envconfig.MapLookuper(nil), build)
-	require.ErrorContains(t, err, "configuration: HUAWEICLOUD_SDK_AK")
-	err = handler.Serve(t.Context(), envconfig.MapLookuper(map[string]string{"PORT": "no"}), func(context.Context, struct{}) (handler.Function, error) { return newHandler(registered), nil })
-	require.ErrorContains(t, err, "PORT: ")
-	err = handler.Serve(t.Context(), envconfig.MapLookuper(nil), func(context.Context, struct{}) (handler.Function, error) {
-		return nil, errors.New("RESULT_SINK: no bus")
-	})
-	require.ErrorContains(t, err, "configuration: RESULT_SINK: no bus")
 }

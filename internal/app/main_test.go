@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sethvargo/go-envconfig"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/handler"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+type own struct {
+	RegionID events.RegionID `env:"REGION_ID"`
+}
+
+func (o own) Validate() error {
+	if o.RegionID == "" {
+		return errors.New("REGION_ID: is not set")
+	}
+	return nil
+}
+
+func buildOwn(t *testing.T, environment map[string]string) (*handler.Handler, error) {
+	t.Helper()
+	h, _, err := build(t.Context(), "register-region", envconfig.MapLookuper(environment), new(slog.LevelVar),
+		func(_ *client.Client, o own) handler.Function {
+			return handler.Take(events.OrgBootstrapRegion(),
+				func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
+					return events.RegionResult{Registration: events.Registration{RegionID: o.RegionID, Outcome: events.Unchanged}}, nil
+				})
+		})
+	return h, err
+}
+
+func TestAFunctionIsBuiltOfItsEnvironment(t *testing.T) {
+	t.Parallel()
+	h, err := buildOwn(t, map[string]string{"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "REGION_ID": "cn-north-4"})
+	require.NoError(t, err)
+	answer, err := h.Invoke(t.Context(), []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"org.bootstrap"}`))
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), `"subject":"cn-north-4"`)
+	assert.Contains(t, string(answer), `"source":"/registrar/register-region"`)
+}
+
+func TestWhatIsWrongWithTheCommonAndTheOwnPartIsReportedTogether(t *testing.T) {
+	t.Parallel()
+	_, err := buildOwn(t, map[string]string{"RESULT_SINK": "ftp://x", "HUAWEICLOUD_SDK_AK": "ak"})
+	require.ErrorContains(t, err, "configuration: ")
+	for _, want := range []string{"RESULT_SINK: must", "HUAWEICLOUD_SDK_SK: is not set", "REGION_ID: is not set"} {
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestTheServerListensOnThisMachineOnlyUnlessItIsAService(t *testing.T) {
+	t.Parallel()
+	for want, environment := range map[string]map[string]string{
+		"127.0.0.1:8080": {},
+		"127.0.0.1:9000": {"PORT": "9000"},
+		":8080":          {"K_SERVICE": "registrar"},
+		"0.0.0.0:8080":   {"HOST": "0.0.0.0"},
+		"127.0.0.2:8080": {"HOST": "127.0.0.2", "K_SERVICE": "registrar"},
+		"[::1]:8080":     {"HOST": "::1"},
+	} {
+		var at address
+		require.NoError(t, load(t.Context(), &at, envconfig.MapLookuper(environment)))
+		assert.Equal(t, want, at.String())
+	}
+}
+
+func TestAServerThatCantServeSaysWhy(t *testing.T) {
+	t.Parallel()
+	for want, environment := range map[string]map[string]string{
+		"PORT: must be a whole number": {"PORT": "no"},
+		"HOST, PORT: ":                 {"HOST": "256.0.0.1"},
+	} {
+		err := serve(t.Context(), envconfig.MapLookuper(environment), nil, func(context.Context) {})
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// server serves h on a free port of this machine until ctx ends. Its end is sent to the channel.
+func server(t *testing.T, ctx context.Context, h http.Handler) (url string, ended chan error) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ended = make(chan error, 1)
+	go func() { ended <- serveOn(ctx, listener, h) }()
+	return "http://" + listener.Addr().String(), ended
+}
+
+func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
+	t.Parallel()
+	begun, finish := make(chan struct{}), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	url, ended := server(t, ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-finish
+		_, _ = io.WriteString(w, "done")
+	}))
+	answered := make(chan string, 1)
+	go func() {
+		resp, err := http.Post(url, "text/plain", strings.NewReader("x"))
+		if assert.NoError(t, err) {
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			answered <- string(body)
+		}
+	}()
+	<-begun
+	stop()
+	for { // until it takes no more
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	close(finish)
+	assert.Equal(t, "done", <-answered)
+	require.NoError(t, <-ended)
+}
+
+func TestTheServerHoldsSoManyRequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	begun, finish := make(chan struct{}), make(chan struct{})
+	url, _ := server(t, t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			begun <- struct{}{}
+			<-finish
+		}
+	}))
+	post := func() int {
+		resp, err := http.Post(url, "text/plain", strings.NewReader("x"))
+		if !assert.NoError(t, err) {
+			return 0
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusServiceUnavailable {
+			assert.Equal(t, "1", resp.Header.Get("Retry-After"))
+		}
+		return resp.StatusCode
+	}
+	answered := make(chan int, maxRequests)
+	for range maxRequests {
+		go func() { answered <- post() }()
+		<-begun
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, post(), "one too many")
+	resp, err := http.Get(url + "/healthz")
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, http.StatusOK, resp.StatusCode, "it is busy, not ill")
+	close(finish)
+	for range maxRequests {
+		assert.Equal(t, http.StatusOK, <-answered)
+	}
+}
