@@ -122,26 +122,26 @@ var rows = map[string]decisions.Row{
 		Data: one, Age: -time.Hour, Cloud: unknown(409), Want: "TransientError", Calls: path(delegated, write, delegated, account),
 	},
 	"the account is unknown, the event old": {
-		Data: one, Age: time.Hour, Cloud: unknown(404), Want: "rejected account_not_found", Each: "rejected account_not_found",
+		Data: one, Age: time.Hour, Cloud: unknown(404), Want: "rejected", Each: "rejected account_not_found",
 		Text: "check the account id", Calls: path(delegated, write, delegated, account),
 	},
 	"the account is unknown, and asking isn't allowed": {
 		Data: one, Age: time.Hour, Cloud: unknown(403), Want: "MisconfiguredError", Calls: delegated,
 	},
 	"the account is suspended": {
-		Data: two, Cloud: status("suspended"), Want: "rejected account_not_active",
+		Data: two, Cloud: status("suspended"), Want: "rejected",
 		Each: "rejected account_not_active, rejected account_not_active", Text: "is suspended",
 		Calls: path(delegated, write, delegated, account, write, delegated, account),
 	},
 	"the account is being closed": {
-		Data: one, Cloud: status("pending_closure"), Want: "rejected account_not_active", Each: "rejected account_not_active",
+		Data: one, Cloud: status("pending_closure"), Want: "rejected", Each: "rejected account_not_active",
 		Calls: path(delegated, write, delegated, account),
 	},
 	"the account has a status that nobody documented, the event young": {
 		Data: one, Cloud: status("creating"), Want: "TransientError", Calls: path(delegated, write, delegated, account),
 	},
 	"the account has a status that nobody documented, the event old": {
-		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected account_not_found", Each: "rejected account_not_found",
+		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected", Each: "rejected account_not_found",
 		Calls: path(delegated, write, delegated, account),
 	},
 	"the account becomes active between the write and the reads that explain it": {
@@ -156,7 +156,7 @@ var rows = map[string]decisions.Row{
 	},
 
 	"refused twice": {
-		Data: two, Cloud: refuses(2, 400), Want: "rejected refused", Each: "rejected refused, registered", Text: "service.SecMaster: for reasons",
+		Data: two, Cloud: refuses(2, 400), Want: "rejected", Each: "rejected refused, registered", Text: "service.SecMaster: for reasons",
 		Calls: path(delegated, write, why, write, why, write), State: administers, Is: "service.CTS",
 	},
 	"refused by a 409, and nothing explains it": {

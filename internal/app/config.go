@@ -38,7 +38,10 @@ type lookuper struct {
 func (l *lookuper) Lookup(name string) (string, bool) {
 	l.last = name
 	value, ok := l.Lookuper.Lookup(name)
-	return value, ok && !l.wrong[name] && strings.TrimSpace(value) != ""
+	if !ok || l.wrong[name] || strings.TrimSpace(value) == "" {
+		return "", false
+	}
+	return value, true
 }
 
 // wanted says how a variable should be, without the field names that go-envconfig puts before it.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 	assert.Equal(t, 10*time.Second, c.Client.RequestTimeout)
 	assert.Equal(t, 1, c.Handler.Concurrency)
 	assert.Equal(t, "ak", string(c.Credentials.Credentials.AccessKey))
-	assert.Equal(t, "INFO", c.LogLevel.String())
+	assert.Equal(t, slog.LevelInfo, slog.Level(c.LogLevel))
 	assert.Equal(t, 15*time.Minute, c.Within)
 	assert.Nil(t, c.Handler.Types)
 	assert.Zero(t, c.Principals)
@@ -69,7 +70,7 @@ func TestTheConfigurationIsRead(t *testing.T) {
 	assert.EqualValues(t, "cn-north-4", c.RegionID)
 	assert.Equal(t, []events.ServicePrincipal{"service.A", "service.B"}, c.Principals.Names)
 	assert.Equal(t, "http://127.0.0.1:1", c.Client.IdentityCenter.String())
-	assert.Equal(t, "ERROR+4", c.LogLevel.String())
+	assert.Equal(t, slog.LevelError+4, slog.Level(c.LogLevel))
 }
 
 func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
@@ -100,12 +101,11 @@ func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 
 func TestLambdasLogLevels(t *testing.T) {
 	t.Parallel()
-	var last LogLevel
-	last.Level = -100
+	last := LogLevel(-100)
 	for _, name := range []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"} {
 		var l LogLevel
 		require.NoError(t, l.UnmarshalText([]byte(name)))
-		assert.Greater(t, l.Level, last.Level, name)
+		assert.Greater(t, l, last, name)
 		last = l
 	}
 	require.Error(t, last.UnmarshalText([]byte("info")))

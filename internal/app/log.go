@@ -9,26 +9,18 @@ import (
 )
 
 // LogLevel is a log level by one of Lambda's names. The zero LogLevel is INFO.
-type LogLevel struct{ slog.Level }
+type LogLevel slog.Level
 
 // UnmarshalText takes Lambda's six names.
 func (l *LogLevel) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "TRACE":
-		l.Level = slog.LevelDebug - 4
-	case "DEBUG":
-		l.Level = slog.LevelDebug
-	case "INFO":
-		l.Level = slog.LevelInfo
-	case "WARN":
-		l.Level = slog.LevelWarn
-	case "ERROR":
-		l.Level = slog.LevelError
-	case "FATAL":
-		l.Level = slog.LevelError + 4
-	default:
+	level, ok := map[string]slog.Level{
+		"TRACE": slog.LevelDebug - 4, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo,
+		"WARN": slog.LevelWarn, "ERROR": slog.LevelError, "FATAL": slog.LevelError + 4,
+	}[string(text)]
+	if !ok {
 		return errors.New("must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL")
 	}
+	*l = LogLevel(level)
 	return nil
 }
 

@@ -92,12 +92,13 @@ func build[C any](
 	if v, ok := any(own).(interface{ Validate() error }); ok {
 		errs = append(errs, v.Validate())
 	}
-	level.Set(common.LogLevel.Level)
-	deliver, err := sink.New(ctx, common.Sink)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	level.Set(slog.Level(common.LogLevel))
+	deliver, noSink := sink.New(ctx, common.Sink)
+	credentials, noSecret := secret.New(ctx, common.Credentials)
+	if err := errors.Join(append(errs, noSink, noSecret)...); err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	api := client.New(common.Client, secret.New(common.Credentials))
+	api := client.New(common.Client, credentials)
 	return &handler.Handler{Name: name, Config: common.Handler, Function: function(api, own), Sink: deliver}, api, nil
 }
 

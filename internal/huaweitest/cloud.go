@@ -163,6 +163,13 @@ func (c *Cloud) AddAccount(id, status string) {
 	c.accounts[id] = &account{status: status, joined: now}
 }
 
+// RemoveAccount makes an account unknown.
+func (c *Cloud) RemoveAccount(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.accounts, id)
+}
+
 // TrustService enables trusted access for the principals.
 func (c *Cloud) TrustService(principals ...string) {
 	now := c.now()
