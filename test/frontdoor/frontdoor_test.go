@@ -36,9 +36,6 @@ const (
 
 	regions     = "/v1/registered-regions"
 	register    = "/v1/register-regions"
-	accounts    = "/v1/organizations/accounts/" + account
-	delegated   = accounts + "/delegated-services"
-	trusted     = "/v1/organizations/trusted-services"
 	delegations = "/v1/organizations/delegated-administrators/register"
 )
 
@@ -143,6 +140,7 @@ type registration struct {
 	ServicePrincipal string `json:"service_principal"`
 	Outcome          string
 	Attempts         int
+	RequestID        string `json:"request_id"`
 	Reason           string
 	Message          string
 	Error            *struct {
