@@ -35,7 +35,7 @@ type vector struct {
 
 func loadVectors(t *testing.T) vectors {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/sign-vectors.json")
+	raw, err := os.ReadFile("../../testdata/sign-vectors.json")
 	require.NoError(t, err)
 	var v vectors
 	require.NoError(t, json.Unmarshal(raw, &v))

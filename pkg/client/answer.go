@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -110,25 +111,20 @@ func (r *reply) clean(text string, limit int) string { return wire.Clean(text, l
 // ways: two pairs of keys, at the top or one level below, codes as texts or numbers, or no JSON at
 // all. In a success only an error_code at the top is one, since its data may have a code of any kind.
 func (r *reply) readError(contentType string) {
-	if r.Status/100 == 2 {
-		r.Code = r.clean(text(r.object["error_code"]), maxWord)
-		if r.Code == "" {
+	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
+	pairs := [][2]string{{"error_code", "error_msg"}, {"code", "message"}}
+	switch {
+	case r.Status/100 == 2:
+		if text(r.object["error_code"]) == "" {
 			return
 		}
-	}
-	if r.object == nil {
+		levels, pairs = levels[:1], pairs[:1]
+	case r.object == nil:
 		r.Message = fmt.Sprintf("%s, without a JSON object (%d bytes of %s)", http.StatusText(r.Status), len(r.body),
 			cmp.Or(r.clean(contentType, maxWord), "no type"))
 		return
 	}
-	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
-	find := func(key string, limit int) (found string) {
-		for _, level := range levels {
-			found = cmp.Or(found, r.clean(text(level[key]), limit))
-		}
-		return found
-	}
-	for _, keys := range [][2]string{{"error_code", "error_msg"}, {"code", "message"}} {
+	for _, keys := range pairs {
 		for _, level := range levels {
 			if r.Code == "" {
 				r.Code = r.clean(text(level[keys[0]]), maxWord)
@@ -138,8 +134,10 @@ func (r *reply) readError(contentType string) {
 			}
 		}
 	}
-	r.RequestID = cmp.Or(r.RequestID, find("request_id", maxWord))
-	r.encoded = find("encoded_authorization_message", maxEncoded)
+	for _, level := range levels {
+		r.RequestID = cmp.Or(r.RequestID, r.clean(text(level["request_id"]), maxWord))
+		r.encoded = cmp.Or(r.encoded, r.clean(text(level["encoded_authorization_message"]), maxEncoded))
+	}
 }
 
 // object is the JSON object in b, nil if there is none.
@@ -165,6 +163,11 @@ func text(raw json.RawMessage) string {
 		return v.String()
 	}
 	return ""
+}
+
+// credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no secret.
+func credible(word string, form *regexp.Regexp, secrets []string) bool {
+	return len(word) <= 64 && form.MatchString(word) && wire.Redact(word, secrets...) == word
 }
 
 // failure is what the reply means for op, nil for a success whose body was read.

@@ -9,12 +9,13 @@ import (
 	"registrar/pkg/client"
 )
 
-// newExample makes a client of an organization without a region, which takes the place of Huawei Cloud here.
+// newExample makes a client of an organization without a region, which takes the place of Huawei
+// Cloud here.
 func newExample() *client.Client {
 	cloud := huaweitest.New(huaweitest.Credentials{AccessKey: "AK", SecretKey: "SK"})
 	return client.New(client.Config{
-		IdentityCenter: "https://identitycenter.myhuaweicloud.com",
-		Organizations:  "https://organizations.myhuaweicloud.com",
+		IdentityCenter: endpoint("https://identitycenter.myhuaweicloud.com"),
+		Organizations:  endpoint("https://organizations.myhuaweicloud.com"),
 		MaxAttempts:    4,
 		RequestTimeout: 10 * time.Second,
 		Transport:      cloud, // leave it out to call Huawei Cloud itself

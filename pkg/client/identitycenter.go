@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
-
-	"registrar/pkg/wire"
 )
-
-const maxRegionID = 64
 
 // RegisteredRegions lists the regions in which IAM Identity Center is registered: none or one.
 // Only the organization's management account and delegated administrators may ask.
@@ -21,10 +17,8 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 	form := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
 	answer, err := get(ctx, c, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),
 		func(answer *regions, secrets []string) error {
-			for i := range answer.Regions {
-				id := &answer.Regions[i].RegionID
-				*id = wire.Clean(*id, maxRegionID+1, secrets...)
-				if len(*id) > maxRegionID || !form.MatchString(*id) {
+			for _, r := range answer.Regions {
+				if !credible(r.RegionID, form, secrets) {
 					return errors.New("it names a region that can't be one")
 				}
 			}

@@ -30,12 +30,10 @@ func (c *Client) Account(ctx context.Context, accountID string) (Account, error)
 	type account struct {
 		Account Account `json:"account"`
 	}
-	form := regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	form := regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	answer, err := get(ctx, c, "Account", c.organizations("accounts", accountID),
 		func(answer *account, secrets []string) error {
-			a := &answer.Account
-			a.Status = wire.Clean(a.Status, maxWord, secrets...)
-			if a.ID != accountID || !form.MatchString(a.Status) {
+			if answer.Account.ID != accountID || !credible(answer.Account.Status, form, secrets) {
 				return errors.New("it has no account of this id with a status")
 			}
 			return nil

@@ -24,7 +24,7 @@ type vectors struct {
 
 func readVectors(t *testing.T) vectors {
 	t.Helper()
-	file, err := os.ReadFile("testdata/sign-vectors.json")
+	file, err := os.ReadFile("../../testdata/sign-vectors.json")
 	require.NoError(t, err)
 	var v vectors
 	require.NoError(t, json.Unmarshal(file, &v))

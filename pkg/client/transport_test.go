@@ -2,11 +2,13 @@ package client_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,7 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"registrar/internal/huaweitest"
+	"registrar/pkg/attempt"
 	"registrar/pkg/client"
+	"registrar/pkg/wire"
 )
 
 // These need a real connection, through the transport that the client makes for itself.
@@ -28,7 +32,7 @@ func serve(t *testing.T, h http.Handler, start func(*httptest.Server)) (*httptes
 	start(server)
 	t.Cleanup(server.Close)
 	c := config(nil)
-	c.IdentityCenter, c.Organizations, c.MaxAttempts = client.Endpoint(server.URL), client.Endpoint(server.URL), 1
+	c.IdentityCenter, c.Organizations, c.MaxAttempts = endpoint(server.URL), endpoint(server.URL), 1
 	return server, c
 }
 
@@ -36,7 +40,7 @@ func TestSignaturesHoldOnTheWire(t *testing.T) {
 	t.Parallel()
 	cloud := huaweitest.New(keys())
 	_, c := serve(t, cloud, (*httptest.Server).Start)
-	c.Organizations += "/behind/a path" // the signature covers the path as sent
+	c.Organizations = endpoint(c.Organizations.String() + "/behind/a%20path/") // the signature covers the path as sent
 	cloud.TrustService("service.A", "service.B", "service.C")
 	cloud.PageSize(1) // with markers that need escaping
 	api := client.New(c, client.Static(credentials(keys())))
@@ -61,7 +65,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Cleanup(other.Close)
 	_, c := serve(t, http.RedirectHandler(other.URL, http.StatusTemporaryRedirect), (*httptest.Server).Start)
 	_, err := client.New(c, client.Static(credentials(keys()))).RegisterRegion(t.Context(), "cn-north-4")
-	require.ErrorIs(t, err, client.ErrMisconfigured)
+	require.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 	require.ErrorContains(t, err, "status 307")
 	assert.Zero(t, elsewhere.Load())
 }
@@ -70,8 +74,65 @@ func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, huaweitest.New(keys()), (*httptest.Server).StartTLS)
 	_, err := client.New(c, client.Static(credentials(keys()))).RegisterRegion(t.Context(), "cn-north-4")
-	require.ErrorIs(t, err, client.ErrMisconfigured)
+	require.ErrorContains(t, err, "RegisterRegion: ")
 	require.ErrorContains(t, err, "certificate")
+	assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
+	assert.Nil(t, client.Refusal(err))
+}
+
+// behind is a config whose requests go to an https endpoint through a proxy that answers CONNECT so.
+func behind(t *testing.T, answer http.HandlerFunc) client.Config {
+	t.Helper()
+	proxy, c := serve(t, answer, (*httptest.Server).Start)
+	address, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	transport, ok := wire.Client(nil).Transport.(*http.Transport)
+	require.True(t, ok)
+	transport.Proxy = http.ProxyURL(address)
+	t.Cleanup(transport.CloseIdleConnections)
+	c.Transport = transport
+	c.IdentityCenter = endpoint("https://identitycenter.myhuaweicloud.com")
+	return c
+}
+
+func TestAProxyThatRefusesToConnectIsTheProxysFault(t *testing.T) {
+	t.Parallel()
+	for status, kind := range map[int]attempt.Kind{
+		407: attempt.Misconfigured, 403: attempt.Misconfigured, 404: attempt.Misconfigured,
+		408: attempt.Transient, 429: attempt.Transient, 502: attempt.Transient, 503: attempt.Transient,
+	} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Value
+			c := behind(t, func(w http.ResponseWriter, r *http.Request) {
+				asked.Store(r.Method + " " + r.Host)
+				w.WriteHeader(status)
+			})
+			done, err := client.New(c, client.Static(credentials(keys()))).RegisterRegion(t.Context(), "cn-north-4")
+			require.ErrorContains(t, err, "RegisterRegion: ")
+			require.ErrorContains(t, err, fmt.Sprintf("the proxy %s answered CONNECT with status %d",
+				strings.TrimPrefix(c.Organizations.String(), "http://"), status))
+			assert.Equal(t, kind, attempt.KindOf(err))
+			assert.Equal(t, client.Response{Attempts: 1}, done)
+			assert.Equal(t, "CONNECT identitycenter.myhuaweicloud.com:443", asked.Load())
+		})
+	}
+}
+
+func TestAServerThatQuotesATokenInAMalformedAnswerDoesNotGetItIntoTheLog(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		assert.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, r.Header.Get("X-Security-Token")+"\x1b[31m\r\n\r\n")
+		assert.NoError(t, err)
+	}), (*httptest.Server).Start)
+	_, err := client.New(c, client.Static(credentials(keys()))).RegisterRegion(t.Context(), "cn-north-4")
+	require.ErrorContains(t, err, "[redacted]")
+	assert.NotContains(t, err.Error(), keys().SecurityToken)
+	assert.NotContains(t, err.Error(), "\x1b")
+	assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 }
 
 func TestAConnectionThatIsRefusedIsTransient(t *testing.T) {
@@ -79,7 +140,7 @@ func TestAConnectionThatIsRefusedIsTransient(t *testing.T) {
 	server, c := serve(t, nil, (*httptest.Server).Start)
 	server.Close()
 	_, err := client.New(c, client.Static(credentials(keys()))).RegisterRegion(t.Context(), "cn-north-4")
-	require.ErrorIs(t, err, client.ErrTransient)
+	require.Equal(t, attempt.Transient, attempt.KindOf(err))
 	assert.NotContains(t, err.Error(), server.URL+"/v1", "the operation says it")
 }
 
@@ -127,9 +188,8 @@ func TestWarmGivesUpAndSaysNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
 		cloud.Script("HEAD", "", huaweitest.Fault{Delay: time.Hour})
 		start := time.Now()
-		c.Warm(t.Context(), "https://identitycenter.myhuaweicloud.com")
+		c.Warm(t.Context(), endpoint("https://identitycenter.myhuaweicloud.com"))
 		assert.Equal(t, 2*time.Second, time.Since(start))
-		c.Warm(t.Context(), "::")
 	})
 }
 
@@ -145,9 +205,11 @@ func TestAnErrorThatBrokeOffIsNotTakenForAnother(t *testing.T) {
 	t.Parallel()
 	cloud := huaweitest.New(keys())
 	_, c := serve(t, cloud, (*httptest.Server).Start)
-	cloud.Script("GET", "", huaweitest.Fault{Status: 404, Body: []byte(`{"error_code":"APIGW.0101",`), Header: http.Header{"Content-Length": {"80"}}})
+	cloud.Script("GET", "", huaweitest.Fault{
+		Status: 404, Body: []byte(`{"error_code":"APIGW.0101",`), Header: http.Header{"Content-Length": {"80"}},
+	})
 	_, err := client.New(c, client.Static(credentials(keys()))).Account(t.Context(), account)
-	require.ErrorIs(t, err, client.ErrTransient, "whether the account is unknown was not said")
+	require.Equal(t, attempt.Transient, attempt.KindOf(err), "whether the account is unknown was not said")
 	require.ErrorContains(t, err, "status 404")
 	require.ErrorContains(t, err, "the answer broke off")
 }

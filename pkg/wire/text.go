@@ -50,7 +50,7 @@ func Cut(s string, limit int) string {
 func Redact(s string, secrets ...string) string {
 	var forms []string
 	for _, secret := range secrets {
-		if len(secret) >= 2 {
+		if len(secret) >= 2 && len(secret) <= len(s) { // no form is shorter
 			forms = append(forms, escapedForms(secret)...)
 			forms = append(forms, base64Forms(secret)...)
 		}

@@ -24,7 +24,7 @@ import (
 
 func TestBothSignersGiveTheSignatureOfEachVector(t *testing.T) {
 	t.Parallel()
-	file, err := os.ReadFile("../../pkg/client/testdata/sign-vectors.json")
+	file, err := os.ReadFile("../../testdata/sign-vectors.json")
 	require.NoError(t, err)
 	var all struct {
 		AK, SK, Date string
