@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -21,54 +22,57 @@ var ErrClosed = errors.New("lambdalocal: function is closed")
 type Config struct {
 	// Name is the function's name, as in its ARN.
 	Name string
-	// Bootstrap is the path of the binary. Its folder is the working directory of
-	// the processes. When the file changes, the next invocation runs the new one.
+	// Bootstrap is the path of the binary. Its folder is the working directory of the processes. When
+	// the file changes, the next invocation runs the new one.
 	Bootstrap string
-	// Env is added to the environment that Lambda gives a function; nothing is
-	// inherited from this program. It may replace any of Lambda's variables but
-	// AWS_LAMBDA_RUNTIME_API: AWS_REGION (default us-east-1) also makes the ARN.
+	// Env is added to the environment that Lambda gives a function; nothing is inherited from this
+	// program. It may replace any of Lambda's variables but AWS_LAMBDA_RUNTIME_API: AWS_REGION
+	// (default us-east-1) also makes the ARN.
 	Env map[string]string
-	// Timeout is the most an invocation may take, default 3 s. Starting a process
-	// doesn't count.
+	// Timeout is the most an invocation may take, default 3 s. Starting a process doesn't count.
 	Timeout time.Duration
-	// InitTimeout is the most a process may take from its start until it asks for
-	// its first invocation, default 10 s.
+	// InitTimeout is the most a process may take from its start until it asks for its first
+	// invocation, default 10 s.
 	InitTimeout time.Duration
 	// MemoryMB is told to the function and not enforced, default 128.
 	MemoryMB int
-	// Concurrency is how many processes run at most, default 10. Invocations above
-	// it wait.
+	// Concurrency is how many processes run at most, default 10. Invocations above it wait.
 	Concurrency int
-	// Log receives what the processes write to stdout and stderr, in one Write per
-	// whole line, one at a time, before the invocation's answer. It must not block.
-	// Functions may share it if it is safe for concurrent use. Nil discards.
+	// Log receives what the processes write to stdout and stderr, in one Write per whole line, one at
+	// a time, before the invocation's answer. It must not block. Functions may share it if it is safe
+	// for concurrent use. Nil discards.
 	Log io.Writer
+	// Watch, if not nil, is told the payload of each invocation as its turn comes, before a process is
+	// started for it, and what it returns is told its end. With a Concurrency of 1 there is one
+	// invocation at a time: what is logged meanwhile is that invocation's.
+	Watch func(payload []byte) (ended func(Answer, error))
 }
 
 // Function is a local Lambda function. It is safe for concurrent use and must be closed.
 type Function struct {
 	cfg Config
-	// slots holds one token for each invocation under way. Who holds a token owns
-	// at most one process, and starts one only if none is idle, so there are
-	// never more processes than slots.
+	// slots holds one token for each invocation under way. Who holds a token owns at most one process,
+	// and starts one only if none is idle, so there are never more processes than slots.
 	slots chan struct{}
 	// ctx ends with Close, and all processes with it.
 	ctx  context.Context
 	stop context.CancelFunc
-	// running counts the goroutines of invocations and processes. It grows from
-	// zero only under mu and before ctx ends.
+	// running counts the goroutines of invocations and processes. It grows from zero only under mu and
+	// before ctx ends.
 	running sync.WaitGroup
 	logMu   sync.Mutex
 
 	mu sync.Mutex
-	// idle are the processes that nobody owns, the last used one last. Some may
-	// have exited in the meantime.
+	// idle are the processes that nobody owns, the last used one last. Some may have exited in the
+	// meantime.
 	idle []*process
 }
 
-// New returns the function that cfg describes. It starts no process: the first
-// invocation does.
+// New returns the function that cfg describes. It starts no process: the first invocation does.
 func New(cfg Config) (*Function, error) {
+	if !runsHere {
+		return nil, fmt.Errorf("lambdalocal: functions don't run on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+	}
 	if cfg.Name == "" {
 		return nil, errors.New("lambdalocal: Config.Name is empty")
 	}
@@ -100,9 +104,9 @@ func New(cfg Config) (*Function, error) {
 	return f, nil
 }
 
-// Close ends all processes, with SIGTERM and 500 ms later with SIGKILL, and returns
-// when nothing of the function is left. Invocations that are cut off or come later
-// get [ErrClosed]. Closing twice is harmless.
+// Close ends all processes, with SIGTERM and 500 ms later with SIGKILL, and returns when nothing of
+// the function is left. Invocations that are cut off or come later get [ErrClosed]. Closing twice
+// is harmless.
 func (f *Function) Close() {
 	f.mu.Lock()
 	f.stop()
@@ -121,8 +125,8 @@ func (f *Function) spawn(do func()) bool {
 	return true
 }
 
-// acquire hands the caller a process of the present binary: an idle one, or a new one.
-// Idle processes of an older binary are stopped first.
+// acquire hands the caller a process of the present binary: an idle one, or a new one. Idle
+// processes of an older binary are stopped first.
 func (f *Function) acquire() (*process, error) {
 	info, err := os.Stat(f.cfg.Bootstrap)
 	if err != nil {

@@ -1,11 +1,13 @@
 package lambdalocal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,45 +15,49 @@ import (
 
 // Answer is what an invocation came to.
 type Answer struct {
-	// Payload is what the function returned, or with FunctionError the JSON object
-	// with errorType and errorMessage.
+	// Payload is what the function returned, or with FunctionError the JSON object with errorType and
+	// errorMessage.
 	Payload []byte
-	// FunctionError is "" for success and "Unhandled" for an error, panic, exit or
-	// timeout of the function.
+	// FunctionError is "" for success and "Unhandled" for an error, panic, exit or timeout of the
+	// function.
 	FunctionError string
 	RequestID     string
-	// Duration is the time from handing over the event until the process was free
-	// again, or gone; zero if it never took the event. ColdStart tells that the process
-	// was started for this invocation.
+	// Duration is the time from handing over the event until the process was free again, or gone; zero
+	// if it never took the event. ColdStart tells that the process was started for this invocation.
 	Duration  time.Duration
 	ColdStart bool
-	// LogTail is the last 4 KiB that the process wrote up to now since the
-	// invocation before.
-	LogTail []byte
 }
 
-// InvokeOption adds to an invocation what is not in its payload.
-type InvokeOption func(*invocation)
-
-// WithClientContext sets the client context, a JSON object.
-func WithClientContext(object []byte) InvokeOption {
-	return func(inv *invocation) { inv.clientContext = object }
-}
-
-// WithTraceID sets the X-Ray trace header, by default a new one that is not sampled.
-func WithTraceID(header string) InvokeOption {
-	return func(inv *invocation) { inv.traceID = header }
-}
-
-func withRequestID(id string) InvokeOption {
-	return func(inv *invocation) { inv.id = id }
+// Failure says what failed: "" if nothing did, "BatchItemFailures" if messages go back to their
+// queue (why, only the log of the function says), else the errorType of the function's error, or of
+// an HTTP answer the error_type of its problem.
+func (a Answer) Failure() string {
+	var failed struct {
+		ErrorType         string
+		BatchItemFailures []any
+		StatusCode        int
+		Body              string
+	}
+	_ = json.Unmarshal(a.Payload, &failed) // an array is an answer without any of them
+	switch {
+	case a.FunctionError != "":
+		return cmp.Or(failed.ErrorType, a.FunctionError)
+	case len(failed.BatchItemFailures) > 0:
+		return "BatchItemFailures"
+	case failed.StatusCode >= http.StatusBadRequest:
+		var problem struct {
+			ErrorType string `json:"error_type"`
+		}
+		_ = json.Unmarshal([]byte(failed.Body), &problem)
+		return cmp.Or(problem.ErrorType, fmt.Sprintf("HTTP %d", failed.StatusCode))
+	}
+	return ""
 }
 
 // invocation is one event on its way through one process.
 type invocation struct {
-	id, traceID   string
-	payload       []byte
-	clientContext []byte
+	id, traceID string
+	payload     []byte
 	// started and deadline are set before it is handed over.
 	started, deadline time.Time
 	// answer is what the process posted, guarded by the process' mu.
@@ -68,23 +74,24 @@ func (inv *invocation) failure(errorType, message string) Answer {
 	return Answer{Payload: payload, FunctionError: "Unhandled"}
 }
 
-// Invoke runs the function with payload, an empty one being {}, and returns its answer.
-// Whatever the function does is an Answer; the error is for what kept Lambda from
-// running it: [ErrClosed], or ctx. If ctx ends while the function runs, the function
-// goes on to its end, as on Lambda. That the payload is JSON is not checked.
-func (f *Function) Invoke(ctx context.Context, payload []byte, opts ...InvokeOption) (Answer, error) {
+// Invoke runs the function with payload, an empty one being {}, and returns its answer. Whatever
+// the function does is an Answer; the error is for what kept Lambda from running it: [ErrClosed],
+// or ctx. If ctx ends while the function runs, the function goes on to its end, as on Lambda. That
+// the payload is JSON is not checked.
+func (f *Function) Invoke(ctx context.Context, payload []byte) (Answer, error) {
+	return f.invoke(ctx, uuid.NewString(), payload)
+}
+
+func (f *Function) invoke(ctx context.Context, id string, payload []byte) (Answer, error) {
 	if len(payload) == 0 {
 		payload = []byte("{}")
 	}
 	inv := &invocation{
-		id: uuid.NewString(),
+		id: id,
 		traceID: fmt.Sprintf("Root=1-%08x-%08x%016x;Parent=%016x;Sampled=0",
 			time.Now().Unix(), rand.Uint32(), rand.Uint64(), rand.Uint64()),
 		payload: payload,
 		done:    make(chan struct{}),
-	}
-	for _, opt := range opts {
-		opt(inv)
 	}
 
 	if ctx.Err() != nil {
@@ -116,8 +123,19 @@ func (f *Function) Invoke(ctx context.Context, payload []byte, opts ...InvokeOpt
 	}
 }
 
-// run takes inv through a process. Its caller holds a slot.
+// run takes inv through a process, watched by Config.Watch. Its caller holds a slot.
 func (f *Function) run(inv *invocation) (Answer, error) {
+	if f.cfg.Watch == nil {
+		return f.serve(inv)
+	}
+	ended := f.cfg.Watch(inv.payload)
+	a, err := f.serve(inv)
+	ended(a, err)
+	return a, err
+}
+
+// serve finds a process that takes inv.
+func (f *Function) serve(inv *invocation) (Answer, error) {
 	for {
 		p, err := f.acquire()
 		if f.ctx.Err() != nil {

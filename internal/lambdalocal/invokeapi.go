@@ -1,7 +1,6 @@
 package lambdalocal
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -16,16 +15,17 @@ import (
 const maxEvent = 1 << 20
 
 // InvokeAPI is Lambda's Invoke API, an [http.Handler] for POST
-// /2015-03-31/functions/{name}/invocations. The name may be an ARN. There is no
-// version but $LATEST. Signatures are not checked.
+// /2015-03-31/functions/{name}/invocations. The name may be an ARN. There is no version but
+// $LATEST. Signatures are not checked; client contexts, trace headers and the log tail are left
+// out.
 type InvokeAPI struct {
 	Functions []*Function
-	// RetryWaits are the waits before an asynchronous invocation that failed is
-	// tried again. Nil means Lambda's: one minute, then two. Empty means no retry.
+	// RetryWaits are the waits before an asynchronous invocation that failed is tried again. Nil means
+	// Lambda's: one minute, then two. Empty means no retry.
 	RetryWaits []time.Duration
-	// OnAsync is told the end of each asynchronous invocation that Close didn't cut
-	// off: the last answer and how many attempts it took. It is called from several
-	// goroutines. With FunctionError set this is the moment for a dead letter.
+	// OnAsync is told the end of each asynchronous invocation that Close didn't cut off: the last
+	// answer and how many attempts it took. It is called from several goroutines. With FunctionError
+	// set this is the moment for a dead letter.
 	OnAsync func(function string, payload []byte, a Answer, attempts int)
 }
 
@@ -45,12 +45,11 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	kind, limit := r.Header.Get("X-Amz-Invocation-Type"), int64(maxPayload)
-	if kind == "Event" {
+	way, limit := r.Header.Get("X-Amz-Invocation-Type"), int64(maxPayload)
+	if way == "Event" {
 		limit = maxEvent
 	}
 	payload, err := readAll(r.Body, limit)
-	clientContext, ctxErr := base64.StdEncoding.DecodeString(r.Header.Get("X-Amz-Client-Context"))
 	switch {
 	case err != nil:
 		deny(w, http.StatusBadRequest, "InvalidRequestContentException", "Could not read the request body: "+err.Error())
@@ -62,19 +61,11 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(payload) > 0 && !json.Valid(payload):
 		deny(w, http.StatusBadRequest, "InvalidRequestContentException", "Could not parse request body into json")
 		return
-	case ctxErr != nil || len(clientContext) > 0 && !json.Valid(clientContext):
-		deny(w, http.StatusBadRequest, "InvalidRequestContentException",
-			"Client context must be a valid Base64-encoded JSON object.")
-		return
-	}
-	opts := []InvokeOption{withRequestID(id), WithClientContext(clientContext)}
-	if trace := r.Header.Get("X-Amzn-Trace-Id"); trace != "" {
-		opts = append(opts, WithTraceID(trace))
 	}
 
-	switch kind {
+	switch way {
 	case "", "RequestResponse":
-		a, err := f.Invoke(r.Context(), payload, opts...)
+		a, err := f.invoke(r.Context(), id, payload)
 		if err != nil {
 			deny(w, http.StatusInternalServerError, "ServiceException", err.Error())
 			return
@@ -83,13 +74,10 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.FunctionError != "" {
 			w.Header().Set("X-Amz-Function-Error", a.FunctionError)
 		}
-		if r.Header.Get("X-Amz-Log-Type") == "Tail" {
-			w.Header().Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(a.LogTail))
-		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(a.Payload)
 	case "Event":
-		if !f.spawn(func() { api.async(f, payload, opts) }) {
+		if !f.spawn(func() { api.async(f, id, payload) }) {
 			deny(w, http.StatusInternalServerError, "ServiceException", ErrClosed.Error())
 			return
 		}
@@ -97,12 +85,11 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "DryRun":
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		deny(w, http.StatusBadRequest, "InvalidParameterValueException", "no such invocation type: "+kind)
+		deny(w, http.StatusBadRequest, "InvalidParameterValueException", "no such invocation type: "+way)
 	}
 }
 
-// find returns the function of a name, a name:qualifier, or an ARN with or without
-// either; or nil.
+// find returns the function of a name, a name:qualifier, or an ARN with or without either; or nil.
 func (api InvokeAPI) find(name, qualifier string) *Function {
 	parts := strings.Split(name, ":")
 	if i := slices.Index(parts, "function"); i >= 0 {
@@ -121,15 +108,14 @@ func (api InvokeAPI) find(name, qualifier string) *Function {
 	return api.Functions[i]
 }
 
-// async invokes f until it succeeds or there are no waits left. The request id stays
-// the same.
-func (api InvokeAPI) async(f *Function, payload []byte, opts []InvokeOption) {
+// async invokes f until it succeeds or there are no waits left. The request id stays the same.
+func (api InvokeAPI) async(f *Function, id string, payload []byte) {
 	waits := api.RetryWaits
 	if waits == nil {
 		waits = []time.Duration{time.Minute, 2 * time.Minute}
 	}
 	for attempt := 1; ; attempt++ {
-		a, err := f.Invoke(f.ctx, payload, opts...)
+		a, err := f.invoke(f.ctx, id, payload)
 		if err != nil {
 			return
 		}

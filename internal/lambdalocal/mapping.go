@@ -13,26 +13,25 @@ import (
 	"time"
 )
 
-// Mapping is the event source mapping between a queue and a function, with
-// ReportBatchItemFailures. Queue and Invoke are required.
+// Mapping is the event source mapping between a queue and a function, with ReportBatchItemFailures.
+// Queue and Invoke are required.
 type Mapping struct {
 	Queue *Queue
-	// Invoke runs the function, as [Function.Invoke] does. What the function does is
-	// an Answer; an error is for what kept it from running, and ends Deliver and Run.
+	// Invoke runs the function, as [Function.Invoke] does. What the function does is an Answer; an
+	// error is for what kept it from running, and ends Deliver and Run.
 	Invoke func(ctx context.Context, payload []byte) (Answer, error)
 	// BatchSize is how many messages an invocation gets at most, default 5, at most 10.
 	BatchSize int
-	// Concurrency is how many invocations each Deliver or Run has under way at most,
-	// default 5.
+	// Concurrency is how many invocations each Deliver or Run has under way at most, default 5.
 	Concurrency int
-	// OnDelivery is told the end of each invocation, once its messages are deleted:
-	// those without a Failure. It is called from several goroutines.
+	// OnDelivery is told the end of each invocation, once its messages are deleted: those without a
+	// Failure. It is called from several goroutines.
 	OnDelivery func(batch []Message)
 }
 
-// Deliver delivers each message that is visible once, those of a FIFO queue as their
-// groups let them, waits for the invocations and returns how many messages they got.
-// Messages that failed are in flight then: [Queue.Advance] brings them back.
+// Deliver delivers each message that is visible once, those of a FIFO queue as their groups let
+// them, waits for the invocations and returns how many messages they got. Messages that failed are
+// in flight then: [Queue.Advance] brings them back.
 func (m Mapping) Deliver(ctx context.Context) (int, error) {
 	m.Queue.mu.Lock()
 	asOf := m.Queue.now()
@@ -44,9 +43,9 @@ func (m Mapping) Deliver(ctx context.Context) (int, error) {
 	return delivered, err
 }
 
-// Run delivers messages as they come and come back, until ctx ends, which is no error.
-// It returns when the invocations under way have; what they don't delete becomes visible
-// again after its timeout.
+// Run delivers messages as they come and come back, until ctx ends, which is no error. It returns
+// when the invocations under way have; what they don't delete becomes visible again after its
+// timeout.
 func (m Mapping) Run(ctx context.Context) error {
 	_, err := m.deliver(ctx, time.Time{})
 	if ctx.Err() != nil {
@@ -126,8 +125,8 @@ func failures(batch []Message, a Answer) (map[string]bool, error) {
 	if a.FunctionError != "" {
 		return nil, fmt.Errorf("the function failed: %s", a.Payload)
 	}
-	// A map, because keys count in their exact case: "BatchItemFailures" is another
-	// key, as which all messages are deleted.
+	// A map, because keys count in their exact case: "BatchItemFailures" is another key, as which all
+	// messages are deleted.
 	var answer map[string]any
 	err := json.Unmarshal([]byte(cmp.Or(string(bytes.TrimSpace(a.Payload)), "null")), &answer)
 	if err != nil {

@@ -22,19 +22,15 @@ import (
 	"github.com/google/uuid"
 )
 
-const (
-	// grace is what a process gets between SIGTERM and SIGKILL.
-	grace = 500 * time.Millisecond
-	// tailBytes is how much of the log goes with an answer.
-	tailBytes = 4 << 10
-)
+// grace is what a process gets between SIGTERM and SIGKILL.
+const grace = 500 * time.Millisecond
 
-// errNotTaken is the answer of a process that exited while it was idle: another one
-// can have the invocation.
+// errNotTaken is the answer of a process that exited while it was idle: another one can have the
+// invocation.
 var errNotTaken = errors.New("lambdalocal: process exited before it took the invocation")
 
-// process is one running bootstrap with its Runtime API. At any time it belongs to
-// one invocation's goroutine or is idle.
+// process is one running bootstrap with its Runtime API. At any time it belongs to one invocation's
+// goroutine or is idle.
 type process struct {
 	fn     *Function
 	binary os.FileInfo // of the file it was started from, nil if unknown
@@ -46,9 +42,9 @@ type process struct {
 	ready  chan struct{}    // closed by the first GET .../next
 	exited chan struct{}    // closed when nothing of the process is left
 
-	out   *os.File    // our own writing end of the process' stdout and stderr
-	mark  []byte      // a line nobody else writes: the log is read up to here
-	tails chan []byte // the log before each mark, and before the end
+	out  *os.File      // our own writing end of the process' stdout and stderr
+	mark []byte        // a line nobody else writes: the log is read up to here
+	read chan struct{} // one for each mark that was read, closed at the end of the log
 
 	mu        sync.Mutex
 	current   *invocation // handed over, or about to be, and not ended
@@ -77,7 +73,7 @@ func (f *Function) start(binary os.FileInfo) (*process, error) {
 		exited: make(chan struct{}),
 		out:    out,
 		mark:   []byte("\x00" + uuid.NewString() + "\x00\n"),
-		tails:  make(chan []byte, 2), // one mark at a time, and the end
+		read:   make(chan struct{}, 1), // one mark at a time
 	}
 	p.cmd.Dir = filepath.Dir(f.cfg.Bootstrap)
 	p.cmd.Env = f.environ(l.Addr().String())
@@ -114,9 +110,9 @@ func (p *process) live(l net.Listener, in *os.File, started chan<- error) {
 	started <- err
 	if err == nil {
 		_ = p.cmd.Wait() // cmd.ProcessState tells
-		// What the process has started dies with it. Its group can't be another's
-		// yet: process ids are not given again that soon.
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		// What the process has started dies with it. Its group can't be another's yet: process ids are
+		// not given again that soon.
+		killGroup(p.cmd.Process.Pid)
 	}
 	p.out.Close()
 	_ = in.SetReadDeadline(time.Now().Add(grace)) // if someone left the group and still writes
@@ -137,11 +133,11 @@ func (p *process) gone() bool {
 	}
 }
 
-// invoke takes inv through the process and returns the answer. A process that is past
-// its time is killed. The caller owns the process.
+// invoke takes inv through the process and returns the answer. A process that is past its time is
+// killed. The caller owns the process.
 //
-// There is one answer, whatever happens at the same moment: what the process posted
-// before settle counts, and after it nothing can be posted.
+// There is one answer, whatever happens at the same moment: what the process posted before settle
+// counts, and after it nothing can be posted.
 func (p *process) invoke(inv *invocation) (Answer, error) {
 	cold := !p.used
 	p.used = true
@@ -172,12 +168,12 @@ func (p *process) invoke(inv *invocation) (Answer, error) {
 		a.Duration = time.Since(inv.started)
 	}
 	a.ColdStart = cold
-	a.LogTail = p.logTail()
+	p.finishLog()
 	return a, nil
 }
 
-// serve waits until the process asks for an invocation, hands inv over, and waits until
-// the process is free again, gone, or past its time: the limit it broke is returned.
+// serve waits until the process asks for an invocation, hands inv over, and waits until the process
+// is free again, gone, or past its time: the limit it broke is returned.
 func (p *process) serve(inv *invocation) (taken bool, timedOut time.Duration) {
 	cfg := p.fn.cfg
 	select {
@@ -218,24 +214,23 @@ func (p *process) settle(inv *invocation) (posted *Answer, initError []byte) {
 	return inv.answer, p.initError
 }
 
-// logTail returns the last lines the process wrote since the call before. All it has
-// written so far is in Config.Log then: it is in the pipe, before the mark.
-func (p *process) logTail() []byte {
+// finishLog returns once all that the process has written so far is in Config.Log: it is in the
+// pipe, before the mark.
+func (p *process) finishLog() {
 	_, _ = p.out.Write(p.mark) // closed if the process is gone, and then the end follows
-	return <-p.tails
+	<-p.read
 }
 
 // copyLog passes on what the process writes, line by line.
 func (p *process) copyLog(in *os.File) {
 	r := bufio.NewReader(in)
-	var pending, tail []byte
+	var pending []byte
 	for {
 		b, err := r.ReadBytes('\n')
 		b, marked := bytes.CutSuffix(b, p.mark)
 		pending = append(pending, b...)
 		if marked {
-			p.tails <- tail
-			tail = nil
+			p.read <- struct{}{}
 			continue
 		}
 		if err != nil && len(pending) > 0 {
@@ -246,12 +241,9 @@ func (p *process) copyLog(in *os.File) {
 			_, _ = p.fn.cfg.Log.Write(pending)
 			p.fn.logMu.Unlock()
 		}
-		tail = append(tail, pending...)
-		tail = tail[max(0, len(tail)-tailBytes):]
 		pending = nil
 		if err != nil {
-			p.tails <- tail
-			close(p.tails)
+			close(p.read)
 			return
 		}
 	}

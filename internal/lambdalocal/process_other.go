@@ -1,10 +1,13 @@
-//go:build !linux
+//go:build !unix
 
 package lambdalocal
 
 import "syscall"
 
-// sysProcAttr gives a process a group of its own.
-func sysProcAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true}
-}
+// runsHere tells that functions don't run on this system, which has neither SIGTERM nor process
+// groups.
+const runsHere = false
+
+func sysProcAttr() *syscall.SysProcAttr { return nil }
+
+func killGroup(int) {}

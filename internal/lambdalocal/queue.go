@@ -16,11 +16,11 @@ import (
 type QueueConfig struct {
 	// Name is the queue's name, as in its ARN. One that ends in ".fifo" makes a FIFO queue.
 	Name string
-	// VisibilityTimeout is how long a message that was received and not deleted stays
-	// away, default 30 s.
+	// VisibilityTimeout is how long a message that was received and not deleted stays away,
+	// default 30 s.
 	VisibilityTimeout time.Duration
-	// DeadLetters, if not nil, gets the messages that were received MaxReceiveCount
-	// times, when they would be received once more. It is FIFO if this queue is.
+	// DeadLetters, if not nil, gets the messages that were received MaxReceiveCount times, when they
+	// would be received once more. It is FIFO if this queue is.
 	DeadLetters     *Queue
 	MaxReceiveCount int
 }
@@ -47,11 +47,11 @@ type Message struct {
 	Sent, FirstReceived time.Time
 	// ReceiveCount goes on counting in the dead letter queue.
 	ReceiveCount int
-	// InFlight tells that the message was received and is not visible again yet,
-	// whether a function still works at it or it failed.
+	// InFlight tells that the message was received and is not visible again yet, whether a function
+	// still works at it or it failed.
 	InFlight bool
-	// Failure tells why the last delivery that has ended did not delete the message,
-	// and Answer what the function said then. Empty if there was none.
+	// Failure tells why the last delivery that has ended did not delete the message, and Answer what
+	// the function said then. Empty if there was none.
 	Failure string
 	Answer  Answer
 
@@ -77,8 +77,8 @@ func NewQueue(cfg QueueConfig) (*Queue, error) {
 	return q, nil
 }
 
-// Send puts a message at the end of the queue and returns its id. The group is for a
-// FIFO queue, and is required there.
+// Send puts a message at the end of the queue and returns its id. The group is for a FIFO queue,
+// and is required there.
 func (q *Queue) Send(body, group string) (string, error) {
 	if body == "" || !utf8.ValidString(body) {
 		return "", fmt.Errorf("lambdalocal: %s: the body is empty or not UTF-8", q.cfg.Name)
@@ -90,6 +90,17 @@ func (q *Queue) Send(body, group string) (string, error) {
 	defer q.mu.Unlock()
 	m := &Message{ID: uuid.NewString(), Body: body, Group: group, Sent: q.now()}
 	q.add(m)
+	return m.ID, nil
+}
+
+// GiveUp puts a message straight among the dead letters, which the queue must have, as Lambda does
+// with an asynchronous event that has failed for good. [Queue.Redrive] brings it to the queue.
+func (q *Queue) GiveUp(body string) (string, error) {
+	if body == "" || !utf8.ValidString(body) || q.cfg.DeadLetters == nil || q.fifo {
+		return "", fmt.Errorf("lambdalocal: %s: the body is empty or not UTF-8, or the queue takes no such dead letter", q.cfg.Name)
+	}
+	m := &Message{ID: uuid.NewString(), Body: body, Sent: q.cfg.DeadLetters.now()}
+	q.cfg.DeadLetters.bury(m, q)
 	return m.ID, nil
 }
 
@@ -114,8 +125,8 @@ func (q *Queue) Messages() []Message {
 	return list
 }
 
-// Redrive moves the visible messages of a dead letter queue back to the ends of the
-// queues that they came from, as new messages with new ids, and returns their number.
+// Redrive moves the visible messages of a dead letter queue back to the ends of the queues that
+// they came from, as new messages with new ids, and returns their number.
 func (q *Queue) Redrive() int {
 	var back []*Message
 	q.mu.Lock()
@@ -134,10 +145,10 @@ func (q *Queue) Redrive() int {
 	return len(back)
 }
 
-// receive takes up to limit messages that were visible at asOf, or are now if it is zero,
-// and moves what was received too often to the dead letters. It returns how long it is
-// until the next message becomes visible, negative if there is none to wait for, and what
-// is closed when anything else may make another call worth while.
+// receive takes up to limit messages that were visible at asOf, or are now if it is zero, and moves
+// what was received too often to the dead letters. It returns how long it is until the next message
+// becomes visible, negative if there is none to wait for, and what is closed when anything else may
+// make another call worth while.
 func (q *Queue) receive(limit int, asOf time.Time) ([]Message, time.Duration, <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -184,9 +195,9 @@ func (q *Queue) receive(limit int, asOf time.Time) ([]Message, time.Duration, <-
 	return batch, wait, q.changed
 }
 
-// settle deletes the messages of a delivery that have no Failure. A receipt is good until
-// its message is received again, in FIFO queues only until its visibility timeout ends:
-// what comes later is too late, and batch tells so.
+// settle deletes the messages of a delivery that have no Failure. A receipt is good until its
+// message is received again, in FIFO queues only until its visibility timeout ends: what comes
+// later is too late, and batch tells so.
 func (q *Queue) settle(batch []Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

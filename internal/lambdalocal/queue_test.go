@@ -1,3 +1,5 @@
+//go:build unix
+
 package lambdalocal
 
 import (
@@ -17,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// consumer is a function that keeps the events it gets and fails the messages whose
-// bodies are in bad.
+// consumer is a function that keeps the events it gets and fails the messages whose bodies are in
+// bad.
 type consumer struct {
 	mu     sync.Mutex
 	events []events.SQSEvent
@@ -662,8 +664,8 @@ func TestEachMessageIsDeletedOrDeadWhoeverSendsAndRuns(t *testing.T) {
 						}
 					}
 				}}
-				// Numbers that end in 3 always fail, in 6 the first time, and what
-				// comes after them in their batch isn't tried.
+				// Numbers that end in 3 always fail, in 6 the first time, and what comes after them in their
+				// batch isn't tried.
 				m.Invoke = func(_ context.Context, payload []byte) (Answer, error) {
 					var e events.SQSEvent
 					assert.NoError(t, json.Unmarshal(payload, &e))

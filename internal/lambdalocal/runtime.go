@@ -11,15 +11,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxPayload is Lambda's limit for an event and for an answer; the Runtime API takes
-// maxResponse.
+// maxPayload is Lambda's limit for an event and for an answer; the Runtime API takes maxResponse.
 const (
 	maxPayload  = 6 << 20
 	maxResponse = maxPayload + 100
 )
 
-// runtimeAPI serves the Runtime API, and as much of the Extensions API as a function
-// needs that wants SIGTERM.
+// runtimeAPI serves the Runtime API, and as much of the Extensions API as a function needs that
+// wants SIGTERM.
 func (p *process) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", p.next)
@@ -42,8 +41,8 @@ func (p *process) runtimeAPI() http.Handler {
 	return mux
 }
 
-// next ends the invocation before and waits for another. Work comes only from the
-// process' owner, once, and so do no two requests get the same invocation.
+// next ends the invocation before and waits for another. Work comes only from the process' owner,
+// once, and so do no two requests get the same invocation.
 func (p *process) next(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	before := p.current
@@ -71,9 +70,6 @@ func (p *process) next(w http.ResponseWriter, r *http.Request) {
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.deadline.UnixMilli(), 10))
 		h.Set("Lambda-Runtime-Invoked-Function-Arn", p.fn.arn())
 		h.Set("Lambda-Runtime-Trace-Id", inv.traceID)
-		if len(inv.clientContext) > 0 {
-			h.Set("Lambda-Runtime-Client-Context", string(inv.clientContext))
-		}
 		_, _ = w.Write(inv.payload)
 	case <-r.Context().Done():
 	}
@@ -138,8 +134,8 @@ func (p *process) failInit(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readAll reads all of r, and keeps one byte more than limit at most: a client that is
-// still writing wouldn't see the refusal.
+// readAll reads all of r, and keeps one byte more than limit at most: a client that is still
+// writing wouldn't see the refusal.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// URL is the function URL of a function, an [http.Handler] that invokes it with the request and answers with the response it describes.
-// It is open to everybody.
+// URL is the function URL of a function, an [http.Handler] that invokes it with the request and
+// answers with the response it describes. It is open to everybody.
 type URL struct{ Function *Function }
 
 // ServeHTTP implements [http.Handler].

@@ -95,7 +95,7 @@ func handle(ctx context.Context, payload json.RawMessage) (any, error) {
 		lc, _ := lambdacontext.FromContext(ctx)
 		return map[string]any{
 			"left_ms": time.Until(deadline).Milliseconds(), "id": lc.AwsRequestID, "arn": lc.InvokedFunctionArn,
-			"trace": ctx.Value("x-amzn-trace-id"), "custom": lc.ClientContext.Custom,
+			"trace": ctx.Value("x-amzn-trace-id"),
 		}, nil
 	case "meet": // answers the pid once the one at URL answers
 		resp, err := http.Get(command.URL)

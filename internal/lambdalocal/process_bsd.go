@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package lambdalocal
+
+import "syscall"
+
+// sysProcAttr gives a process a group of its own.
+func sysProcAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
