@@ -1,11 +1,12 @@
+# The next line is an error to other makes, and a target that nobody calls to GNU make.
+.error : this Makefile needs GNU make, which may be called gmake here
+
 FUNCTIONS := $(notdir $(patsubst %/,%,$(wildcard functions/*/)))
 DIST      ?= dist
 GOOS      ?= linux
 GOARCH    ?= arm64
 FUZZTIME  ?= 200000x
 STAGE     ?= dev
-export PORT FUNCTION EVENT REMOTE DRY_RUN YES
-
 EVENTS    ?= events/org-bootstrap.json events/account-created.json
 
 # The race detector is built on cgo; without a C compiler the tests run without it.
@@ -22,30 +23,47 @@ ifneq ($(AWS_REGION),)
 export AWS_DEFAULT_REGION := $(AWS_REGION)
 endif
 
+# Variables given to make, such as DRY_RUN=1, reach whatever it runs.
 .PHONY: help
 help: ## Explain each target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "    " substr($$0, 3) }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build-local ## Run both functions against a fake Huawei Cloud on this machine and show what happens
+run: build-local ## Run the functions against a fake Huawei Cloud on this machine and show what happens
+##   EVENTS='a.json b.json'  the events, each delivered twice
+##   DRY_RUN=1, REGION_ID=...  or whatever a function reads
 	@dist/bin/sandbox run dist/local $(EVENTS)
 
 .PHONY: start
 start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, URLs, queues, a fake Huawei Cloud
+##   PORT=3001  where: curl http://127.0.0.1:3001 says what there is
+##   DRY_RUN=1, REGION_ID=...  or whatever a function reads
 	@exec dist/bin/sandbox start dist/local
 
 .PHONY: invoke
-invoke: go ## Send an event to a function that make start serves: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
+invoke: go ## Send an event to a function: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
+##   DRY_RUN=1  with dry_run in its data
+##   PORT=3001  of the make start that serves the function
+##   REMOTE=1 STAGE=dev  to the deployed function, through the aws client; it says what it will do, and asks
+##   STACK=...  of the deployed function, unless it is the stage's
+##   YES=1  don't ask
 	@go build -o dist/bin/invoke ./cmd/invoke
-	@STACK='$(STAGE_STACK)' exec dist/bin/invoke
+	@STACK='$(or $(STACK),$(STAGE_STACK))' exec dist/bin/invoke
 
 .PHONY: build-local
 build-local: go ## Build each function for this machine, and the sandbox
+	@[ -x dist/bin/sandbox ] || echo "Building $(words $(FUNCTIONS)) functions for this machine (the first time takes about a minute)"
 	@go build -o dist/bin/sandbox ./cmd/sandbox
 	@$(MAKE) --no-print-directory -s build DIST=dist/local GOOS=$$(go env GOHOSTOS) GOARCH=$$(go env GOHOSTARCH)
 
+.PHONY: check
+check: go ## Check what can be checked in about ten seconds: form, go vet and the tests that start nothing large
+	@unformatted=$$(gofmt -l cmd functions internal pkg test) && [ -z "$$unformatted" ] || { echo "make lint says how to format $$unformatted"; exit 1; }
+	go vet ./...
+	go test $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/test/(deploy|frontdoor)$$')
+
 .PHONY: test
-test: go ## Run all tests
+test: go ## Run all tests, which takes about two minutes; make check is for the time between
 	go test $(RACE) -shuffle=on -count=1 ./...
 
 .PHONY: oracle

@@ -2,67 +2,102 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
+	"slices"
 	"strings"
 
-	"registrar/internal/lambdalocal"
+	"registrar/cmd/internal/show"
 )
 
-// run delivers each event twice.
-func run(ctx context.Context, out *printer, dist string, files []string) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	serve(listener, sink(out))
-	s, err := newSandbox(ctx, dist, io.Discard, "http://"+listener.Addr().String())
+// deliveries is how often run delivers each event: queues deliver at least once.
+const deliveries = 2
+
+// run delivers each event to all functions, twice, and sums up.
+func run(ctx context.Context, out *show.Printer, dist string, files []string) error {
+	var last *show.Invocation // the functions take turns
+	s, err := newSandbox(ctx, dist, func(_ *function, _ []byte, i *show.Invocation) { last = i })
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	s.cloud.OnRequest(out.call)
-	out.title("%d functions, as built for Lambda, and a fake Huawei Cloud at %s", len(s.functions), s.endpoint)
+	s.onRequest(func(show.Call) {})
+	var names []string
+	for _, f := range s.functions {
+		names = append(names, f.name)
+	}
+	out.Print(strings.Join(names, ", ")+" as built for Lambda, at a fake Huawei Cloud: nothing leaves this machine",
+		show.Line{Label: "defaults", Style: show.Dim, Text: strings.Join(settings(s.env), " ")},
+		show.Line{Text: yours + "make run DRY_RUN=1"})
+
+	var outcomes []string
+	delivered, failed := 0, false
 	for _, file := range files {
 		payload, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		for delivery := range 2 {
-			out.event(file, payload, delivery > 0)
-			if err := s.deliver(ctx, payload); err != nil {
-				return err
+		came := show.Events(payload)
+		delivered += len(came)
+		for delivery := range deliveries {
+			var lines []show.Line
+			title := file + ", delivered again"
+			if delivery == 0 {
+				title, lines = file, show.EventLines(came)
 			}
+			var all []*show.Invocation
+			for _, f := range s.functions {
+				if _, err := f.Invoke(ctx, payload); err != nil {
+					return err
+				}
+				all = append(all, last)
+			}
+			takers := slices.DeleteFunc(slices.Clone(all), (*show.Invocation).Invalid)
+			for _, i := range takers {
+				lines = append(lines, i.Lines()...)
+				outcomes = append(outcomes, i.Outcomes()...)
+			}
+			if len(takers) > 0 {
+				out.Print("\n"+title, lines...)
+				continue
+			}
+			lines = append(lines, show.Line{Label: "failed", Style: show.Red, Text: "no function takes it"})
+			for _, i := range all {
+				lines = append(lines, i.Lines()...)
+			}
+			out.Print("\n"+title, lines...)
+			outcomes, failed = append(outcomes, "taken by no function"), true
+			break // it would be the same again
 		}
 	}
+	summary := fmt.Sprintf("\n%s delivered twice: %s.", plural(delivered, "event"), count(outcomes))
+	if failed || slices.Contains(outcomes, "failed") || slices.Contains(outcomes, "held back") {
+		out.Print(summary)
+		return errors.New("not every event was handled")
+	}
+	out.Print(summary + " Next: make start")
 	return nil
 }
 
-// deliver finds the function that takes the event, as a bus does by its rules: the others answer that it isn't for them.
-func (s *sandbox) deliver(ctx context.Context, payload []byte) error {
-	var refusals []string
-	for _, f := range s.functions {
-		answer, err := f.Invoke(ctx, payload)
-		if err != nil {
-			return err
+// count says how often there is each of them, in the order of first appearance.
+func count(outcomes []string) string {
+	var all []string
+	counted := map[string]int{}
+	for _, o := range outcomes {
+		if counted[o]++; counted[o] == 1 {
+			all = append(all, o)
 		}
-		if succeeded(answer) {
-			return nil
-		}
-		refusals = append(refusals, fmt.Sprintf("\n%s: %s", f.name, answer.Payload))
 	}
-	return fmt.Errorf("no function takes it%s", strings.Join(refusals, ""))
+	for i, o := range all {
+		all[i] = fmt.Sprintf("%d %s", counted[o], o)
+	}
+	return strings.Join(all, ", ")
 }
 
-// succeeded reports whether an answer, of whatever shape, says that all its events were handled.
-func succeeded(a lambdalocal.Answer) bool {
-	var answer struct {
-		BatchItemFailures []any
-		StatusCode        int
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	_ = json.Unmarshal(a.Payload, &answer) // an array has neither
-	return a.FunctionError == "" && len(answer.BatchItemFailures) == 0 && answer.StatusCode < 400
+	return fmt.Sprintf("%d %ss", n, what)
 }

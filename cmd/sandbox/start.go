@@ -3,27 +3,30 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"registrar/cmd/internal/show"
 	"registrar/internal/lambdalocal"
 )
 
-const (
-	visibilityTimeout = 10 * time.Second // short, so that a redelivery can be watched
-	maxReceiveCount   = 5
-)
+// visibilityTimeout is short, so that a redelivery can be watched.
+const visibilityTimeout = 10 * time.Second
 
 // start serves everything on PORT, 3001 unless set, of this machine only, until ctx ends.
-func start(ctx context.Context, out *printer, dist string) error {
+func start(ctx context.Context, out *show.Printer, dist string) error {
 	port := cmp.Or(os.Getenv("PORT"), "3001")
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -33,81 +36,135 @@ func start(ctx context.Context, out *printer, dist string) error {
 		return err
 	}
 	base := "http://" + listener.Addr().String()
-	s, err := newSandbox(ctx, dist, out, base+"/sink")
+
+	served := false // while the functions are asked which samples they take, nothing is shown
+	s, err := newSandbox(ctx, dist, func(_ *function, payload []byte, i *show.Invocation) {
+		if !served {
+			return
+		}
+		came := show.Events(payload)
+		out.Print("\n"+now()+" "+came[0], append(show.EventLines(came[1:]), i.Lines()...)...)
+	})
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	s.cloud.OnRequest(out.call)
+	s.onRequest(func(c show.Call) { out.Print("\n"+now()+" a call from elsewhere", c.Line()) })
+	manual, err := s.manual(ctx, base, dist)
+	if err != nil {
+		return err
+	}
+	served = true
 
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	api := lambdalocal.InvokeAPI{OnAsync: func(name string, _ []byte, a lambdalocal.Answer, attempts int) {
+	api := lambdalocal.InvokeAPI{RetryWaits: []time.Duration{visibilityTimeout, visibilityTimeout}}
+	queues := map[string]*lambdalocal.Queue{}
+	api.OnAsync = func(name string, payload []byte, a lambdalocal.Answer, attempts int) {
 		if a.FunctionError != "" {
-			out.line("dead letter", red, "%s failed %d times: %s", name, attempts, a.Payload)
+			text := fmt.Sprintf("an asynchronous event of %s failed %d times", name, attempts)
+			if id, err := queues[name].GiveUp(string(destination(payload, a, attempts))); err == nil {
+				text += ": " + letterLine(base, name, id)
+			}
+			out.Print("", show.Line{Label: "dead letter", Style: show.Red, Text: text, Whole: true})
 		}
-	}, RetryWaits: []time.Duration{visibilityTimeout, visibilityTimeout}}
+	}
 	mux := http.NewServeMux()
 	for _, f := range s.functions {
-		api.Functions = append(api.Functions, f.Function)
-		mux.Handle("/url/"+f.name, http.StripPrefix("/url/"+f.name, lambdalocal.URL{Function: f.Function}))
-		queue, mapping, err := newQueue(f, out)
+		trigger, err := lambdalocal.NewTrigger(f.Function, f.name, visibilityTimeout)
 		if err != nil {
 			return err
 		}
-		mux.HandleFunc("POST /queue/"+f.name, func(w http.ResponseWriter, r *http.Request) { send(w, r, queue) })
+		trigger.Mapping.OnDelivery = func(batch []lambdalocal.Message) { out.Print("", delivered(base, f.name, batch)...) }
+		queues[f.name] = trigger.Queue
+		api.Functions = append(api.Functions, f.Function)
+		mux.Handle("/url/"+f.name, http.StripPrefix("/url/"+f.name, lambdalocal.URL{Function: f.Function}))
+		mux.HandleFunc("POST /queue/"+f.name, func(w http.ResponseWriter, r *http.Request) { send(w, r, trigger.Queue) })
+		mux.HandleFunc("GET /dead-letters/"+f.name, func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, letters(trigger.DeadLetters.Messages()))
+		})
+		mux.HandleFunc("POST /dead-letters/"+f.name+"/replay", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, "%s went back to the queue\n", plural(trigger.DeadLetters.Redrive(), "message"))
+		})
 		serving.Go(func() {
-			if err := mapping.Run(ctx); err != nil && ctx.Err() == nil {
-				out.line("queue", red, "%v", err)
+			if err := trigger.Mapping.Run(ctx); err != nil && ctx.Err() == nil {
+				out.Print("", show.Line{Label: "queue", Style: show.Red, Text: err.Error()})
 			}
 		})
 	}
 	mux.Handle("/2015-03-31/", api)
-	mux.Handle("POST /sink", sink(out))
+	mux.Handle("/v1/", s.cloud)
+	mux.Handle("POST /sink", sink(func(result []byte) {
+		i := &show.Invocation{}
+		i.Result(result)
+		i.End(lambdalocal.Answer{})
+		out.Print("\n"+now()+" a result from elsewhere", i.Lines()...)
+	}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, manual) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, fmt.Sprintf("There is nothing at %s %s. What there is: curl %s", r.Method, r.URL.Path, base), http.StatusNotFound)
+	})
 	server := serve(listener, mux)
-	out.title("%s", manual(s, base))
+	out.Print(strings.TrimSuffix(manual, "\n"))
 	<-ctx.Done()
 	return server.Close()
 }
 
-// sink shows the results that it gets.
-func sink(out *printer) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+func now() string { return time.Now().Format(time.TimeOnly) }
+
+// delivered says what became of messages.
+func delivered(base, name string, batch []lambdalocal.Message) []show.Line {
+	var lines []show.Line
+	for _, m := range batch {
+		line := show.Line{Label: "queue", Style: show.Green, Text: fmt.Sprintf("message %.8s is done", m.ID)}
+		switch {
+		case m.Failure == "":
+		case m.ReceiveCount < lambdalocal.MaxReceiveCount:
+			line.Style = show.Yellow
+			line.Text = fmt.Sprintf("message %.8s comes again in %s, received %d of %d times",
+				m.ID, visibilityTimeout, m.ReceiveCount, lambdalocal.MaxReceiveCount)
+		default:
+			line = show.Line{Label: "dead letter", Style: show.Red, Text: letterLine(base, name, m.ID), Whole: true}
 		}
-		out.result(body)
-		w.WriteHeader(http.StatusAccepted)
+		lines = append(lines, line)
 	}
+	return lines
 }
 
-// newQueue is a queue with dead letters, and what delivers its messages to f.
-func newQueue(f function, out *printer) (*lambdalocal.Queue, lambdalocal.Mapping, error) {
-	dead, err := lambdalocal.NewQueue(lambdalocal.QueueConfig{Name: f.name + "-dead-letters"})
-	if err != nil {
-		return nil, lambdalocal.Mapping{}, err
+func letterLine(base, name, id string) string {
+	return fmt.Sprintf("message %.8s, in %s: curl %s/dead-letters/%s", id, visibilityTimeout, base, name)
+}
+
+// letters lists dead letters, to be read and replayed.
+func letters(all []lambdalocal.Message) string {
+	if len(all) == 0 {
+		return "no dead letters\n"
 	}
-	queue, err := lambdalocal.NewQueue(lambdalocal.QueueConfig{
-		Name: f.name, VisibilityTimeout: visibilityTimeout, DeadLetters: dead, MaxReceiveCount: maxReceiveCount,
-	})
-	return queue, lambdalocal.Mapping{
-		Queue:  queue,
-		Invoke: func(ctx context.Context, payload []byte) (lambdalocal.Answer, error) { return f.Invoke(ctx, payload) },
-		OnDelivery: func(batch []lambdalocal.Message) {
-			for _, m := range batch {
-				switch {
-				case m.Failure == "":
-					out.line("queue", green, "message %s is done", m.ID)
-				case m.ReceiveCount < maxReceiveCount:
-					out.line("queue", yellow, "message %s comes again in %s, received %d of %d times", m.ID, visibilityTimeout, m.ReceiveCount, maxReceiveCount)
-				default:
-					out.line("queue", red, "message %s goes to the dead letters", m.ID)
-				}
-			}
+	var b strings.Builder
+	for _, m := range all {
+		fmt.Fprintf(&b, "message %s, sent %s, received %s\n", m.ID, m.Sent.Format(time.TimeOnly), plural(m.ReceiveCount, "time"))
+		for _, event := range show.Events([]byte(m.Body)) {
+			fmt.Fprintf(&b, "  %s\n", event)
+		}
+		if m.Failure != "" {
+			fmt.Fprintf(&b, "  %s\n", m.Failure)
+		}
+		fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(m.Body))
+	}
+	return b.String()
+}
+
+// destination is what Lambda sends to the dead letters about an asynchronous event that failed.
+func destination(payload []byte, a lambdalocal.Answer, attempts int) []byte {
+	record, _ := json.Marshal(map[string]any{ // of JSON only
+		"version": "1.0", "timestamp": time.Now().UTC().Format(time.RFC3339Nano),
+		"requestContext": map[string]any{
+			"requestId": a.RequestID, "condition": "RetriesExhausted", "approximateInvokeCount": attempts,
 		},
-	}, err
+		"requestPayload": json.RawMessage(payload), "responsePayload": json.RawMessage(a.Payload),
+		"responseContext": map[string]any{"statusCode": 200, "functionError": a.FunctionError},
+	})
+	return record
 }
 
 func send(w http.ResponseWriter, r *http.Request, queue *lambdalocal.Queue) {
@@ -123,17 +180,76 @@ func send(w http.ResponseWriter, r *http.Request, queue *lambdalocal.Queue) {
 }
 
 // manual says what there is, in lines to paste.
-func manual(s *sandbox, base string) string {
-	samples := map[string]string{"register-region": "events/org-bootstrap.json", "register-admin": "events/account-created.json"}
+func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error) {
+	port := base[strings.LastIndex(base, ":")+1:]
 	var b strings.Builder
-	fmt.Fprintf(&b, "Lambda, URLs, queues and a sink at %s, and a fake Huawei Cloud at %s. Ctrl-C ends it.\n", base, s.endpoint)
-	fmt.Fprintf(&b, "A function that is built anew (make build-local) answers from its next event on.\n")
-	for _, f := range s.functions {
-		sample := cmp.Or(samples[f.name], "events/<sample>.json")
-		fmt.Fprintf(&b, "\n%s\n", f.name)
-		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request --function-name %s --payload fileb://%s /dev/stdout\n", base, f.name, sample)
-		fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s %s/url/%s\n", sample, base, f.name)
-		fmt.Fprintf(&b, "  curl -d @%s %s/queue/%s\n", sample, base, f.name)
+	fmt.Fprintf(&b, "%s, and a fake Huawei Cloud, at %s. Ctrl-C ends it.\n", plural(len(s.functions), "function"), base)
+	fmt.Fprintf(&b, "Defaults: %s\n%smake start DRY_RUN=1\n", strings.Join(settings(s.env), " "), yours)
+	fmt.Fprintf(&b, "A function that is built again (make build-local) answers from its next event on.\n")
+	if port != "3001" {
+		port = " PORT=" + port
+	} else {
+		port = ""
 	}
-	return b.String()
+	for _, f := range s.functions {
+		sample, err := f.sample(ctx)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "\n%s\n", f.name)
+		fmt.Fprintf(&b, "  make invoke FUNCTION=%s EVENT=%s%s\n", f.name, sample, port)
+		fmt.Fprintf(&b, "  curl -d @%s %s/queue/%s\n", sample, base, f.name)
+		fmt.Fprintf(&b, "  curl %s/dead-letters/%s\n", base, f.name)
+		fmt.Fprintf(&b, "  curl -X POST %s/dead-letters/%s/replay\n", base, f.name)
+		fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s %s/url/%s\n", sample, base, f.name)
+		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request --function-name %s "+
+			"--payload fileb://%s /dev/stdout\n", base, f.name, sample)
+	}
+	f := s.functions[0]
+	sample, err := f.sample(ctx)
+	fmt.Fprintf(&b, "\nOne of them as an HTTP server of its own, at the same fake\n  env")
+	variables := access(base)
+	maps.Copy(variables, map[string]string{"HOST": "127.0.0.1", "PORT": "8080"})
+	for name := range defaults {
+		variables[name] = s.env[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		fmt.Fprintf(&b, " %s=%s", name, variables[name])
+	}
+	fmt.Fprintf(&b, " %s\n", filepath.Join(dist, f.name, "bootstrap"))
+	fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s http://127.0.0.1:8080\n", sample)
+	return b.String(), err
+}
+
+// sample is the first file in events/ with a plain event that the function takes, which it is asked
+// by a dry run.
+func (f *function) sample(ctx context.Context) (string, error) {
+	files, err := filepath.Glob("events/*.json")
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		var event map[string]any
+		if json.Unmarshal(b, &event) != nil || event["specversion"] == nil {
+			continue
+		}
+		if data, ok := event["data"].(map[string]any); ok {
+			data["dry_run"] = true
+		}
+		if b, err = json.Marshal(event); err != nil {
+			return "", err
+		}
+		a, err := f.Invoke(ctx, b)
+		if err != nil {
+			return "", err
+		}
+		if a.Failure() != "InvalidEventError" {
+			return file, nil
+		}
+	}
+	return "<your event>.json", nil
 }

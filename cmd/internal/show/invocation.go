@@ -1,0 +1,312 @@
+package show
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"registrar/internal/lambdalocal"
+)
+
+// Invocation collects what one invocation of a function does, until it ends and is shown. Its methods
+// are safe for concurrent use.
+type Invocation struct {
+	Function string
+
+	mu      sync.Mutex
+	steps   []step
+	results []result
+	ends    []end // once it has ended
+}
+
+// step is one thing that a function did: it made a call, or logged something. Steps come in by several
+// ways, so only their times tell their order.
+type step struct {
+	at     time.Time
+	line   Line
+	logged *logged // the end of an event; nil: something else
+}
+
+// logged is the line that is logged about an event.
+type logged struct {
+	Timestamp                                           time.Time
+	Level, Message, Type, Subject, Outcome, Reason, Err string
+	CauseID                                             string `json:"cause_id"`
+	ReasonText                                          string `json:"reason_text"`
+	ErrorType                                           string `json:"error_type"`
+	Hint                                                string
+	Registrations                                       []registration
+	Count                                               int
+}
+
+// end is what became of one event.
+type end struct {
+	outcome   string // or "failed", "held back"
+	errorType string // of a failure
+	text      string
+	details   []Line
+}
+
+// result is a result event, as far as it is shown.
+type result struct {
+	ID, Type, Subject, CausationID string
+	Data                           struct {
+		Outcome, Reason, Message string
+		Registrations            []registration
+	}
+}
+
+type registration struct {
+	ServicePrincipal string `json:"service_principal"`
+	RegionID         string `json:"region_id"`
+	Outcome          string
+	Reason, Message  string
+}
+
+// Call is a call to Huawei Cloud and its answer.
+type Call struct {
+	Time                   time.Time
+	Method, Path, RawQuery string
+	Body                   []byte
+	Status                 int // 0: the connection was cut
+	ErrorCode              string
+}
+
+// Line shows the call.
+func (c Call) Line() Line {
+	text := fmt.Sprintf("%-4s %s", c.Method, short(c.Path))
+	if strings.Contains(c.RawQuery, "marker=") {
+		text += " (next page)"
+	}
+	status := "no answer"
+	if c.Status > 0 {
+		status = fmt.Sprint(c.Status)
+	}
+	text = strings.TrimSpace(text + " " + status + " " + c.ErrorCode)
+	switch {
+	case c.ErrorCode == "IIC.1254":
+		text += " (none registered yet)"
+	case strings.HasPrefix(c.ErrorCode, "Organizations.99"):
+		text += " (a code of this fake: Huawei Cloud publishes none)"
+	}
+	var body map[string]json.RawMessage
+	if json.Unmarshal(c.Body, &body) == nil {
+		for _, key := range []string{"region_id", "service_principal"} {
+			if body[key] != nil {
+				text += " " + value(body[key])
+			}
+		}
+	}
+	return Line{Text: text, Whole: true}
+}
+
+// Call adds a call to Huawei Cloud.
+func (i *Invocation) Call(c Call) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.steps = append(i.steps, step{at: c.Time, line: c.Line()})
+}
+
+// Result adds a result event that the function sent.
+func (i *Invocation) Result(payload []byte) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.addResult(payload)
+}
+
+func (i *Invocation) addResult(payload []byte) {
+	var r result
+	if json.Unmarshal(payload, &r) != nil || r.Data.Outcome == "" {
+		i.steps = append(i.steps, step{at: time.Now(), line: Line{Text: "sent " + compact(payload)}})
+		return
+	}
+	if !slices.ContainsFunc(i.results, func(known result) bool { return known.ID == r.ID }) {
+		i.results = append(i.results, r)
+	}
+}
+
+// Write adds a line that the function logged.
+func (i *Invocation) Write(b []byte) (int, error) {
+	l := new(logged)
+	if json.Unmarshal(b, l) != nil && l.Message == "" {
+		l.Message = compact(b) // not a line of ours
+	}
+	s := step{at: l.Timestamp, line: Line{Text: "log: " + join(" ", l.Message, l.Err)}}
+	if s.at.IsZero() {
+		s.at = time.Now()
+	}
+	if slices.Contains([]string{"event handled", "event failed", "event held back"}, l.Message) {
+		s.logged = l
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.steps = append(i.steps, s)
+	return len(b), nil
+}
+
+// end is what the line says.
+func (l *logged) end() end {
+	e := end{outcome: l.Outcome, details: registered(l.Registrations, l.Subject)}
+	switch l.Message {
+	case "event failed":
+		e.outcome, e.errorType = "failed", l.ErrorType
+	case "event held back":
+		e.outcome = "held back"
+	}
+	e.text = join(", ", e.errorType, join(" ", l.Type, short(l.Subject)))
+	if l.Count > 1 {
+		e.text += fmt.Sprintf(" (%d of them)", l.Count)
+	}
+	for _, text := range []string{join(": ", l.Reason, l.ReasonText), l.Err, l.Hint} {
+		if text != "" {
+			e.details = append(e.details, Line{Text: text})
+		}
+	}
+	return e
+}
+
+// End takes what the function answered, and with it all that it did.
+func (i *Invocation) End(a lambdalocal.Answer) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var answer struct {
+		ErrorMessage, Body string
+		BatchItemFailures  []any
+	}
+	_ = json.Unmarshal(a.Payload, &answer)
+	failure := a.Failure()
+	if failure == "" { // with the results, unless they have all come already
+		body := []byte(cmp.Or(answer.Body, string(a.Payload)))
+		var several []json.RawMessage
+		if json.Unmarshal(body, &several) != nil {
+			several = []json.RawMessage{body}
+		}
+		for _, one := range several {
+			if bytes.Contains(one, []byte(`"specversion"`)) {
+				i.addResult(one)
+			}
+		}
+	}
+	i.endEvents()
+	told := slices.ContainsFunc(i.ends, func(e end) bool { return e.outcome == "failed" || e.outcome == "held back" })
+	switch {
+	case failure == "" && len(i.ends) == 0:
+		i.ends = append(i.ends, end{outcome: "answered", text: compact(a.Payload)})
+	case failure == "" || told:
+	case failure == "BatchItemFailures":
+		i.ends = append(i.ends, end{outcome: "failed", text: fmt.Sprintf("%d of the messages", len(answer.BatchItemFailures))})
+	default:
+		var problem struct{ Detail string }
+		_ = json.Unmarshal([]byte(answer.Body), &problem)
+		text := cmp.Or(answer.ErrorMessage, problem.Detail, answer.Body)
+		i.ends = append(i.ends, end{outcome: "failed", errorType: failure, text: failure, details: []Line{{Text: text}}})
+	}
+	if last := len(i.ends) - 1; last >= 0 {
+		for _, s := range i.steps {
+			i.ends[last].details = append(i.ends[last].details, s.line)
+		}
+	}
+	i.steps = nil
+}
+
+// endEvents makes an end of each line about an event: what was done before it was done for that event.
+// Results that no line speaks of are ends, too.
+func (i *Invocation) endEvents() {
+	slices.SortStableFunc(i.steps, func(a, b step) int { return a.at.Compare(b.at) })
+	begin := 0
+	for n, s := range i.steps {
+		if s.logged == nil {
+			continue
+		}
+		e := s.logged.end()
+		at := slices.IndexFunc(i.results, func(r result) bool { return r.CausationID == s.logged.CauseID })
+		if at >= 0 {
+			e = i.results[at].end()
+			i.results = slices.Delete(i.results, at, at+1)
+		}
+		for _, before := range i.steps[begin:n] {
+			e.details = append(e.details, before.line)
+		}
+		begin = n + 1
+		i.ends = append(i.ends, e)
+	}
+	for _, r := range i.results {
+		i.ends = append(i.ends, r.end())
+	}
+	i.steps, i.results = i.steps[begin:], nil
+}
+
+func (r result) end() end {
+	e := end{outcome: r.Data.Outcome, text: join(", ", r.Type, short(r.Subject)), details: registered(r.Data.Registrations, r.Subject)}
+	if text := join(": ", r.Data.Reason, r.Data.Message); text != "" {
+		e.details = append(e.details, Line{Text: text})
+	}
+	return e
+}
+
+// registered shows what became of each service. A region is the subject itself, and shown already.
+func registered(all []registration, subject string) []Line {
+	var lines []Line
+	for _, r := range all {
+		if name := cmp.Or(r.ServicePrincipal, r.RegionID); name != subject || r.Message != "" {
+			lines = append(lines, Line{Text: join(": ", name+" "+r.Outcome, r.Reason, r.Message)})
+		}
+	}
+	return lines
+}
+
+// Invalid reports whether nothing that the invocation got was an event of the function's.
+func (i *Invocation) Invalid() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	invalid := false
+	for _, e := range i.ends {
+		switch {
+		case e.errorType == "InvalidEventError":
+			invalid = true
+		case e.outcome != "held back": // behind one of the former
+			return false
+		}
+	}
+	return invalid
+}
+
+// Outcomes are the outcomes of all events, or "failed", or "held back".
+func (i *Invocation) Outcomes() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var all []string
+	for _, e := range i.ends {
+		all = append(all, e.outcome)
+	}
+	return all
+}
+
+// Lines are what became of each event: its outcome, its type and subject, and what was done for it.
+func (i *Invocation) Lines() []Line {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var lines []Line
+	for _, e := range i.ends {
+		style := Red
+		switch {
+		case slices.Contains([]string{"registered", "unchanged", "answered"}, e.outcome):
+			style = Green
+		case slices.Contains([]string{"planned", "skipped", "held back"}, e.outcome), e.errorType == "TransientError":
+			style = Yellow
+		}
+		lines = append(lines, Line{Label: e.outcome, Style: style, Text: join(": ", i.Function, e.text)})
+		lines = append(lines, e.details...)
+	}
+	return lines
+}
+
+// join joins what isn't empty.
+func join(separator string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), separator)
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"registrar/cmd/internal/show"
+	"registrar/internal/huaweitest"
+	"registrar/internal/lambdalocal"
+)
+
+// The keys that the fake knows. They are no secret: they open nothing else.
+const (
+	accessKey = "SANDBOX-ACCESS-KEY"
+	secretKey = "SANDBOX-SECRET-KEY"
+)
+
+// defaults are what the stage dev sets, so that the samples in events/ work as they do there.
+var defaults = map[string]string{
+	"REGION_ID":          "cn-north-4",
+	"SERVICE_PRINCIPALS": "service.SecMaster",
+	"TRUSTED_SERVICES":   "service.SecMaster",
+}
+
+// environment is what the functions get of the environment of this program, with the defaults. A
+// variable that is set, even to nothing, has no default.
+func environment(environ []string) map[string]string {
+	env := maps.Clone(defaults)
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		own := slices.Contains([]string{"RESULT_SINK", "K_SINK", "PORT", "HOST", "PATH"}, name) ||
+			strings.HasPrefix(name, "HUAWEICLOUD_") || strings.HasSuffix(name, "_ENDPOINT") ||
+			strings.HasPrefix(name, "AWS_") && name != "AWS_LAMBDA_LOG_LEVEL" ||
+			strings.HasPrefix(name, "LAMBDA_") || strings.HasPrefix(name, "_")
+		if !own {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// yours begins the hint how to set others.
+const yours = "Set whatever a function reads: "
+
+// settings are the variables that have a default, with their values.
+func settings(env map[string]string) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(defaults)) {
+		text := name + "=" + env[name]
+		if env[name] != defaults[name] {
+			text += " (yours)"
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// access is how a function reaches the fake at base.
+func access(base string) map[string]string {
+	return map[string]string{
+		"HUAWEICLOUD_SDK_AK": accessKey, "HUAWEICLOUD_SDK_SK": secretKey,
+		"IDENTITYCENTER_ENDPOINT": base, "ORGANIZATIONS_ENDPOINT": base, "RESULT_SINK": base + "/sink",
+	}
+}
+
+// sandbox is an organization in the fake Huawei Cloud, and the functions that work on it.
+type sandbox struct {
+	cloud     *huaweitest.Cloud
+	env       map[string]string // of each function, without its access
+	functions []*function
+}
+
+// newSandbox makes the organization as it is when registrar is needed: nothing registered, the two
+// accounts of the samples created, two services with trusted access. The functions are those in dist;
+// ended is told what one did when its invocation has ended.
+func newSandbox(ctx context.Context, dist string, ended func(*function, []byte, *show.Invocation)) (*sandbox, error) {
+	s := &sandbox{
+		cloud: huaweitest.New(huaweitest.Credentials{AccessKey: accessKey, SecretKey: secretKey}),
+		env:   environment(os.Environ()),
+	}
+	for _, account := range []string{"05261f923e80d3890f33c0056e9b3f80", "0b6e2d41c58f4a3796d0e1f2a3b4c5d6"} {
+		s.cloud.AddAccount(account, "active")
+	}
+	s.cloud.TrustService("service.SecMaster", "service.CTS")
+
+	bootstraps, err := filepath.Glob(filepath.Join(dist, "*", "bootstrap"))
+	if err != nil || len(bootstraps) == 0 {
+		return nil, fmt.Errorf("no %s: call it by make, which builds the functions first", filepath.Join(dist, "<function>", "bootstrap"))
+	}
+	for _, bootstrap := range bootstraps {
+		f, err := newFunction(ctx, s, bootstrap, ended)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.functions = append(s.functions, f)
+	}
+	return s, nil
+}
+
+func (s *sandbox) close() {
+	for _, f := range s.functions {
+		f.Close()
+	}
+}
+
+// onRequest shows each function's calls where the rest of its invocation is shown, and gives other the
+// calls that came in by no function's door.
+func (s *sandbox) onRequest(other func(show.Call)) {
+	s.cloud.OnRequest(func(r huaweitest.Request) {
+		if r.Method == http.MethodHead {
+			return // warms the connection
+		}
+		call := show.Call{
+			Time: r.Time, Method: r.Method, Path: r.Path, RawQuery: r.RawQuery, Body: r.Body, Status: r.Status, ErrorCode: r.ErrorCode,
+		}
+		at := slices.IndexFunc(s.functions, func(f *function) bool { return f.door == r.Host })
+		if at < 0 {
+			other(call)
+			return
+		}
+		s.functions[at].doing(func(i *show.Invocation) { i.Call(call) })
+	})
+}
+
+// function is a function with a door of its own to the fake and to a sink, and one invocation at a
+// time: so what it does can be told from what others do meanwhile.
+type function struct {
+	*lambdalocal.Function
+	name string
+	door string // host and port
+
+	mu  sync.Mutex
+	now *show.Invocation // nil: none
+}
+
+func newFunction(ctx context.Context, s *sandbox, bootstrap string, ended func(*function, []byte, *show.Invocation)) (*function, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	f := &function{name: filepath.Base(filepath.Dir(bootstrap)), door: listener.Addr().String()}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.cloud)
+	mux.Handle("POST /sink", sink(func(result []byte) {
+		f.doing(func(i *show.Invocation) { i.Result(result) })
+	}))
+	server := serve(listener, mux)
+
+	env := maps.Clone(s.env)
+	maps.Copy(env, access("http://"+f.door))
+	f.Function, err = lambdalocal.New(lambdalocal.Config{
+		Name: f.name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, MemoryMB: 256, Concurrency: 1, Log: f,
+		Watch: func(payload []byte) func(lambdalocal.Answer, error) {
+			i := &show.Invocation{Function: f.name}
+			f.set(i)
+			return func(a lambdalocal.Answer, err error) {
+				f.set(nil)
+				if err == nil { // else the sandbox is closing
+					i.End(a)
+					ended(f, payload, i)
+				}
+			}
+		},
+	})
+	if err != nil {
+		server.Close()
+	}
+	return f, err
+}
+
+func (f *function) set(i *show.Invocation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = i
+}
+
+// doing hands the invocation under way to do.
+func (f *function) doing(do func(*show.Invocation)) {
+	f.mu.Lock()
+	i := f.now
+	f.mu.Unlock()
+	if i != nil {
+		do(i)
+	}
+}
+
+// Write takes a line that the function logged.
+func (f *function) Write(line []byte) (int, error) {
+	f.doing(func(i *show.Invocation) { _, _ = i.Write(line) })
+	return len(line), nil
+}
+
+// sink takes results.
+func sink(take func(result []byte)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		take(body)
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+// serve serves h until the program ends.
+func serve(listener net.Listener, h http.Handler) *http.Server {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return server
+}
