@@ -21,8 +21,9 @@ var allowed = []struct{ part, imports string }{
 	{"internal/lambdalocal", ""},
 	{"internal/*", "pkg/*"},
 	{"functions/*", "internal/handler internal/secret internal/sink pkg/*"},
-	{"cmd/sandbox", "internal/huaweitest internal/lambdalocal"},
-	{"cmd/invoke", ""},
+	{"cmd/internal/show", "internal/lambdalocal pkg/events"},
+	{"cmd/sandbox", "cmd/internal/show internal/huaweitest internal/lambdalocal"},
+	{"cmd/invoke", "cmd/internal/show internal/lambdalocal"},
 	{"test", ""},
 	{"test/*", ""}, // their tests import what they test
 }

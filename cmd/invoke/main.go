@@ -1,6 +1,6 @@
-// Command invoke sends an event to a function and shows the outcome: to the function that the sandbox
-// serves on this machine, or with REMOTE=1 to the deployed one, through the aws client. It is told by
-// the environment what make is told:
+// Command invoke sends an event to a function and shows the outcome: to the function that the
+// sandbox serves on this machine, or with REMOTE=1 to the deployed one, through the aws client. It
+// is told by the environment what make is told:
 //
 //	FUNCTION  the function's name, as its folder in functions/
 //	EVENT     the event's file; for a deployed function one outside events/, whose samples name things
@@ -79,8 +79,8 @@ func run(ctx context.Context, name string) (lambdalocal.Answer, error) {
 	return local(ctx, "http://127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "3001"), name, payload)
 }
 
-// yes reads a variable that is 1 or true, 0 or false, or empty. Anything else might mean the contrary
-// of what it is taken for.
+// yes reads a variable that is 1 or true, 0 or false, or empty. Anything else might mean the
+// contrary of what it is taken for.
 func yes(name string) (bool, error) {
 	value := os.Getenv(name)
 	if value == "" {
@@ -93,8 +93,8 @@ func yes(name string) (bool, error) {
 	return on, nil
 }
 
-// dryRun sets dry_run in the data of each event of a payload, but not in events that stand as text in
-// another. All events must have it, else none is sent.
+// dryRun sets dry_run in the data of each event of a payload, but not in events that stand as text
+// in another. All events must have it, else none is sent.
 func dryRun(payload []byte) ([]byte, error) {
 	var whole any
 	if err := json.Unmarshal(payload, &whole); err != nil {

@@ -1,5 +1,5 @@
-// Command sandbox runs the built functions on this machine against a fake Huawei Cloud. It reaches no
-// real cloud.
+// Command sandbox runs the built functions on this machine against a fake Huawei Cloud. It reaches
+// no real cloud.
 //
 //	sandbox run <folder with the built functions> <event file>...
 //
@@ -10,8 +10,8 @@
 // serves until it is interrupted: Lambda's Invoke API, a URL and a queue with dead letters for each
 // function, a sink that shows results, and the fake, also for functions that run outside of it.
 //
-// The functions get the environment of the sandbox but for credentials, endpoints and sinks, which are
-// its own.
+// The functions get the environment of the sandbox but for credentials, endpoints and sinks, which
+// are its own.
 package main
 
 import (

@@ -81,8 +81,8 @@ type sandbox struct {
 }
 
 // newSandbox makes the organization as it is when registrar is needed: nothing registered, the two
-// accounts of the samples created, two services with trusted access. The functions are those in dist;
-// ended is told what one did when its invocation has ended.
+// accounts of the samples created, two services with trusted access. The functions are those in
+// dist; ended is told what one did when its invocation has ended.
 func newSandbox(ctx context.Context, dist string, ended func(*function, []byte, *show.Invocation)) (*sandbox, error) {
 	s := &sandbox{
 		cloud: huaweitest.New(huaweitest.Credentials{AccessKey: accessKey, SecretKey: secretKey}),
@@ -114,8 +114,8 @@ func (s *sandbox) close() {
 	}
 }
 
-// onRequest shows each function's calls where the rest of its invocation is shown, and gives other the
-// calls that came in by no function's door.
+// onRequest shows each function's calls where the rest of its invocation is shown, and gives other
+// the calls that came in by no function's door.
 func (s *sandbox) onRequest(other func(show.Call)) {
 	s.cloud.OnRequest(func(r huaweitest.Request) {
 		if r.Method == http.MethodHead {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -37,24 +38,20 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 	}
 	base := "http://" + listener.Addr().String()
 
-	served := false // while the functions are asked which samples they take, nothing is shown
-	s, err := newSandbox(ctx, dist, func(_ *function, payload []byte, i *show.Invocation) {
-		if !served {
-			return
-		}
-		came := show.Events(payload)
-		out.Print("\n"+now()+" "+came[0], append(show.EventLines(came[1:]), i.Lines()...)...)
-	})
+	screen := &screen{out: out, shown: map[string]string{}, failures: map[string]string{}}
+	s, err := newSandbox(ctx, dist, screen.show)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	s.onRequest(func(c show.Call) { out.Print("\n"+now()+" a call from elsewhere", c.Line()) })
+	s.onRequest(func(c show.Call) {
+		out.Print("", show.Line{Label: now(), Style: show.Dim, Text: c.Line().Text + ", from elsewhere", Whole: true})
+	})
 	manual, err := s.manual(ctx, base, dist)
 	if err != nil {
 		return err
 	}
-	served = true
+	screen.on()
 
 	var serving sync.WaitGroup
 	defer serving.Wait()
@@ -64,7 +61,7 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 		if a.FunctionError != "" {
 			text := fmt.Sprintf("an asynchronous event of %s failed %d times", name, attempts)
 			if id, err := queues[name].GiveUp(string(destination(payload, a, attempts))); err == nil {
-				text += ": " + letterLine(base, name, id)
+				text += ": " + letter(base, name, id)
 			}
 			out.Print("", show.Line{Label: "dead letter", Style: show.Red, Text: text, Whole: true})
 		}
@@ -79,13 +76,7 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 		queues[f.name] = trigger.Queue
 		api.Functions = append(api.Functions, f.Function)
 		mux.Handle("/url/"+f.name, http.StripPrefix("/url/"+f.name, lambdalocal.URL{Function: f.Function}))
-		mux.HandleFunc("POST /queue/"+f.name, func(w http.ResponseWriter, r *http.Request) { send(w, r, trigger.Queue) })
-		mux.HandleFunc("GET /dead-letters/"+f.name, func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, letters(trigger.DeadLetters.Messages()))
-		})
-		mux.HandleFunc("POST /dead-letters/"+f.name+"/replay", func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, "%s went back to the queue\n", plural(trigger.DeadLetters.Redrive(), "message"))
-		})
+		screen.serveQueue(mux, f.name, trigger)
 		serving.Go(func() {
 			if err := trigger.Mapping.Run(ctx); err != nil && ctx.Err() == nil {
 				out.Print("", show.Line{Label: "queue", Style: show.Red, Text: err.Error()})
@@ -110,6 +101,41 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 	return server.Close()
 }
 
+// screen shows what the functions do.
+type screen struct {
+	out *show.Printer
+
+	mu       sync.Mutex
+	ready    bool              // until then nothing is shown
+	shown    map[string]string // what an event led to the last time, by function and event
+	failures map[string]string // why a message failed the last time, by its id
+}
+
+func (s *screen) on() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = true
+}
+
+// show shows an invocation. What went exactly as the time before is shown briefly.
+func (s *screen) show(f *function, payload []byte, i *show.Invocation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ready {
+		return
+	}
+	maps.Copy(s.failures, i.Failures())
+	came, lines := show.Events(payload), i.Lines()
+	event := f.name + strings.Join(came, "\n")
+	led := regexp.MustCompile(`\(request [^)]*\)`).ReplaceAllString(fmt.Sprint(lines), "")
+	if s.shown[event] == led {
+		lines = lines[:1]
+		lines[0].Text += ", all as before"
+	}
+	s.shown[event] = led
+	s.out.Print("\n"+now()+" "+came[0], append(show.EventLines(came[1:]), lines...)...)
+}
+
 func now() string { return time.Now().Format(time.TimeOnly) }
 
 // delivered says what became of messages.
@@ -124,19 +150,30 @@ func delivered(base, name string, batch []lambdalocal.Message) []show.Line {
 			line.Text = fmt.Sprintf("message %.8s comes again in %s, received %d of %d times",
 				m.ID, visibilityTimeout, m.ReceiveCount, lambdalocal.MaxReceiveCount)
 		default:
-			line = show.Line{Label: "dead letter", Style: show.Red, Text: letterLine(base, name, m.ID), Whole: true}
+			line = show.Line{Label: "dead letter", Style: show.Red, Text: fmt.Sprintf("in %s: %s", visibilityTimeout, letter(base, name, m.ID)), Whole: true}
 		}
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-func letterLine(base, name, id string) string {
-	return fmt.Sprintf("message %.8s, in %s: curl %s/dead-letters/%s", id, visibilityTimeout, base, name)
+func letter(base, name, id string) string {
+	return fmt.Sprintf("message %.8s: curl %s/dead-letters/%s", id, base, name)
 }
 
-// letters lists dead letters, to be read and replayed.
-func letters(all []lambdalocal.Message) string {
+// serveQueue takes messages for the queue, and lists and replays its dead letters.
+func (s *screen) serveQueue(mux *http.ServeMux, name string, trigger lambdalocal.Trigger) {
+	mux.HandleFunc("POST /queue/"+name, func(w http.ResponseWriter, r *http.Request) { send(w, r, trigger.Queue) })
+	mux.HandleFunc("GET /dead-letters/"+name, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, s.letters(trigger.DeadLetters.Messages()))
+	})
+	mux.HandleFunc("POST /dead-letters/"+name+"/replay", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "%s put back into the queue\n", plural(trigger.DeadLetters.Redrive(), "message"))
+	})
+}
+
+// letters lists dead letters, to be read.
+func (s *screen) letters(all []lambdalocal.Message) string {
 	if len(all) == 0 {
 		return "no dead letters\n"
 	}
@@ -146,9 +183,11 @@ func letters(all []lambdalocal.Message) string {
 		for _, event := range show.Events([]byte(m.Body)) {
 			fmt.Fprintf(&b, "  %s\n", event)
 		}
-		if m.Failure != "" {
-			fmt.Fprintf(&b, "  %s\n", m.Failure)
+		s.mu.Lock()
+		if text := cmp.Or(s.failures[m.ID], m.Failure); text != "" {
+			fmt.Fprintf(&b, "  %s\n", text)
 		}
+		s.mu.Unlock()
 		fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(m.Body))
 	}
 	return b.String()

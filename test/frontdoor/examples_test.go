@@ -57,7 +57,7 @@ func TestTheExamplesInTheDocumentation(t *testing.T) {
 					cause = inputs[e.Data.Cause.Source+" "+e.Data.Cause.ID]
 					require.NotEmpty(t, cause, "the documentation doesn't show the cause of %s", event)
 				}
-				got := staged(t, e.Type).take(t, cause)
+				got := staged(t, e.Type).take(t, cause, e.Type)
 				require.NoError(t, promised.Check(got), "%s", got)
 				if events.IsResult(e.Type) {
 					assert.JSONEq(t, timeless(t, event), timeless(t, got))
@@ -84,11 +84,20 @@ func staged(t *testing.T, eventType string) *stage {
 	return s
 }
 
-func (s *stage) take(t *testing.T, event []byte) json.RawMessage {
+// take is what an event is answered with by the function whose results are like the example's, or if
+// that isn't a result, by any.
+func (s *stage) take(t *testing.T, event []byte, example string) json.RawMessage {
 	t.Helper()
-	_, answer := s.taker(t, event)
-	require.Empty(t, answer.FunctionError, "%s", answer.Payload)
-	return answer.Payload
+	family := func(eventType string) string { return eventType[:strings.LastIndex(eventType, ".")+1] }
+	_, answers := s.deliver(t, event)
+	for _, answer := range answers {
+		require.Empty(t, answer.FunctionError, "%s", answer.Payload)
+		if !events.IsResult(example) || family(attributes(t, answer.Payload).Type) == family(example) {
+			return answer.Payload
+		}
+	}
+	require.Fail(t, "no function answers with "+example)
+	return nil
 }
 
 func attributes(t *testing.T, event []byte) result {

@@ -1,7 +1,6 @@
 package frontdoor
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -17,17 +16,13 @@ import (
 
 const visibility = 6 * time.Minute
 
-// newQueue returns a queue with a dead-letter queue behind it, and what delivers its messages to the function.
+// newQueue returns a queue with dead letters behind it, and what delivers its messages to the
+// function.
 func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping) {
 	t.Helper()
-	dead, err := lambdalocal.NewQueue(lambdalocal.QueueConfig{Name: "dead" + suffix})
+	trigger, err := lambdalocal.NewTrigger(f, "queue"+suffix, visibility)
 	require.NoError(t, err)
-	queue, err = lambdalocal.NewQueue(lambdalocal.QueueConfig{Name: "queue" + suffix, VisibilityTimeout: visibility, DeadLetters: dead, MaxReceiveCount: 5})
-	require.NoError(t, err)
-	return queue, dead, lambdalocal.Mapping{
-		Queue: queue, BatchSize: 10, Concurrency: 1,
-		Invoke: func(ctx context.Context, payload []byte) (lambdalocal.Answer, error) { return f.Invoke(ctx, payload) },
-	}
+	return trigger.Queue, trigger.DeadLetters, trigger.Mapping
 }
 
 // drain delivers until nothing is left, letting visibility timeouts pass.
@@ -141,7 +136,8 @@ func TestAnAccountGetsReadyWhileItsEventIsRedelivered(t *testing.T) {
 	assert.Empty(t, dead.Messages())
 }
 
-// A quota of 20 calls per second and API, and a thousand records at once. It takes the better part of a minute, as it must.
+// A quota of 20 calls per second and API, and a thousand records at once. It takes the better part
+// of a minute, as it must.
 func TestAThousandRecordsWithinAQuota(t *testing.T) {
 	t.Parallel()
 	const records, perSecond = 1000, 20

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +18,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tool runs a program of the project with the given variables and returns what it printed, and its exit status.
+// tool runs a program of the project in its root, with the given variables, and returns what it
+// printed and its exit status.
 func tool(ctx context.Context, variables []string, stdin, name string, args ...string) (string, int) {
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir()}, variables...)
+	cmd.Dir = "../.."
 	cmd.Stdin = strings.NewReader(stdin)
 	out, _ := cmd.CombinedOutput()
 	return string(out), cmd.ProcessState.ExitCode()
@@ -28,33 +31,124 @@ func tool(ctx context.Context, variables []string, stdin, name string, args ...s
 
 func TestTheSandboxRunsTheSamplesTwice(t *testing.T) {
 	t.Parallel()
-	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist, "../../events/org-bootstrap.json", "../../events/account-created.json")
+	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist, "events/org-bootstrap.json", "events/account-created.json")
 	assert.Zero(t, status, out)
-	var outcomes []string
-	for line := range strings.Lines(out) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "result       "); ok {
-			outcome, _, _ := strings.Cut(rest, ",")
-			outcomes = append(outcomes, outcome)
-		}
-	}
-	assert.Equal(t, []string{
-		"registered: org.region.registered", "unchanged: org.region.registered", "registered: account.admin.registered", "unchanged: account.admin.registered",
-	}, outcomes)
-	assert.Contains(t, out, "POST /v1/register-regions 200")
 	assert.NotContains(t, out, "\x1b", "colour is for terminals")
+	for line := range strings.Lines(out) {
+		assert.LessOrEqual(t, len([]rune(line)), 101, line)
+	}
+	for name, value := range shipped(t) {
+		assert.Contains(t, out, name+"="+value, "the defaults are those of the stage dev")
+	}
+	for _, block := range []string{
+		`
+events/org-bootstrap.json
+  event       org.bootstrap region_id=cn-north-4
+`, `
+  registered  register-region: org.region.registered, cn-north-4
+              GET  /v1/registered-regions 404 IIC.1254 (none registered yet)
+              POST /v1/register-regions 200 cn-north-4
+`, `
+events/org-bootstrap.json, delivered again
+`, `
+  unchanged   register-region: org.region.registered, cn-north-4
+              GET  /v1/registered-regions 200
+`, `
+events/account-created.json
+  event       account.created account_id=05261f923e80d3890f33c0056e9b3f80
+              service_principals=service.SecMaster
+`, `
+  registered  register-admin: account.admin.registered, 05261f92…
+              service.SecMaster registered
+`, `
+              POST /v1/organizations/delegated-administrators/register 201 service.SecMaster
+`, `
+  unchanged   register-admin: account.admin.registered, 05261f92…
+              service.SecMaster unchanged
+`,
+	} {
+		assert.Contains(t, out, block)
+	}
+	assert.Regexp(t, `\n2 events delivered twice: \d registered, \d unchanged\. Next: make start\n$`, out)
+	assert.NotContains(t, out, "InvalidEventError", "who doesn't take an event isn't shown")
+}
+
+func TestTheSandboxTakesTheDeployedConfiguration(t *testing.T) {
+	t.Parallel()
+	run := func(variable string) string {
+		out, status := tool(t.Context(), []string{variable}, "", "sandbox", "run", dist, "events/org-bootstrap.json", "events/account-created.json")
+		assert.Zero(t, status, out)
+		return out
+	}
+	out := run("DRY_RUN=1")
+	assert.Regexp(t, `2 events delivered twice: \d planned\.`, out)
+	assert.NotContains(t, out, "POST")
+	out = run("REGION_ID=cn-south-1")
+	assert.Contains(t, out, "REGION_ID=cn-south-1 (yours)")
+	assert.Contains(t, out, "\n  rejected    register-region: org.region.rejected, cn-north-4\n              not_allowed: ")
+	out = run("SERVICE_PRINCIPALS=service.CTS")
+	assert.Contains(t, out, "\n  rejected    register-admin: account.admin.rejected, 05261f92…\n")
+	for _, own := range []string{
+		"ORGANIZATIONS_ENDPOINT=http://127.0.0.1:1", "HUAWEICLOUD_SDK_AK=other", "HUAWEICLOUD_CREDENTIALS_SECRET=other", "RESULT_SINK=http://127.0.0.1:1",
+		"K_SINK=http://127.0.0.1:1", "AWS_LAMBDA_RUNTIME_API=127.0.0.1:1", "AWS_PROFILE=other",
+	} {
+		assert.Regexp(t, `2 events delivered twice: \d registered, \d unchanged\.`, run(own), own)
+	}
+}
+
+func TestTheSandboxShowsWhatIsWrappedAndWhatFails(t *testing.T) {
+	t.Parallel()
+	unknown := filepath.Join(t.TempDir(), "unknown.json")
+	event := createdAt(time.Now(), `{"account_id":"0c7f3e52d69a4b48a7e1f2a3b4c5d6e7","service_principal":"service.SecMaster"}`)
+	require.NoError(t, os.WriteFile(unknown, []byte(event), 0o600))
+	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist, "events/sqs-account-created.json", "events/http-api-account-created.json", unknown)
+	assert.Equal(t, 1, status, out)
+	for _, block := range []string{
+		`
+events/sqs-account-created.json
+  event       SQS: account.created account_id=05261f923e80d3890f33c0056e9b3f80
+              service_principal=service.SecMaster
+  event       SQS: account.created account_id=0b6e2d41c58f4a3796d0e1f2a3b4c5d6
+              service_principal=service.SecMaster
+  registered  register-admin: account.admin.registered, 05261f92…
+              service.SecMaster registered
+              GET  /v1/organizations/accounts/05261f92…/delegated-services 200
+`, `
+  event       HTTP: account.created account_id=05261f923e80d3890f33c0056e9b3f80
+`, `
+  failed      register-admin: TransientError, account.created 0c7f3e52…
+              account 0c7f3e52d69a4b48a7e1f2a3b4c5d6e7 is not ready in the organization:
+`, `
+              GET  /v1/organizations/accounts/0c7f3e52…/delegated-services 404 Organizations.9902 (code invented by the fake)
+`, `
+5 events delivered twice: 2 registered, 6 unchanged, 2 failed.
+`, `
+sandbox: not every event was handled
+`,
+	} {
+		assert.Contains(t, out, block)
+	}
+	assert.Less(t, strings.LastIndex(out, "failed  "), strings.LastIndex(out, "404 Organizations.9902"), "the outcome comes first")
+
+	out, status = tool(t.Context(), []string{"MAX_ATTEMPTS=x"}, "", "sandbox", "run", dist, "events/org-bootstrap.json")
+	assert.Equal(t, 1, status)
+	assert.Contains(t, out, "register-region: MisconfiguredError\n              configuration: MAX_ATTEMPTS: ")
+	assert.NotContains(t, out, "no function takes it")
 
 	out, status = tool(t.Context(), nil, "", "sandbox", "run", t.TempDir(), "x.json")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, out, "call it by make, which builds the functions first")
-	out, status = tool(t.Context(), nil, "", "sandbox", "run", dist, "frontdoor_test.go")
+	out, status = tool(t.Context(), nil, "", "sandbox", "run", dist, "go.mod")
 	assert.Equal(t, 1, status)
-	assert.Contains(t, out, "no function takes it")
+	assert.Contains(t, out, "go.mod\n  event       not an event\n  failed      no function takes it\n  failed      register-admin: InvalidEventError\n")
+	assert.Contains(t, out, "1 event delivered twice: 1 taken by no function.\n")
 	out, status = tool(t.Context(), nil, "", "sandbox")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, out, "usage")
 }
 
-// startSandbox starts everything on a free port, with copies of the functions, and returns the port and what it prints.
+// startSandbox starts everything on a free port, with copies of the functions, and returns the port
+// and what it prints.
 func startSandbox(t *testing.T) (port string, functions string, out *lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,6 +163,7 @@ func startSandbox(t *testing.T) (port string, functions string, out *lines) {
 	}
 	out = &lines{}
 	cmd := exec.Command(filepath.Join(bin, "sandbox"), "start", functions)
+	cmd.Dir = "../.."
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
 	cmd.Stdout, cmd.Stderr = out, out
 	require.NoError(t, cmd.Start())
@@ -76,7 +171,7 @@ func startSandbox(t *testing.T) (port string, functions string, out *lines) {
 		assert.NoError(t, cmd.Process.Signal(os.Interrupt))
 		assert.NoError(t, cmd.Wait(), "it ends by itself: %s", out)
 	})
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "Ctrl-C") }, 10*time.Second, 10*time.Millisecond)
+	out.await(t, "http://127.0.0.1:8080\n")
 	return port, functions, out
 }
 
@@ -96,35 +191,54 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	port, functions, out := startSandbox(t)
 	base := "http://127.0.0.1:" + port
 	for _, line := range []string{
-		"aws lambda invoke --endpoint-url " + base + " --region eu-central-1 --no-sign-request --function-name register-admin --payload fileb://events/account-created.json /dev/stdout",
+		"aws lambda invoke --endpoint-url " + base + " --region eu-central-1 --no-sign-request --function-name register-admin " +
+			"--payload fileb://events/account-created.json /dev/stdout",
 		"curl -H 'Content-Type: application/cloudevents+json' -d @events/org-bootstrap.json " + base + "/url/register-region",
 		"curl -d @events/org-bootstrap.json " + base + "/queue/register-region",
+		"make invoke FUNCTION=register-admin EVENT=events/account-created.json PORT=" + port,
 	} {
-		assert.Contains(t, out.String(), line)
+		assert.Contains(t, out.String(), "\n  "+line+"\n", "each function has the sample that it takes")
 	}
-	post := func(path, contentType, body string) (int, string) {
-		resp, err := http.Post(base+path, contentType, strings.NewReader(body))
+	request := func(method, path, contentType, body string) (int, string) {
+		req, err := http.NewRequest(method, base+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", contentType)
+		resp, err := http.DefaultClient.Do(req)
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		answer, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
 		return resp.StatusCode, string(answer)
 	}
+	post := func(path, contentType, body string) (int, string) { return request("POST", path, contentType, body) }
+	status, answer := request("GET", "/", "", "")
+	assert.Equal(t, 200, status)
+	assert.Equal(t, out.String(), answer, "what there is can be read again")
+	status, answer = request("GET", "/nowhere", "", "")
+	assert.Equal(t, 404, status)
+	assert.Contains(t, answer, "What there is: curl "+base)
 
-	status, answer := post("/url/register-region", "application/cloudevents+json", sample(t, "org-bootstrap.json"))
+	status, answer = post("/url/register-region", "application/cloudevents+json", sample(t, "org-bootstrap.json"))
 	assert.Equal(t, 200, status)
 	assert.Contains(t, answer, `"outcome":"registered"`)
-	assert.Contains(t, out.String(), "registered: org.region.registered", "the result is shown on the other side, at the sink")
-	assert.Contains(t, out.String(), "POST /v1/register-regions 200")
+	out.await(t, " POST /v1/register-regions")
+	assert.Regexp(t, `\n\n\d\d:\d\d:\d\d HTTP: org.bootstrap region_id=cn-north-4
+  registered  register-region: org.region.registered, cn-north-4
+              GET  /v1/registered-regions 404 IIC.1254 \(none registered yet\)
+              POST /v1/register-regions 200 cn-north-4
+`, out.String())
 	status, _ = post("/url/register-region", "application/json", "{}")
 	assert.Equal(t, 415, status)
 
 	status, _ = post("/queue/register-admin", "", sample(t, "account-created.json"))
 	assert.Equal(t, 200, status)
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "is done") }, 10*time.Second, 10*time.Millisecond)
-	assert.Contains(t, out.String(), "registered: account.admin.registered")
+	out.await(t, " is done\n")
+	assert.Regexp(t, `\n\d\d:\d\d:\d\d SQS: account.created account_id=05261f923e80d3890f33c0056e9b3f80 .*
+  registered  register-admin: account.admin.registered, 05261f92…
+`, out.String())
 	_, _ = post("/queue/register-admin", "", `{"x":1}`)
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "comes again in 10s, received 1 of 5 times") }, 10*time.Second, 10*time.Millisecond)
+	out.await(t, "comes again in 10s, received 1 of 5 times")
+	assert.Regexp(t, `SQS: not an event\n  failed      register-admin: InvalidEventError\n`, out.String())
 	status, _ = post("/queue/register-admin", "", "")
 	assert.Equal(t, 400, status)
 
@@ -137,6 +251,10 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	out.await(t, ", all as before")
+	assert.Regexp(t, `\n\n\d\d:\d\d:\d\d account.created .*
+  unchanged   register-admin: account.admin.registered, 05261f92…, all as before
+`, out.String(), "what went as before is short")
 
 	// The other function's binary in its place stands for an edit: it answers from the next event on.
 	install(t, "register-admin", filepath.Join(functions, "register-region"))
@@ -148,25 +266,65 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	assert.Contains(t, text, "port "+port+" is taken")
 }
 
+// What the sandbox prints to run a function as an HTTP server is pasted into a shell, with a port
+// that is free.
+func TestAFunctionAsAnHTTPServerReachesTheSandbox(t *testing.T) {
+	t.Parallel()
+	_, _, out := startSandbox(t)
+	pasted := regexp.MustCompile(`(?m)^  (env .*) PORT=8080 (.*)$`).FindStringSubmatch(out.String())
+	require.NotEmpty(t, pasted, out.String())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	server := exec.Command("sh", "-c", "exec "+pasted[1]+" PORT="+port+" "+pasted[2])
+	log := &lines{}
+	server.Stdout, server.Stderr = log, log
+	require.NoError(t, server.Start())
+	t.Cleanup(func() {
+		assert.NoError(t, server.Process.Signal(os.Interrupt))
+		assert.NoError(t, server.Wait(), log)
+	})
+	log.await(t, "serving CloudEvents by HTTP")
+	resp, err := http.Post("http://"+address, "application/cloudevents+json", strings.NewReader(sample(t, "account-created.json")))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Equal(t, 200, resp.StatusCode, log)
+	out.await(t, " 201 service.SecMaster, from elsewhere\n")
+	out.await(t, " a result from elsewhere\n  registered  account.admin.registered, 05261f92…\n")
+}
+
 func TestInvokeOnThisMachine(t *testing.T) {
 	t.Parallel()
 	port, _, _ := startSandbox(t)
 	invoke := func(variables ...string) (string, int) {
 		return tool(t.Context(), append(variables, "PORT="+port), "", "invoke")
 	}
-	text, code := invoke("FUNCTION=register-region", "EVENT=../../events/org-bootstrap.json", "DRY_RUN=1")
+	text, code := invoke("FUNCTION=register-region", "EVENT=events/org-bootstrap.json", "DRY_RUN=1")
 	assert.Zero(t, code, text)
-	assert.Contains(t, text, `"org.region.planned"`)
-	text, code = invoke("FUNCTION=register-region", "EVENT=../../events/org-bootstrap.json")
+	assert.Equal(t, "  planned     register-region: org.region.planned, cn-north-4\n", text)
+	text, code = invoke("FUNCTION=register-region", "EVENT=events/org-bootstrap.json")
 	assert.Zero(t, code, text)
-	assert.Contains(t, text, `"outcome":"registered"`)
-	text, code = invoke("FUNCTION=register-region", "EVENT=../../events/account-created.json")
+	assert.Equal(t, "  registered  register-region: org.region.registered, cn-north-4\n", text)
+	text, code = invoke("FUNCTION=register-admin", "EVENT=events/cloudevents-batch.json", "DRY_RUN=1")
+	assert.Zero(t, code, text)
+	assert.Equal(t, 2, strings.Count(text, "  planned     register-admin: account.admin.planned, "), text)
+	text, code = invoke("FUNCTION=register-admin", "EVENT=events/sqs-account-created.json", "DRY_RUN=1")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, text, "InvalidEventError")
+	assert.Contains(t, text, "set dry_run in EVENT itself", "events in a text stay as they are")
+	text, code = invoke("FUNCTION=register-region", "EVENT=events/account-created.json")
+	assert.Equal(t, 1, code)
+	assert.Regexp(t, "^  failed      register-region: InvalidEventError, account.created\n|^  failed      register-region: InvalidEventError\n", text)
+	assert.Contains(t, text, "org.bootstrap, not")
+	text, code = invoke("FUNCTION=register-nobody", "EVENT=events/account-created.json")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, "invoke: Function not found: register-nobody\n", text)
 	text, code = invoke("FUNCTION=register-region")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "say which function and which event")
-	text, code = tool(t.Context(), []string{"PORT=1", "FUNCTION=register-region", "EVENT=../../events/org-bootstrap.json"}, "", "invoke")
+	text, code = tool(t.Context(), []string{"PORT=1", "FUNCTION=register-region", "EVENT=events/org-bootstrap.json"}, "", "invoke")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "call make start in another terminal first")
 }
@@ -196,12 +354,18 @@ esac
 	for _, no := range []string{"", "n\n", "yep\n"} {
 		text, code := invoke(no)
 		assert.Equal(t, 1, code)
-		assert.Contains(t, text, "function registrar-prod-register-region\naccount  123456789012\nregion   eu-central-1\nsubject  cn-north-4\n")
+		assert.Contains(t, "\n"+text, `
+  function    registrar-prod-register-region
+  account     123456789012
+  region      eu-central-1
+  event       org.bootstrap region_id=cn-north-4
+  mode        register
+`)
 		assert.Contains(t, text, "nothing was sent")
 	}
 	assert.NoFileExists(t, noted)
 
-	text, code := invoke("", "EVENT=../../events/org-bootstrap.json", "YES=1")
+	text, code := invoke("", "EVENT=events/org-bootstrap.json", "YES=1")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "one of the samples")
 	assert.NoFileExists(t, noted)
@@ -212,8 +376,8 @@ esac
 	assert.NoFileExists(t, noted)
 	text, code = invoke("y\n", "DRY_RUN=true")
 	assert.Zero(t, code, text)
-	assert.Contains(t, text, "mode     dry run: read only")
-	assert.Contains(t, text, `{"answer":1}`)
+	assert.Contains(t, text, "mode        dry run: read only")
+	assert.Contains(t, text, `answered    register-region: {"answer":1}`)
 	sent, err := os.ReadFile(noted)
 	require.NoError(t, err)
 	assert.Contains(t, string(sent), "lambda invoke --region eu-central-1 --function-name registrar-prod-register-region")
@@ -221,8 +385,14 @@ esac
 
 	text, code = invoke("", "YES=1", "FUNCTION_ERROR=Unhandled")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, text, "registrar-prod-register-region failed")
+	assert.Contains(t, text, "  failed      register-region: Unhandled\n")
 	text, code = tool(t.Context(), []string{"PATH=/nowhere", "REMOTE=1", "FUNCTION=x", "EVENT=" + event}, "", "invoke")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "the aws client is missing")
+}
+
+// await waits until text is among the lines.
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(l.String(), text) }, 10*time.Second, 10*time.Millisecond, "%s", text)
 }

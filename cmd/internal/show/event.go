@@ -14,11 +14,14 @@ import (
 	"registrar/pkg/events"
 )
 
+// notAnEvent is shown for what isn't one; the function that gets it says why.
+const notAnEvent = "not an event"
+
 // Events says what a payload holds, whatever it is wrapped in: for each event its type and data.
 func Events(payload []byte) []string {
 	envelope, err := unwrap(payload)
 	if err != nil {
-		return []string{"not an event: " + err.Error()}
+		return []string{notAnEvent}
 	}
 	prefix := ""
 	if envelope.Shape != events.Structured {
@@ -26,11 +29,9 @@ func Events(payload []byte) []string {
 	}
 	var all []string
 	for _, r := range envelope.Records {
-		text := "not an event: "
+		text := strings.TrimSpace(r.Event.Type + " " + fields(r.Event.Data))
 		if r.Err != nil {
-			text += r.Err.Error()
-		} else {
-			text = strings.TrimSpace(r.Event.Type + " " + fields(r.Event.Data))
+			text = notAnEvent
 		}
 		all = append(all, prefix+text)
 	}

@@ -13,8 +13,8 @@ import (
 	"registrar/internal/lambdalocal"
 )
 
-// Invocation collects what one invocation of a function does, until it ends and is shown. Its methods
-// are safe for concurrent use.
+// Invocation collects what one invocation of a function does, until it ends and is shown. Its
+// methods are safe for concurrent use.
 type Invocation struct {
 	Function string
 
@@ -24,8 +24,8 @@ type Invocation struct {
 	ends    []end // once it has ended
 }
 
-// step is one thing that a function did: it made a call, or logged something. Steps come in by several
-// ways, so only their times tell their order.
+// step is one thing that a function did: it made a call, or logged something. Steps come in by
+// several ways, so only their times tell their order.
 type step struct {
 	at     time.Time
 	line   Line
@@ -39,6 +39,7 @@ type logged struct {
 	CauseID                                             string `json:"cause_id"`
 	ReasonText                                          string `json:"reason_text"`
 	ErrorType                                           string `json:"error_type"`
+	MessageID                                           string `json:"message_id"`
 	Hint                                                string
 	Registrations                                       []registration
 	Count                                               int
@@ -50,6 +51,8 @@ type end struct {
 	errorType string // of a failure
 	text      string
 	details   []Line
+	messageID string // of the message of SQS that held the event
+	err       string
 }
 
 // result is a result event, as far as it is shown.
@@ -88,12 +91,6 @@ func (c Call) Line() Line {
 		status = fmt.Sprint(c.Status)
 	}
 	text = strings.TrimSpace(text + " " + status + " " + c.ErrorCode)
-	switch {
-	case c.ErrorCode == "IIC.1254":
-		text += " (none registered yet)"
-	case strings.HasPrefix(c.ErrorCode, "Organizations.99"):
-		text += " (a code of this fake: Huawei Cloud publishes none)"
-	}
 	var body map[string]json.RawMessage
 	if json.Unmarshal(c.Body, &body) == nil {
 		for _, key := range []string{"region_id", "service_principal"} {
@@ -101,6 +98,12 @@ func (c Call) Line() Line {
 				text += " " + value(body[key])
 			}
 		}
+	}
+	switch {
+	case c.ErrorCode == "IIC.1254":
+		text += " (none registered yet)"
+	case strings.HasPrefix(c.ErrorCode, "Organizations.99"): // where Huawei Cloud publishes no code
+		text += " (code invented by the fake)"
 	}
 	return Line{Text: text, Whole: true}
 }
@@ -151,7 +154,10 @@ func (i *Invocation) Write(b []byte) (int, error) {
 
 // end is what the line says.
 func (l *logged) end() end {
-	e := end{outcome: l.Outcome, details: registered(l.Registrations, l.Subject)}
+	e := end{
+		outcome: l.Outcome, details: registered(l.Registrations, l.Subject),
+		messageID: l.MessageID, err: join(": ", l.ErrorType, l.Err),
+	}
 	switch l.Message {
 	case "event failed":
 		e.outcome, e.errorType = "failed", l.ErrorType
@@ -214,8 +220,8 @@ func (i *Invocation) End(a lambdalocal.Answer) {
 	i.steps = nil
 }
 
-// endEvents makes an end of each line about an event: what was done before it was done for that event.
-// Results that no line speaks of are ends, too.
+// endEvents makes an end of each line about an event: what was done before it was done for that
+// event. Results that no line speaks of are ends, too.
 func (i *Invocation) endEvents() {
 	slices.SortStableFunc(i.steps, func(a, b step) int { return a.at.Compare(b.at) })
 	begin := 0
@@ -283,6 +289,19 @@ func (i *Invocation) Outcomes() []string {
 	var all []string
 	for _, e := range i.ends {
 		all = append(all, e.outcome)
+	}
+	return all
+}
+
+// Failures are the errors of the messages of SQS that failed, by their ids.
+func (i *Invocation) Failures() map[string]string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	all := map[string]string{}
+	for _, e := range i.ends {
+		if e.messageID != "" && e.err != "" {
+			all[e.messageID] = e.err
+		}
 	}
 	return all
 }

@@ -1,5 +1,5 @@
-// Package show prints, for people, the events that came in and what became of them: the outcome first,
-// then what was asked of Huawei Cloud.
+// Package show prints, for people, the events that came in and what became of them: the outcome
+// first, then what was asked of Huawei Cloud.
 package show
 
 import (
@@ -9,7 +9,8 @@ import (
 	"sync"
 )
 
-// Printer prints in colour on a terminal and plainly elsewhere. It is safe for concurrent use: each call prints its lines together.
+// Printer prints in colour on a terminal and plainly elsewhere. It is safe for concurrent use: each
+// call prints its lines together.
 type Printer struct {
 	mu     sync.Mutex
 	out    *os.File
@@ -45,8 +46,8 @@ type Line struct {
 	Whole bool // Text isn't wrapped
 }
 
-// Print prints a title in bold, if there is one, and lines below it. A title that begins with a line
-// break has an empty line above.
+// Print prints a title in bold, if there is one, and lines below it. A title that begins with a
+// line break has an empty line above.
 func (p *Printer) Print(title string, lines ...Line) {
 	const label, width = 11, 100
 	var b strings.Builder

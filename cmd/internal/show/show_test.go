@@ -1,0 +1,161 @@
+package show
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/lambdalocal"
+)
+
+const account = "05261f923e80d3890f33c0056e9b3f80"
+
+// printed is what a printer makes of lines.
+func printed(t *testing.T, colour bool, title string, lines ...Line) string {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	require.NoError(t, err)
+	defer out.Close()
+	p := NewPrinter(out)
+	require.False(t, p.colour, "a file is not a terminal")
+	p.colour = colour
+	p.Print(title, lines...)
+	b, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	return string(b)
+}
+
+func at(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
+
+// line is a line of a function's log.
+func line(second int, fields string) []byte {
+	return fmt.Appendf(nil, `{"timestamp":%q,"function":"f",%s}`+"\n", at(second).Format(time.RFC3339Nano), fields)
+}
+
+func TestTextIsWrappedBesideItsLabel(t *testing.T) {
+	t.Parallel()
+	text := strings.TrimSpace(strings.Repeat("1234 6789 ", 10))
+	assert.Equal(t, "title\n"+
+		"  failed      1234 6789 1234 6789 1234 6789 1234 6789 1234 6789 1234 6789 1234 6789 1234 6789 1234\n"+
+		"              6789 1234 6789\n", printed(t, false, "title", Line{Label: "failed", Text: text}))
+	assert.Equal(t, "  failed      "+text+"\n", printed(t, false, "", Line{Label: "failed", Text: text, Whole: true}))
+	assert.Equal(t, "\n\x1b[1mtitle\x1b[0m\n  \x1b[31mfailed     \x1b[0m why\n              more\n",
+		printed(t, true, "\ntitle", Line{Label: "failed", Style: Red, Text: "why"}, Line{Style: Red, Text: "more"}),
+		"nothing is coloured where there is nothing to be seen")
+}
+
+func TestEventsAreFoundInWhateverWrapsThem(t *testing.T) {
+	t.Parallel()
+	event := `{"specversion":"1.0","id":"1","source":"/s","type":"account.created","data":{"service_principals":["a","b"],"account_id":"x","dry_run":true}}`
+	want := "account.created account_id=x dry_run=true service_principals=a,b"
+	quoted := fmt.Sprintf("%q", event)
+	for name, tt := range map[string]struct {
+		payload string
+		want    []string
+	}{
+		"nothing":      {`{"a":1}`, []string{"not an event"}},
+		"not JSON":     {`x`, []string{"not an event"}},
+		"a CloudEvent": {event, []string{want}},
+		"an array":     {"[" + event + ",{}]", []string{"array of CloudEvents: " + want, "array of CloudEvents: not an event"}},
+		"no elements":  {"[]", []string{"array of CloudEvents: no events"}},
+		"EventBridge": {
+			`{"id":"1","detail-type":"org.bootstrap","source":"s","detail":{"region_id":"r"}}`, []string{"EventBridge: org.bootstrap region_id=r"},
+		},
+		"SQS": {`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":` + quoted + `}]}`, []string{"SQS: " + want}},
+		"HTTP": {
+			`{"requestContext":{"http":{}},"headers":{"content-type":"application/cloudevents+json"},"isBase64Encoded":true,"body":"` +
+				base64.StdEncoding.EncodeToString([]byte(event)) + `"}`, []string{"HTTP: " + want},
+		},
+		"HTTP, binary": {
+			`{"requestContext":{"http":{}},"headers":{"ce-specversion":"1.0","ce-id":"1","ce-source":"/s","ce-type":"org.bootstrap"},"body":"{\"region_id\":\"r\"}"}`,
+			[]string{"HTTP: org.bootstrap region_id=r"},
+		},
+		"HTTP without an event": {`{"requestContext":{"http":{}},"headers":{},"body":""}`, []string{"not an event"}},
+	} {
+		assert.Equal(t, tt.want, Events([]byte(tt.payload)), name)
+	}
+	many := EventLines(make([]string, 12))
+	require.Len(t, many, 11)
+	assert.Equal(t, "and 2 more", many[10].Text)
+}
+
+// Calls and log lines come by different ways, so in any order.
+func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
+	t.Parallel()
+	i := &Invocation{Function: "register-admin"}
+	path := "/v1/organizations/accounts/" + account + "/delegated-services"
+	i.Call(Call{Time: at(1), Method: "GET", Path: path, RawQuery: "limit=500", Status: 200})
+	i.Call(Call{Time: at(2), Method: "GET", Path: path, RawQuery: "limit=500&marker=x", Status: 200})
+	i.Call(Call{Time: at(5), Method: "GET", Path: path, ErrorCode: "Organizations.9902", Status: 404})
+	i.Call(Call{
+		Time: at(3), Method: "POST", Path: "/v1/organizations/delegated-administrators/register", Status: 201,
+		Body: []byte(`{"account_id":"` + account + `","service_principal":"service.SecMaster"}`),
+	})
+	i.Result([]byte(`{"specversion":"1.0","id":"r1","type":"account.admin.rejected","subject":"` + account + `","causationid":"c1","data":{
+		"outcome":"rejected","registrations":[{"service_principal":"service.SecMaster","outcome":"registered"},
+		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"There is no such service."}]}}`))
+	_, _ = i.Write(line(6, `"level":"WARN","message":"event failed","cause_id":"c2","type":"account.created","subject":"`+account+`","message_id":"m2",
+		"error_type":"TransientError","err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1}]`))
+	_, _ = i.Write(line(4, `"level":"ERROR","message":"event handled","cause_id":"c1","type":"account.created","subject":"`+account+`","outcome":"rejected"`))
+	_, _ = i.Write(line(7, `"level":"WARN","message":"event held back","cause_id":"c3","type":"account.created","err":"Huawei Cloud throttles"`))
+	_, _ = i.Write([]byte("panic: out of the blue\n"))
+	i.End(lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"m2"}]}`)})
+
+	assert.Equal(t, `
+  rejected    register-admin: account.admin.rejected, 05261f92…
+              service.SecMaster registered
+              service.X rejected: unknown_service: There is no such service.
+              GET  /v1/organizations/accounts/05261f92…/delegated-services 200
+              GET  /v1/organizations/accounts/05261f92…/delegated-services (next page) 200
+              POST /v1/organizations/delegated-administrators/register 201 service.SecMaster
+  failed      register-admin: TransientError, account.created 05261f92…
+              service.CTS registered
+              not ready
+              GET  /v1/organizations/accounts/05261f92…/delegated-services 404 Organizations.9902 (code invented by the fake)
+  held back   register-admin: account.created
+              Huawei Cloud throttles
+              log: panic: out of the blue
+`, "\n"+printed(t, false, "", i.Lines()...))
+	assert.Equal(t, []string{"rejected", "failed", "held back"}, i.Outcomes())
+	assert.Equal(t, map[string]string{"m2": "TransientError: not ready"}, i.Failures())
+	assert.False(t, i.Invalid())
+}
+
+func TestTheAnswerTellsWhatNothingElseHasTold(t *testing.T) {
+	t.Parallel()
+	result := `{"specversion":"1.0","id":"r1","type":"org.region.registered","subject":"cn-north-4","causationid":"c1","data":{"outcome":"unchanged","region_id":"cn-north-4"}}`
+	failed := line(1, `"message":"event failed","error_type":"InvalidEventError","err":"takes other events"`)
+	for name, tt := range map[string]struct {
+		answer  lambdalocal.Answer
+		log     []byte
+		want    string
+		invalid bool
+	}{
+		"a result":          {lambdalocal.Answer{Payload: []byte(result)}, nil, "  unchanged   f: org.region.registered, cn-north-4\n", false},
+		"results":           {lambdalocal.Answer{Payload: []byte("[" + result + "]")}, nil, "  unchanged   f: org.region.registered, cn-north-4\n", false},
+		"a result in HTTP":  {lambdalocal.Answer{Payload: fmt.Appendf(nil, `{"statusCode":200,"body":%q}`, result)}, nil, "  unchanged   f: org.region.registered, cn-north-4\n", false},
+		"a result, logged":  {lambdalocal.Answer{Payload: []byte(result)}, line(1, `"message":"event handled","cause_id":"c1"`), "  unchanged   f: org.region.registered, cn-north-4\n", false},
+		"nothing":           {lambdalocal.Answer{Payload: []byte(`null`)}, nil, "  answered    f: null\n", false},
+		"an error":          {lambdalocal.Answer{Payload: []byte(`{"errorType":"Sandbox.Timedout","errorMessage":"too late"}`), FunctionError: "Unhandled"}, nil, "  failed      f: Sandbox.Timedout\n              too late\n", false},
+		"an error, logged":  {lambdalocal.Answer{Payload: []byte(`{"errorType":"InvalidEventError"}`), FunctionError: "Unhandled"}, failed, "  failed      f: InvalidEventError\n              takes other events\n", true},
+		"an HTTP problem":   {lambdalocal.Answer{Payload: []byte(`{"statusCode":400,"body":"{\"error_type\":\"InvalidEventError\",\"detail\":\"no\"}"}`)}, nil, "  failed      f: InvalidEventError\n              no\n", true},
+		"messages":          {lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"1"}]}`)}, nil, "  failed      f: 1 of the messages\n", false},
+		"messages, logged":  {lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"1"}]}`)}, failed, "  failed      f: InvalidEventError\n              takes other events\n", true},
+		"all messages done": {lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[]}`)}, line(1, `"message":"event handled","outcome":"skipped","type":"org.bootstrap"`), "  skipped     f: org.bootstrap\n", false},
+	} {
+		i := &Invocation{Function: "f"}
+		if tt.log != nil {
+			_, _ = i.Write(tt.log)
+		}
+		i.End(tt.answer)
+		assert.Equal(t, tt.want, printed(t, false, "", i.Lines()...), name)
+		assert.Equal(t, tt.invalid, i.Invalid(), name)
+	}
+}
