@@ -41,18 +41,35 @@ var words = []struct {
 	{regexp.MustCompile("(?i)\\balarms?( `[^`]*`)? call(s|ed|ing)?\\b"), "an alarm fires"},
 }
 
+// exceptions are lines that keep a word, by their file and a part of them, and the reason why.
+var exceptions = []struct{ file, part, why string }{
+	{"test/words_test.go", "", "it has all the words, to look for them"},
+}
+
 // plain are phrases that look like one of the words and read well.
-var plain = regexp.MustCompile(`(?i)\b(there|here) (is|are|was|were) no\b|\b(is|are|was|were) no (longer|more|less|matter|reason)\b`)
+var plain = regexp.MustCompile(`(?i)\b(there|here) (is|are|was|were) no\b|` +
+	`\b(is|are|was|were) no (longer|more|less|matter|reason)\b`)
 
 func TestTheWordsArePlain(t *testing.T) {
 	t.Parallel()
 	var found []string
 	for _, file := range files(t, ".go", ".yaml", ".yml", ".md", ".json", ".toml", ".sh", "Makefile", "run") {
 		for n, line := range lines(t, file) {
-			found = append(found, stumbles(fmt.Sprintf("%s:%d", file, n+1), line)...)
+			if !isException(file, line) {
+				found = append(found, stumbles(fmt.Sprintf("%s:%d", file, n+1), line)...)
+			}
 		}
 	}
 	assert.Empty(t, strings.Join(found, "\n"))
+}
+
+func isException(file, line string) bool {
+	for _, e := range exceptions {
+		if e.file == file && strings.Contains(line, e.part) {
+			return true
+		}
+	}
+	return false
 }
 
 func stumbles(where, line string) []string {
@@ -211,7 +228,7 @@ func files(t *testing.T, endings ...string) []string {
 		}
 		late := slices.ContainsFunc(notYet, func(part string) bool { return strings.HasPrefix(path, part) })
 		isOne := slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(path, ending) })
-		if isOne && !late && path != "test/words_test.go" && entry.Name() != "package-lock.json" {
+		if isOne && !late && entry.Name() != "package-lock.json" {
 			found = append(found, path)
 		}
 		return nil
