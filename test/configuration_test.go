@@ -1,0 +1,62 @@
+package test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Each variable that a function reads has a row in the page about configuration, with its default.
+func TestEveryVariableIsDocumented(t *testing.T) {
+	t.Parallel()
+	rows := lines(t, "docs/configuration.md")
+	read := variables(t)
+	assert.Greater(t, len(read), 10)
+	for name, value := range read {
+		found := false
+		for _, row := range rows {
+			if cells := strings.Split(row, "|"); len(cells) > 2 && strings.Contains(cells[1], "`"+name+"`") {
+				found = true
+				assert.Contains(t, cells[2], value, "the default of %s", name)
+			}
+		}
+		assert.True(t, found, "docs/configuration.md has no row for %s", name)
+	}
+}
+
+// variables are what env tags name, with their defaults. A proxy's lower-case name is the same variable.
+func variables(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, pattern := range []string{"../functions/*/*.go", "../internal/*/*.go", "../pkg/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if field, ok := n.(*ast.Field); ok && field.Tag != nil {
+					literal, _ := strconv.Unquote(field.Tag.Value)
+					tag := reflect.StructTag(literal).Get("env")
+					name, options, _ := strings.Cut(tag, ",")
+					if _, value, _ := strings.Cut(options, "default="); name != strings.ToLower(name) {
+						found[name] = value
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
