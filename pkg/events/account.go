@@ -24,26 +24,26 @@ func AccountCreatedInput() Input[AccountCreated] {
 		if d.AccountID == "" {
 			return d, errors.New("account_id: is missing")
 		}
-		d.ServicePrincipals, err = principals(o)
+		var single *string
+		if err = o.read("service_principal", &single); err != nil {
+			return d, err
+		}
+		d.ServicePrincipals, err = principals(o, single)
 		return d, err
 	}}
 }
 
-// principals reads service_principal and service_principals together: each once, in their order.
-func principals(o object) ([]ServicePrincipal, error) {
+// principals reads service_principals: each once, in their order, behind the first if that isn't nil.
+func principals(o object, first *string) ([]ServicePrincipal, error) {
 	var (
-		single *string
-		named  []*string
-		read   []ServicePrincipal
+		named []*string
+		read  []ServicePrincipal
 	)
-	if err := o.read("service_principal", &single); err != nil {
-		return nil, err
-	}
 	if err := o.read("service_principals", &named); err != nil {
 		return nil, err
 	}
-	if single != nil {
-		named = slices.Insert(named, 0, single)
+	if first != nil {
+		named = slices.Insert(named, 0, first)
 	}
 	for _, text := range named {
 		if text == nil {
