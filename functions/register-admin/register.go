@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"registrar/internal/register"
@@ -23,16 +24,20 @@ type function struct {
 // was done is unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.AccountCreated) (events.Result, error) {
 	r := events.AdminResult{AccountID: asked.AccountID}
-	wanted, forbidden := f.allowed.Choose(asked.ServicePrincipals)
+	var forbidden []string
+	for _, principal := range f.allowed.Wanted(asked.ServicePrincipals) {
+		if !f.allowed.Allow(principal) {
+			forbidden = append(forbidden, string(principal))
+		}
+		r.Registrations = append(r.Registrations, events.Registration{ServicePrincipal: principal})
+	}
 	switch {
 	case forbidden != nil:
-		return asked.Reject(events.NotAllowed, fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", forbidden)), nil
-	case len(wanted) == 0:
+		return asked.Reject(events.NotAllowed,
+			fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", strings.Join(forbidden, ", "))), nil
+	case r.Registrations == nil:
 		return asked.Reject(events.InvalidData,
 			"data.service_principals: is missing, and SERVICE_PRINCIPALS names no default"), nil
-	}
-	for _, principal := range wanted {
-		r.Registrations = append(r.Registrations, events.Registration{ServicePrincipal: principal})
 	}
 
 	delegated, err := f.delegated(ctx, asked.AccountID)

@@ -1,7 +1,6 @@
 package register
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,20 +36,15 @@ func (p *Principals) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Choose returns what an event wants that names these services: all that are allowed if it names none.
-// The error names those that aren't allowed.
-func (p Principals) Choose(named []events.ServicePrincipal) ([]events.ServicePrincipal, error) {
+// Wanted returns what an event wants that names these services: all that are allowed if it names none.
+func (p Principals) Wanted(named []events.ServicePrincipal) []events.ServicePrincipal {
 	if len(named) == 0 {
-		return p.Names, nil
+		return p.Names
 	}
-	var forbidden []string
-	for _, principal := range named {
-		if !p.Any && !slices.Contains(p.Names, principal) {
-			forbidden = append(forbidden, string(principal))
-		}
-	}
-	if forbidden != nil {
-		return nil, errors.New(strings.Join(forbidden, ", "))
-	}
-	return named, nil
+	return named
+}
+
+// Allow reports whether events may name the service.
+func (p Principals) Allow(principal events.ServicePrincipal) bool {
+	return p.Any || slices.Contains(p.Names, principal)
 }
