@@ -1,4 +1,5 @@
-// Package awsapi is what registrar's calls to AWS share: one configuration and one reading of errors.
+// Package awsapi is what registrar's calls to AWS share: one configuration and one reading of
+// errors.
 package awsapi
 
 import (
@@ -24,11 +25,11 @@ const maxText = 500
 // Load finds the configuration of AWS, as [config.LoadDefaultConfig] does.
 type Load func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
 
-// Config is the configuration of AWS for clients in a region, found by load. The empty region is the
-// one that load finds, a nil load is [config.LoadDefaultConfig]. It calls nothing.
+// Config is the configuration of AWS for clients in a region, found by load. The empty region is
+// the one that load finds, a nil load is [config.LoadDefaultConfig]. It calls nothing.
 //
-// Clients that are made of it make one attempt, since [attempt.Do] makes the others. They write to slog
-// what they have to say. Every error of Config is misconfigured, and names what to set.
+// Clients that are made of it make one attempt, since [attempt.Do] makes the others. They write to
+// slog what they have to say. Every error of Config is misconfigured, and names what to set.
 func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 	if load == nil {
 		load = config.LoadDefaultConfig
@@ -57,9 +58,9 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 	return c, nil
 }
 
-// CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none. The
-// service is named as in the variable AWS_ENDPOINT_URL_<service>. The SDK itself would say what is wrong
-// with each call, and never that it is the variable.
+// CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none.
+// The service is named as in the variable AWS_ENDPOINT_URL_<service>. The SDK itself would say what
+// is wrong with each call, and never that it is the variable.
 func CheckEndpoint(service string, endpoint *string) error {
 	if endpoint == nil {
 		return nil
@@ -72,7 +73,8 @@ func CheckEndpoint(service string, endpoint *string) error {
 	return nil
 }
 
-// reportProxy makes what a proxy answers to CONNECT an error of its kind, as it is for all other calls.
+// reportProxy makes what a proxy answers to CONNECT an error of its kind, as it is for all other
+// calls.
 func reportProxy(t *http.Transport) {
 	if ours, ok := wire.Client(nil).Transport.(*http.Transport); ok {
 		t.OnProxyConnectResponse = ours.OnProxyConnectResponse

@@ -66,8 +66,8 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	return f
 }
 
-// Refusal is the failure of an attempt that was answered with an error: of the whole call, or with status
-// 0 of an entry in it. A code or request id that doesn't look like one is left out.
+// Refusal is the failure of an attempt that was answered with an error: of the whole call, or with
+// status 0 of an entry in it. A code or request id that doesn't look like one is left out.
 func Refusal(status int, code, requestID string) *attempt.Failure {
 	if code == "UnknownError" || !regexp.MustCompile(`^[A-Za-z]{1,64}$`).MatchString(code) {
 		code = "" // the SDK says UnknownError where nothing was said
@@ -82,8 +82,8 @@ func Refusal(status int, code, requestID string) *attempt.Failure {
 	}
 }
 
-// kindOf is what a status and an error code of AWS mean. The codes are those that any API of AWS may
-// answer with, and those of GetSecretValue and of PutEvents, its entries included.
+// kindOf is what a status and an error code of AWS mean. The codes are those that any API of AWS
+// may answer with, and those of GetSecretValue and of PutEvents, its entries included.
 func kindOf(status int, code string) attempt.Kind {
 	switch strings.TrimSuffix(code, "Exception") {
 	case "Internal", "InternalFailure", "InternalError", "InternalService", "InternalServiceError",

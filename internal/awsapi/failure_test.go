@@ -63,18 +63,19 @@ func TestWithoutACodeThatIsKnownTheStatusTells(t *testing.T) {
 
 func TestARefusalShowsOnlyWhatLooksLikeItsParts(t *testing.T) {
 	t.Parallel()
-	const id = awstest.RequestID
+	const id, token = awstest.RequestID, awstest.SessionToken
+	a40, a64 := strings.Repeat("a", 40), strings.Repeat("a", 64)
 	for want, f := range map[string]*attempt.Failure{
 		"status 400 AccessDeniedException (request " + id + ")": awsapi.Refusal(400, "AccessDeniedException", id),
-		"MalformedDetail":                                      awsapi.Refusal(0, "MalformedDetail", ""),
-		"AWS says no, and doesn't say why":                     awsapi.Refusal(0, "", ""),
-		"status 200 and the answer can't be read":              awsapi.Refusal(200, "", ""),
-		"status 503":                                           awsapi.Refusal(503, "UnknownError", ""),
-		"status 401 (request " + id + ")":                      awsapi.Refusal(401, "a text", id),
-		"status 402":                                           awsapi.Refusal(402, awstest.SessionToken, awstest.SessionToken),
-		"status 403":                                           awsapi.Refusal(403, strings.Repeat("a", 65), strings.Repeat("a", 41)),
-		"status 404 " + strings.Repeat("a", 64):                awsapi.Refusal(404, strings.Repeat("a", 64), "a\nb"),
-		"status 405 (request " + strings.Repeat("a", 40) + ")": awsapi.Refusal(405, "a\nb", strings.Repeat("a", 40)),
+		"MalformedDetail":                         awsapi.Refusal(0, "MalformedDetail", ""),
+		"AWS says no, and doesn't say why":        awsapi.Refusal(0, "", ""),
+		"status 200 and the answer can't be read": awsapi.Refusal(200, "", ""),
+		"status 503":                              awsapi.Refusal(503, "UnknownError", ""),
+		"status 401 (request " + id + ")":         awsapi.Refusal(401, "a text", id),
+		"status 402":                              awsapi.Refusal(402, token, token),
+		"status 403":                              awsapi.Refusal(403, a64+"a", a40+"a"),
+		"status 404 " + a64:                       awsapi.Refusal(404, a64, "a\nb"),
+		"status 405 (request " + a40 + ")":        awsapi.Refusal(405, "a\nb", a40),
 	} {
 		require.EqualError(t, f, want)
 		assert.True(t, f.Answered)
@@ -128,8 +129,10 @@ func TestAnAnswerOfAWSIsRead(t *testing.T) {
 			awstest.Refuse(500, "InternalServiceError"), attempt.Transient,
 			"status 500 InternalServiceError" + request, "InternalServiceError",
 		},
-		"a page":                          {awstest.Garbage(403, "<html>"), attempt.Misconfigured, "status 403", ""},
-		"a page with success":             {awstest.Garbage(200, "<html>"), attempt.Transient, "status 200 and the answer can't be read", ""},
+		"a page": {awstest.Garbage(403, "<html>"), attempt.Misconfigured, "status 403", ""},
+		"a page with success": {
+			awstest.Garbage(200, "<html>"), attempt.Transient, "status 200 and the answer can't be read", "",
+		},
 		"an answer that breaks off":       {breakOff, attempt.Transient, "status 200 and the answer can't be read", ""},
 		"the token, wherever it has room": {awstest.Echo, attempt.Transient, "status 400", ""},
 	} {

@@ -1,8 +1,8 @@
-// Package awstest is AWS as far as registrar calls it: fakes of Secrets Manager and EventBridge, with
-// the wire format of the real ones, for tests.
+// Package awstest is AWS as far as registrar calls it: fakes of Secrets Manager and EventBridge,
+// with the wire format of the real ones, for tests.
 //
-// Each fake is an [http.Handler] with a state. It answers only what AWS would answer, so it refuses a
-// request that is not signed, and it can be told to answer with failures instead.
+// Each fake is an [http.Handler] with a state. It answers only what AWS would answer, so it refuses
+// a request that is not signed, and it can be told to answer with failures instead.
 package awstest
 
 import (
@@ -33,8 +33,8 @@ const (
 // RequestID is the id of each request.
 const RequestID = "11710aed-b79e-4468-a20b-bb3c0c3b4860"
 
-// Load loads a configuration of AWS whose clients are answered by h, without a network: a test may run in
-// a bubble of testing/synctest. The environment's region is us-east-1.
+// Load loads a configuration of AWS whose clients are answered by h, without a network: a test may
+// run in a bubble of testing/synctest. The environment's region is us-east-1.
 func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
 	return func(_ context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
 		var o config.LoadOptions
@@ -57,7 +57,8 @@ func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) err
 
 type doer struct{ http.Handler }
 
-// Do serves r. What a handler wrote before it panicked with http.ErrAbortHandler is an answer that breaks off.
+// Do serves r. What a handler wrote before it panicked with http.ErrAbortHandler is an answer that
+// breaks off.
 func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
 	r = r.Clone(r.Context())
 	r.Host = cmp.Or(r.Host, r.URL.Host)
@@ -151,8 +152,8 @@ type call struct {
 	target string
 }
 
-// read reads a request into body. It returns the region that the request is for, or answers as AWS would
-// and returns false.
+// read reads a request into body. It returns the region that the request is for, or answers as AWS
+// would and returns false.
 func (c call) read(w http.ResponseWriter, r *http.Request, body any) (region string, ok bool) {
 	signed := regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Z0-9]+/\d{8}/([a-z0-9-]+)/` + c.scope +
 		`/aws4_request, SignedHeaders=\S*host;\S*x-amz-target\S*, Signature=[0-9a-f]{64}$`).

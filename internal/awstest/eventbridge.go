@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// EventBridge is a fake Amazon EventBridge. The zero EventBridge takes every event, as the real one does
-// even for a bus that doesn't exist. It is safe for concurrent use.
+// EventBridge is a fake Amazon EventBridge. The zero EventBridge takes every event, as the real one
+// does even for a bus that doesn't exist. It is safe for concurrent use.
 type EventBridge struct {
 	script
 	attempts int

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// SecretsManager is a fake AWS Secrets Manager. It holds the AWSCURRENT versions of secrets. The zero
-// SecretsManager holds none. It is safe for concurrent use.
+// SecretsManager is a fake AWS Secrets Manager. It holds the AWSCURRENT versions of secrets. The
+// zero SecretsManager holds none. It is safe for concurrent use.
 type SecretsManager struct {
 	script
 	secrets map[string]map[string]any // by name or ARN, as they are asked for

@@ -12,8 +12,8 @@ import (
 	"registrar/pkg/attempt"
 )
 
-// newBus makes a sink of an EventBridge bus. EventBridge takes at most 256 KiB, and a type of at most 128
-// characters, which no result of ours exceeds.
+// newBus makes a sink of an EventBridge bus. EventBridge takes at most 256 KiB, and a type of at
+// most 128 characters, which no result of ours exceeds.
 func newBus(ctx context.Context, load awsapi.Load, bus, region string) (Sink, error) {
 	name := "eventbridge://" + bus
 	c, err := awsapi.Config(ctx, load, region)

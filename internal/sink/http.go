@@ -17,10 +17,11 @@ import (
 	"registrar/pkg/wire"
 )
 
-const maxDrain = 64 << 10 // bytes of an answer that are read, so that the connection can be used again
+// maxDrain is how many bytes of an answer are read, so that the connection can be used again.
+const maxDrain = 64 << 10
 
-// newHTTP makes a sink of a URL that takes CloudEvents by POST. Errors show its scheme and host only,
-// since the path and the query may be what lets us in.
+// newHTTP makes a sink of a URL that takes CloudEvents by POST. Errors show its scheme and host
+// only, since the path and the query may be what lets us in.
 func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	client := wire.Client(transport)
 	return deliverer(u.Scheme+"://"+u.Host, func(ctx context.Context, _ event.Event, body []byte) *attempt.Failure {
@@ -43,8 +44,9 @@ func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	})
 }
 
-// unanswered is a failure to get an answer. net/http quotes what it can't read, which may be the request
-// that a server echoes: the parts of its URI that are long enough to be secrets are replaced.
+// unanswered is a failure to get an answer. net/http quotes what it can't read, which may be the
+// request that a server echoes: the parts of its URI that are long enough to be secrets are
+// replaced.
 func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
 	uri := u.RequestURI()
 	secrets := []string{uri}
@@ -58,8 +60,8 @@ func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
 	return f
 }
 
-// refused is an answer that says no. What the server says beside the status isn't quoted: "Cannot POST
-// /hooks/..." is a common answer.
+// refused is an answer that says no. What the server says beside the status isn't quoted: "Cannot
+// POST /hooks/..." is a common answer.
 func refused(resp *http.Response) *attempt.Failure {
 	f := &attempt.Failure{Kind: kindOf(resp.StatusCode), Answered: true}
 	text := strings.TrimSpace(fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))

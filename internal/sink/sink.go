@@ -1,8 +1,9 @@
 // Package sink is where result events leave: to an EventBridge bus, or by HTTP to whoever takes
 // CloudEvents.
 //
-// An event is sent up to 4 times, 10 s each, while the failure is transient. Waits grow from 200 ms, or
-// are what Retry-After asks for, up to 20 s. Nothing is begun that the deadline of the context would cut.
+// An event is sent up to 4 times, 10 s each, while the failure is transient. Waits grow from 200
+// ms, or are what Retry-After asks for, up to 20 s. Nothing is begun that the deadline of the
+// context would cut.
 package sink
 
 import (
@@ -29,22 +30,23 @@ const (
 	maxText      = 500 // bytes of a text of net/http
 )
 
-// A Sink delivers one event. It tries a few times, within the deadline of the context. Its error names
-// the sink and shows nothing secret; it is misconfigured if the sink refuses for good, and transient
-// otherwise. An event that failed may have arrived all the same. A Sink is safe for concurrent use.
+// A Sink delivers one event. It tries a few times, within the deadline of the context. Its error
+// names the sink and shows nothing secret; it is misconfigured if the sink refuses for good, and
+// transient otherwise. An event that failed may have arrived all the same. A Sink is safe for
+// concurrent use.
 type Sink func(context.Context, event.Event) error
 
 // Config says where events go. The zero Config has no sink.
 type Config struct {
 	Target Target `env:"RESULT_SINK"`
-	Broker Broker `env:"K_SINK"` // where events go if there is no Target
+	Broker Broker `env:"K_SINK"` // where events go without a Target
 
 	LoadAWS   awsapi.Load       // finds the configuration of AWS; nil is what the environment says
 	Transport http.RoundTripper // carries calls to an HTTP sink; nil is as in [wire.Client]
 }
 
-// CheckSource says why results from a source, the value of EVENT_SOURCE, can't go to the sink. EventBridge
-// would drop one with a source that is too long, and report success.
+// CheckSource says why results from a source, the value of EVENT_SOURCE, can't go to the sink.
+// EventBridge would drop one with a source that is too long, and report success.
 func (c Config) CheckSource(source string) error {
 	if c.Target.bus == "" {
 		return nil
@@ -59,16 +61,16 @@ func (c Config) CheckSource(source string) error {
 	return nil
 }
 
-// Target is a sink that the user chose: eventbridge://<bus name or ARN>, or a URL that takes CloudEvents
-// by POST. The zero Target is none.
+// Target is a sink that the user chose: eventbridge://<bus name or ARN>, or a URL that takes
+// CloudEvents by POST. The zero Target is none.
 type Target struct {
 	bus    string   // name or ARN; empty for a URL
 	region string   // in the ARN of the bus; empty for a name
 	url    *url.URL // nil for a bus
 }
 
-// UnmarshalText takes an EventBridge bus, an https URL, or an http URL of a loopback address. Its error
-// doesn't show the text, which may have a password in it.
+// UnmarshalText takes an EventBridge bus, an https URL, or an http URL of a loopback address. Its
+// error doesn't show the text, which may have a password in it.
 func (t *Target) UnmarshalText(text []byte) error {
 	scheme, rest, _ := strings.Cut(string(text), "://")
 	switch strings.ToLower(scheme) {
@@ -97,12 +99,12 @@ func (t *Target) UnmarshalText(text []byte) error {
 	}
 }
 
-// Broker is a URL that takes CloudEvents by POST, as Knative tells a program where to send them. Plain
-// http is what brokers inside a cluster speak. The zero Broker is none.
+// Broker is a URL that takes CloudEvents by POST, as Knative tells a program where to send them.
+// Plain http is what brokers inside a cluster speak. The zero Broker is none.
 type Broker struct{ url *url.URL }
 
-// UnmarshalText takes an http or https URL. Its error doesn't show the text, which may have a password
-// in it.
+// UnmarshalText takes an http or https URL. Its error doesn't show the text, which may have a
+// password in it.
 func (b *Broker) UnmarshalText(text []byte) (err error) {
 	b.url, err = wire.ParseURL(string(text))
 	return err

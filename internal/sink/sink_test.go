@@ -25,7 +25,8 @@ import (
 
 const busARN = "arn:aws:events:eu-west-3:123456789012:event-bus/results"
 
-// TestMain lets the test binary also be a program that sends one event to where its environment says.
+// TestMain lets the test binary also be a program that sends one event to where its environment
+// says.
 func TestMain(m *testing.M) {
 	if os.Getenv("SINK_TEST_SEND") == "" {
 		os.Exit(m.Run())
@@ -64,7 +65,8 @@ func to(t *testing.T, text string) (c sink.Config) {
 	return c
 }
 
-// result is an event with all that a result may have, and with characters that are escaped too easily.
+// result is an event with all that a result may have, and with characters that are escaped too
+// easily.
 func result() event.Event {
 	e := event.New()
 	e.SetID("0f8b1f5e-8f3a-5f43-9d0c-6a1f2f0e7c11")
@@ -90,7 +92,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// assertKind asserts that err is of a kind, says that it is the sink's, and shows nothing it shouldn't.
+// assertKind asserts that err is of a kind, says that it is the sink's, and shows nothing it
+// shouldn't.
 func assertKind(t *testing.T, err error, kind attempt.Kind, contains ...string) {
 	t.Helper()
 	require.Error(t, err)
