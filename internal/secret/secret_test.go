@@ -2,9 +2,6 @@ package secret
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,73 +20,121 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"registrar/internal/handler"
+	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
+	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 )
 
 const (
-	name  = "prod/huawei-cloud"
-	value = `{"ak":"AKЖEXAMPLE","sk":"SKЖexample"}` // no header can hold it: whoever shows a part of it shows Ж, AK or SK
-	good  = `{"ak":"AKEXAMPLE","sk":"SKexample","security_token":"TOKEN==","domain_id":"domain-1"}`
+	name = "prod/huawei-cloud"
+	good = `{"ak":"AKEXAMPLE","sk":"SKexample","security_token":"TOKEN==","domain_id":"domain-1"}`
+	// No header can hold it, so it is refused: whoever shows a part of it shows Ж, AK or SK.
+	bad = `{"ak":"AKЖEXAMPLE","sk":"SKЖexample"}`
 )
+
+// of is the configuration for a secret in a fake of Secrets Manager.
+func of(t *testing.T, vault http.Handler, id string) Config {
+	t.Helper()
+	c := Config{LoadAWS: awstest.Load(vault)}
+	require.NoError(t, c.ID.UnmarshalText([]byte(id)))
+	return c
+}
+
+func newCredentials(t *testing.T, c Config) client.CredentialsFunc {
+	t.Helper()
+	credentials, err := New(t.Context(), c)
+	require.NoError(t, err)
+	return credentials
+}
+
+func mustRead(t *testing.T, credentials client.CredentialsFunc) string {
+	t.Helper()
+	c, err := credentials(t.Context())
+	require.NoError(t, err)
+	return text(c)
+}
+
+func text(c client.Credentials) string {
+	return strings.Join([]string{
+		string(c.AccessKey), string(c.SecretKey), string(c.SecurityToken), string(c.DomainID),
+	}, " ")
+}
 
 func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 	t.Parallel()
-	keys := client.Credentials{AccessKey: "ak", SecretKey: "sk"}
-	tests := map[string]struct {
-		environment map[string]string
-		want        Config
-		errs        []string
-	}{
-		"keys":                     {environment: map[string]string{"AK": "ak", "SK": "sk", "SECRET": " "}, want: Config{Credentials: keys}},
-		"keys, token and domain":   {environment: map[string]string{"AK": "ak", "SK": "sk", "TOKEN": "t", "DOMAIN": "d"}, want: Config{Credentials: client.Credentials{AccessKey: "ak", SecretKey: "sk", SecurityToken: "t", DomainID: "d"}}},
-		"the name of a secret":     {environment: map[string]string{"SECRET": name, "AK": "", "SK": ""}, want: Config{ID: name}},
-		"the ARN of a secret":      {environment: map[string]string{"SECRET": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3"}, want: Config{ID: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3"}},
-		"nothing":                  {errs: []string{"AK: is not set, nor is SECRET", "SK: is not set, nor is SECRET"}},
-		"one key":                  {environment: map[string]string{"SK": "sk"}, errs: []string{"AK: is not set, nor is SECRET"}},
-		"a token without keys":     {environment: map[string]string{"TOKEN": "t"}, errs: []string{"AK: is not set, nor is SECRET", "SK: is not set, nor is SECRET"}},
-		"a bad key, told once":     {environment: map[string]string{"AK": "a k", "SK": "sk"}, errs: []string{"AK: contains white space or a character outside ASCII; was it pasted with a line break?"}},
-		"keys and secret":          {environment: map[string]string{"AK": "ak", "SK": "sk", "SECRET": name}, errs: []string{"AK: is set, and so is SECRET; unset one of them", "SK: is set, and so is SECRET; unset one of them"}},
-		"a domain beside a secret": {environment: map[string]string{"DOMAIN": "d", "TOKEN": "t", "SECRET": name}, errs: []string{"TOKEN: is set, and so is SECRET; unset one of them", "DOMAIN: is set, and so is SECRET; unset one of them"}},
-	}
-	for _, bad := range []string{
-		good, "a b", "a\n", "é", strings.Repeat("a", 521), "arn:aws:ssm:eu-west-1:123456789012:secret:a", "arn:aws:secretsmanager::123456789012:secret:a",
-		"arn:aws:secretsmanager:eu.west:123456789012:secret:a", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:", "arn:aws:secretsmanager:eu-west-1:1:secret:a", "https://a/b",
-	} {
-		tests[fmt.Sprintf("no id: %.60q", bad)] = struct {
-			environment map[string]string
-			want        Config
-			errs        []string
-		}{environment: map[string]string{"SECRET": bad}, errs: []string{"SECRET: must be the name or the ARN of a secret in AWS Secrets Manager"}}
-	}
 	variables := map[string]string{
-		"AK": "HUAWEICLOUD_SDK_AK", "SK": "HUAWEICLOUD_SDK_SK", "TOKEN": "HUAWEICLOUD_SDK_SECURITY_TOKEN", "DOMAIN": "HUAWEICLOUD_SDK_DOMAIN_ID",
-		"SECRET": "HUAWEICLOUD_CREDENTIALS_SECRET",
+		"AK": "HUAWEICLOUD_SDK_AK", "SK": "HUAWEICLOUD_SDK_SK", "TOKEN": "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+		"DOMAIN": "HUAWEICLOUD_SDK_DOMAIN_ID", "SECRET": "HUAWEICLOUD_CREDENTIALS_SECRET",
 	}
-	for title, test := range tests {
+	for title, test := range map[string]struct{ environment, errs string }{
+		"keys":                   {environment: "AK SK"},
+		"keys, token and domain": {environment: "AK SK TOKEN DOMAIN"},
+		"a secret":               {environment: "SECRET"},
+		"nothing":                {"", "AK: is not set, nor is SECRET\nSK: is not set, nor is SECRET"},
+		"one key":                {"SK", "AK: is not set, nor is SECRET"},
+		"a token without keys":   {"TOKEN", "AK: is not set, nor is SECRET\nSK: is not set, nor is SECRET"},
+		"keys and secret": {
+			"AK SK SECRET", "AK: is set, and so is SECRET; unset one of them\nSK: is set, and so is SECRET; unset one of them",
+		},
+		"a domain with a secret": {
+			"DOMAIN TOKEN SECRET",
+			"TOKEN: is set, and so is SECRET; unset one of them\nDOMAIN: is set, and so is SECRET; unset one of them",
+		},
+	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			environment := envconfig.MapLookuper(nil)
-			if test.environment != nil {
-				full := map[string]string{}
-				for k, v := range test.environment {
-					full[variables[k]] = v
-				}
-				environment = envconfig.MapLookuper(full)
+			environment := map[string]string{}
+			for variable := range strings.FieldsSeq(test.environment) {
+				environment[variables[variable]] = "value"
 			}
-			c, err := handler.Load[Config](t.Context(), environment)
-			if test.errs == nil {
+			var c Config
+			require.NoError(t, envconfig.ProcessWith(t.Context(), &envconfig.Config{
+				Target: &c, Lookuper: envconfig.MapLookuper(environment),
+			}))
+			err := c.Validate()
+			if test.errs == "" {
 				require.NoError(t, err)
-				assert.Equal(t, test.want, c)
 				return
 			}
-			var want []string
-			for _, line := range test.errs {
-				variable, rest, _ := strings.Cut(line, ":")
-				want = append(want, variables[variable]+":"+strings.Replace(rest, "SECRET", variables["SECRET"], 1))
+			require.Error(t, err)
+			said := err.Error()
+			for short, variable := range variables {
+				said = strings.ReplaceAll(said, variable, short)
 			}
-			require.EqualError(t, err, strings.Join(want, "\n"))
+			assert.Equal(t, test.errs, said)
+		})
+	}
+}
+
+func TestASecretIsGivenByNameOrARN(t *testing.T) {
+	t.Parallel()
+	const refusal = "must be the name or the ARN of a secret in AWS Secrets Manager"
+	for text, want := range map[string]ID{
+		name: {name: name},
+		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3": {
+			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3", "eu-west-1",
+		},
+		"arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a-a1B2c3": {
+			"arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a-a1B2c3", "cn-north-1",
+		},
+		good: {}, "": {}, "a b": {}, "a\n": {}, "é": {}, strings.Repeat("a", 521): {}, "https://a/b": {},
+		"arn:aws:ssm:eu-west-1:123456789012:secret:a":           {},
+		"arn:aws:secretsmanager::123456789012:secret:a":         {},
+		"arn:aws:secretsmanager:eu.west:123456789012:secret:a":  {},
+		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:": {},
+		"arn:aws:secretsmanager:eu-west-1:1:secret:a":           {},
+	} {
+		t.Run(fmt.Sprintf("%.60q", text), func(t *testing.T) {
+			t.Parallel()
+			var id ID
+			err := id.UnmarshalText([]byte(text))
+			assert.Equal(t, want, id)
+			if want == (ID{}) {
+				require.EqualError(t, err, refusal)
+				return
+			}
+			require.NoError(t, err)
 		})
 	}
 }
@@ -97,94 +142,109 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 func TestKeysOfTheEnvironmentAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	want := client.Credentials{AccessKey: "ak", SecretKey: "sk", SecurityToken: "t", DomainID: "d"}
-	got, err := New(Config{Credentials: want})(t.Context())
+	c := Config{Credentials: want, LoadAWS: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+		t.Error("AWS configuration was loaded")
+		return aws.Config{}, nil
+	}}
+	got, err := newCredentials(t, c)(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
 }
 
-func TestASecretIsReadAnewEachTime(t *testing.T) {
+func TestASecretIsReadAgainEachTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := newVault(t, name, good)
-		s := v.source(name, "eu-west-1")
-		assert.Nil(t, s.api, "nobody asked yet")
-		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, s))
-		api := s.api
-		assert.Zero(t, api.Options().ClientLogMode, "bodies would be logged")
+		vault := new(awstest.SecretsManager)
+		vault.Put(name, good)
+		credentials := newCredentials(t, of(t, vault, name))
+		assert.Empty(t, vault.Reads(), "nobody asked yet")
+		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, credentials))
 
-		v.rotate(`{"ak":"AKNEW","sk":"SKnew"}`)
-		assert.Equal(t, "AKNEW SKnew  ", mustRead(t, s))
-		assert.Same(t, api, s.api)
-		assert.Equal(t, []string{"eu-west-1 " + name, "eu-west-1 " + name}, v.requests())
+		vault.Put(name, `{"ak":"AKNEW","sk":"SKnew"}`)
+		assert.Equal(t, "AKNEW SKnew  ", mustRead(t, credentials))
+		assert.Equal(t, []string{"us-east-1 " + name, "us-east-1 " + name}, vault.Reads())
 	})
 }
 
-func TestTheRegionOfAnARNGoesBeforeThatOfTheEnvironment(t *testing.T) {
+func TestASecretIsReadInTheRegionOfItsARN(t *testing.T) {
 	t.Parallel()
-	for arn, region := range map[ID]string{
+	for arn, region := range map[string]string{
 		"arn:aws:secretsmanager:ap-southeast-1:123456789012:secret:a-a1B2c3":    "ap-southeast-1",
 		"arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a-a1B2c3":     "cn-north-1",
 		"arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a/b-c": "us-gov-west-1",
 	} {
-		for _, environment := range []string{"eu-west-1", ""} {
-			t.Run(region+" in "+environment, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					v := newVault(t, string(arn), good)
-					mustRead(t, v.source(arn, environment))
-					assert.Equal(t, []string{region + " " + string(arn)}, v.requests())
-				})
+		t.Run(region, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				vault := new(awstest.SecretsManager)
+				vault.Put(arn, good)
+				mustRead(t, newCredentials(t, of(t, vault, arn)))
+				assert.Equal(t, []string{region + " " + arn}, vault.Reads())
 			})
-		}
+		})
 	}
 }
 
 func TestValuesOfASecret(t *testing.T) {
 	t.Parallel()
-	const noKeys = "ak: is missing\nsk: is missing"
-	for title, test := range map[string]struct {
-		value, want, err string
-	}{
-		"all four":                     {value: good, want: "AKEXAMPLE SKexample TOKEN== domain-1"},
-		"only the keys":                {value: ` {"ak":"a","sk":"s"} `, want: "a s  "},
-		"optional ones empty or null":  {value: `{"ak":"a","sk":"s","security_token":"","domain_id":null}`, want: "a s  "},
-		"what a rotation tool added":   {value: `{"ak":"a","sk":"s","user_id":7,"rotated":{"by":["x"]}}`, want: "a s  "},
-		"keys in another case":         {value: `{"AK":"AKЖ","Sk":"SKЖ"}`, err: noKeys},
-		"null for the keys":            {value: `{"ak":null,"sk":null}`, err: noKeys},
-		"empty keys":                   {value: `{"ak":"","sk":""}`, err: noKeys},
-		"one key":                      {value: `{"sk":"SK"}`, err: "ak: is missing"},
-		"null":                         {value: `null`, err: "it is no JSON object"},
-		"an array":                     {value: `["AKЖ"]`, err: "it is no JSON object"},
-		"a string":                     {value: `"AKЖ"`, err: "it is no JSON object"},
-		"no JSON":                      {value: `Ж` + value, err: "it is no JSON object"},
-		"cut short":                    {value: value[:20], err: "it is no JSON object"},
-		"more after it":                {value: value + "Ж", err: "it is no JSON object"},
-		"nothing":                      {value: "", err: "it is no JSON object"},
-		"numbers":                      {value: `{"ak":7313,"sk":["SK"],"security_token":{}}`, err: "ak: is no string\nsk: is no string\nsecurity_token: is no string"},
-		"a line break":                 {value: `{"ak":"AKEXAMPLE\n","sk":"s"}`, err: "ak: contains white space"},
-		"what no header can hold":      {value: value, err: "ak: contains white space"},
-		"a bad token":                  {value: `{"ak":"a","sk":"s","security_token":"AKЖ"}`, err: "security_token: contains white space"},
-		"a bad domain":                 {value: `{"ak":"a","sk":"s","domain_id":"AKЖ"}`, err: "domain_id: contains white space"},
-		"what is not UTF-8 in the key": {value: "{\"ak\":\"AK\xff\",\"sk\":\"s\"}", err: "ak: contains white space"},
+	const (
+		noKeys   = "ak: is missing\nsk: is missing"
+		noObject = "it is not a JSON object"
+		noHeader = "contains white space"
+	)
+	for title, test := range map[string]struct{ value, want, err string }{
+		"all four":                    {value: good, want: "AKEXAMPLE SKexample TOKEN== domain-1"},
+		"a byte order mark before it": {value: "\ufeff" + good, want: "AKEXAMPLE SKexample TOKEN== domain-1"},
+		"only the keys":               {value: ` {"ak":"a","sk":"s"} `, want: "a s  "},
+		"optional ones empty or null": {
+			value: `{"ak":"a","sk":"s","security_token":"","domain_id":null}`, want: "a s  ",
+		},
+		"what a rotation tool added": {
+			value: `{"ak":"a","sk":"s","user_id":7,"rotated":{"by":["x"]}}`, want: "a s  ",
+		},
+		"keys in another case":       {value: `{"AK":"AKЖ","Sk":"SKЖ"}`, err: noKeys},
+		"null for the keys":          {value: `{"ak":null,"sk":null}`, err: noKeys},
+		"empty keys":                 {value: `{"ak":"","sk":""}`, err: noKeys},
+		"one key":                    {value: `{"sk":"SK"}`, err: "ak: is missing"},
+		"null":                       {value: `null`, err: noObject},
+		"an array":                   {value: `["AKЖ"]`, err: noObject},
+		"a string":                   {value: `"AKЖ"`, err: noObject},
+		"what is not JSON":           {value: `Ж` + bad, err: noObject},
+		"a byte order mark too many": {value: "\ufeff\ufeff" + bad, err: noObject},
+		"a byte order mark alone":    {value: "\ufeff", err: noObject},
+		"cut short":                  {value: bad[:20], err: noObject},
+		"more after it":              {value: bad + "Ж", err: noObject},
+		"nothing":                    {value: "", err: noObject},
+		"numbers": {
+			value: `{"ak":7313,"sk":["SK"],"security_token":{}}`,
+			err:   "ak: must be a string\nsk: must be a string\nsecurity_token: must be a string",
+		},
+		"a line break":            {value: `{"ak":"AKEXAMPLE\n","sk":"s"}`, err: "ak: " + noHeader},
+		"what no header can hold": {value: bad, err: "ak: " + noHeader},
+		"a bad token": {
+			value: `{"ak":"a","sk":"s","security_token":"AKЖ"}`, err: "security_token: " + noHeader,
+		},
+		"a bad domain":                 {value: `{"ak":"a","sk":"s","domain_id":"AKЖ"}`, err: "domain_id: " + noHeader},
+		"what is not UTF-8 in the key": {value: "{\"ak\":\"AK\xff\",\"sk\":\"s\"}", err: "ak: " + noHeader},
 	} {
-		for _, kind := range []string{"SecretString", "SecretBinary"} {
-			t.Run(title+" in "+kind, func(t *testing.T) {
+		for form, put := range map[string]func(*awstest.SecretsManager){
+			"as text":   func(vault *awstest.SecretsManager) { vault.Put(name, test.value) },
+			"as binary": func(vault *awstest.SecretsManager) { vault.PutBinary(name, []byte(test.value)) },
+		} {
+			t.Run(title+" "+form, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					v := newVault(t, name, "")
-					v.set(map[string]any{kind: test.value})
-					if kind == "SecretBinary" {
-						v.set(map[string]any{kind: base64.StdEncoding.EncodeToString([]byte(test.value))})
-					}
-					s := v.source(name, "eu-west-1")
+					vault := new(awstest.SecretsManager)
+					put(vault)
+					credentials := newCredentials(t, of(t, vault, name))
 					if test.err == "" {
-						assert.Equal(t, test.want, mustRead(t, s))
+						assert.Equal(t, test.want, mustRead(t, credentials))
 						return
 					}
-					c, err := s.read(t.Context())
+					c, err := credentials(t.Context())
 					require.ErrorContains(t, err, test.err)
 					require.ErrorContains(t, err, "secret "+name+": its value must be like")
-					require.ErrorIs(t, err, client.ErrMisconfigured)
+					assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 					assert.Zero(t, c)
 					showsNothing(t, err)
 				})
@@ -193,71 +253,100 @@ func TestValuesOfASecret(t *testing.T) {
 	}
 }
 
-// showsNothing looks for parts of the values in all that err is made of. They all have a Ж, AK, SK or 7313 in them.
-// encoding/json quotes the first byte of the Ж, and more than that in other places.
+// showsNothing looks for parts of the values in all that err is made of. They all have a Ж, AK, SK
+// or 7313 in them. encoding/json quotes the first byte of the Ж, and more than that in other
+// places.
 func showsNothing(t *testing.T, err error) {
 	t.Helper()
 	encoded, _ := json.Marshal(err)
 	text := fmt.Sprintf("%v %+v %#v %s", err, err, err, encoded)
-	for _, part := range []string{"Ж", "Ð", `\u0416`, "AK", "SK", "7313", "invalid character"} {
+	for _, part := range []string{
+		"Ж", "Ð", `\u0416`, "AK", "SK", "7313", "invalid character", awstest.SessionToken,
+	} {
 		assert.NotContains(t, text, part)
 	}
 }
 
 func TestFailuresAreOfTheirKind(t *testing.T) {
 	t.Parallel()
-	const status = http.StatusBadRequest
+	const (
+		status     = http.StatusBadRequest
+		unreadable = "status 200 and the answer can't be read"
+		noValue    = "the answer holds no value"
+	)
 	for title, test := range map[string]struct {
-		fault         http.HandlerFunc
-		misconfigured bool
-		attempts      int
-		want          string
+		answer http.HandlerFunc
+		kind   attempt.Kind
+		want   string
 	}{
-		"no such secret":       {refuse(status, "ResourceNotFoundException"), true, 1, "create it"},
-		"no such secret, long": {refuse(status, "com.amazonaws.secretsmanager#ResourceNotFoundException"), true, 1, "create it"},
-		"access denied":        {refuse(status, "AccessDeniedException"), true, 1, "allow secretsmanager:GetSecretValue on it"},
-		"decryption failure":   {refuse(status, "DecryptionFailure"), true, 1, "allow kms:Decrypt on its key"},
-		"marked for deletion":  {refuse(status, "InvalidRequestException"), true, 1, "restore it"},
-		"bad name":             {refuse(status, "InvalidParameterException"), true, 1, "correct HUAWEICLOUD_CREDENTIALS_SECRET"},
-		"bad AWS credentials":  {refuse(status, "UnrecognizedClientException"), true, 1, "check the AWS credentials"},
-		"a code nobody knows":  {refuse(status, "NewException"), true, 1, "NewException: what AWS says"},
-		"a proxy's refusal":    {garbage(http.StatusForbidden, "<html>Ж</html>"), true, 1, "the answer, of status 403, can't be read"},
-		"a redirect":           {garbage(http.StatusFound, "Ж"), true, 1, "status 302"},
-		"throttled":            {refuse(status, "ThrottlingException"), false, 3, "ThrottlingException"},
-		"too many requests":    {refuse(http.StatusTooManyRequests, "SomeException"), false, 1, "SomeException"},
-		"an error of AWS":      {refuse(http.StatusInternalServerError, "InternalServiceError"), false, 3, "InternalServiceError: what AWS says"},
-		"unavailable":          {garbage(http.StatusServiceUnavailable, "Ж"), false, 3, "the answer, of status 503, can't be read"},
-		"not implemented":      {refuse(http.StatusNotImplemented, "SomeException"), false, 1, "SomeException"},
-		"a timeout of AWS":     {refuse(http.StatusRequestTimeout, "SomeException"), false, 1, "SomeException"},
-		"an empty answer":      {garbage(http.StatusOK, ""), false, 1, "the answer holds no value"},
-		"an answer of nothing": {garbage(http.StatusOK, "{}"), false, 1, "the answer holds no value"},
-		"no JSON":              {garbage(http.StatusOK, "Ж"+value), false, 1, "the answer, of status 200, can't be read"},
-		"JSON cut short":       {garbage(http.StatusOK, `{"SecretString":"Ж`), false, 1, "the answer, of status 200, can't be read"},
-		"a value of no string": {garbage(http.StatusOK, `{"SecretString":`+value+`}`), false, 1, "the answer"},
-		"a number as value":    {garbage(http.StatusOK, `{"SecretString":7313}`), false, 1, "the answer"},
-		"no base64":            {garbage(http.StatusOK, `{"SecretBinary":"ЖAK=SK"}`), false, 1, "the answer, of status 200, can't be read"},
-		"a connection cut": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
+		"no such secret": {
+			awstest.Refuse(status, "ResourceNotFoundException"), attempt.Misconfigured, "create it and give it a value",
+		},
+		"access denied": {
+			awstest.Refuse(status, "AccessDeniedException"), attempt.Misconfigured, "allow secretsmanager:GetSecretValue on it",
+		},
+		"decryption failure": {
+			awstest.Refuse(status, "DecryptionFailure"), attempt.Misconfigured, "allow kms:Decrypt on its key",
+		},
+		"marked for deletion": {awstest.Refuse(status, "InvalidRequestException"), attempt.Misconfigured, "restore it"},
+		"bad name": {
+			awstest.Refuse(status, "InvalidParameterException"), attempt.Misconfigured,
+			"correct HUAWEICLOUD_CREDENTIALS_SECRET",
+		},
+		"bad AWS credentials": {
+			awstest.Refuse(status, "UnrecognizedClientException"), attempt.Misconfigured, "check the AWS credentials",
+		},
+		"expired AWS credentials": {
+			awstest.Refuse(status, "ExpiredTokenException"), attempt.Transient, "ExpiredTokenException",
+		},
+		"a code nobody knows": {awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException"},
+		"a proxy's refusal": {
+			awstest.Garbage(http.StatusForbidden, "<html>Ж</html>"), attempt.Misconfigured, "status 403",
+		},
+		"a redirect": {awstest.Garbage(http.StatusFound, "Ж"), attempt.Misconfigured, "status 302"},
+		"throttled":  {awstest.Refuse(status, "ThrottlingException"), attempt.Transient, "ThrottlingException"},
+		"too many requests": {
+			awstest.Refuse(http.StatusTooManyRequests, "SomeException"), attempt.Transient, "SomeException",
+		},
+		"an error of AWS": {
+			awstest.Refuse(500, "InternalServiceError"), attempt.Transient, "status 500 InternalServiceError",
+		},
+		"unavailable":          {awstest.Garbage(http.StatusServiceUnavailable, "Ж"), attempt.Transient, "status 503"},
+		"an empty answer":      {awstest.Garbage(http.StatusOK, ""), attempt.Transient, noValue},
+		"an answer of nothing": {awstest.Garbage(http.StatusOK, "{}"), attempt.Transient, noValue},
+		"what is not JSON":     {awstest.Garbage(http.StatusOK, "Ж"+bad), attempt.Transient, unreadable},
+		"JSON cut short":       {awstest.Garbage(http.StatusOK, `{"SecretString":"Ж`), attempt.Transient, unreadable},
+		"an object as value":   {awstest.Garbage(http.StatusOK, `{"SecretString":`+bad+`}`), attempt.Transient, unreadable},
+		"a number as value":    {awstest.Garbage(http.StatusOK, `{"SecretString":7313}`), attempt.Transient, unreadable},
+		"what is not base64":   {awstest.Garbage(http.StatusOK, `{"SecretBinary":"ЖAK=SK"}`), attempt.Transient, unreadable},
+		"a connection cut": {func(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write([]byte(`{"SecretString":"Ж`))
-		}, false, 1, "the answer, of status 200, can't be read"},
-		"a connection lost": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, 3, "EOF"},
+			awstest.Abort(w, r)
+		}, attempt.Transient, unreadable},
+		"a connection lost":    {awstest.Abort, attempt.Transient, "EOF"},
+		"an echo of the token": {awstest.Echo, attempt.Transient, "status 400"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				v := newVault(t, name, good)
-				v.faults = []http.HandlerFunc{test.fault}
-				s := v.source(name, "eu-west-1")
-				c, err := s.read(t.Context())
+				vault := new(awstest.SecretsManager)
+				vault.Put(name, good)
+				vault.Script(test.answer)
+				credentials := newCredentials(t, of(t, vault, name))
+				c, err := credentials(t.Context())
 				require.ErrorContains(t, err, test.want)
-				require.ErrorContains(t, err, "secret "+name)
-				assert.Equal(t, test.misconfigured, errors.Is(err, client.ErrMisconfigured), err)
-				assert.Len(t, v.requests(), test.attempts)
+				assert.True(t, strings.HasPrefix(err.Error(), "secret "+name+": "), err)
+				assert.Equal(t, test.kind, attempt.KindOf(err), err)
+				attempts := 1
+				if test.kind == attempt.Transient {
+					attempts = 3
+				}
+				assert.Len(t, vault.Reads(), attempts)
 				assert.Zero(t, c)
 				showsNothing(t, err)
 
-				v.faults = nil
-				assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, s), "a failure isn't kept")
+				vault.Script()
+				assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, credentials), "a failure isn't kept")
 			})
 		})
 	}
@@ -266,127 +355,127 @@ func TestFailuresAreOfTheirKind(t *testing.T) {
 func TestAMissingSecretIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, err := newVault(t, name, good).source("another", "eu-west-1").read(t.Context())
-		require.ErrorIs(t, err, client.ErrMisconfigured)
-		require.ErrorContains(t, err, "misconfigured: secret another: create it, or correct HUAWEICLOUD_CREDENTIALS_SECRET or the AWS region: ")
+		_, err := newCredentials(t, of(t, new(awstest.SecretsManager), "another"))(t.Context())
+		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
+		require.EqualError(t, err, "secret another: create it and give it a value, or correct "+
+			"HUAWEICLOUD_CREDENTIALS_SECRET or the AWS region: status 400 ResourceNotFoundException "+
+			"(request "+awstest.RequestID+")")
 	})
 }
 
 func TestAShortDisturbanceIsOvercomeWithinARead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := newVault(t, name, good)
-		v.faults = []http.HandlerFunc{slow, refuse(http.StatusInternalServerError, "InternalServiceError"), nil}
-		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, v.source(name, "eu-west-1")))
-		assert.Len(t, v.requests(), 3)
+		vault := new(awstest.SecretsManager)
+		vault.Put(name, good)
+		vault.Script(awstest.Silence, awstest.Refuse(http.StatusInternalServerError, "InternalServiceError"), nil)
+		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, newCredentials(t, of(t, vault, name))))
+		assert.Len(t, vault.Reads(), 3)
 	})
 }
 
 func TestNoNetworkIsTransient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := newVault(t, name, good)
-		v.down = syscall.ECONNREFUSED
-		_, err := v.source(name, "eu-west-1").read(t.Context())
-		require.ErrorIs(t, err, syscall.ECONNREFUSED)
-		require.NotErrorIs(t, err, client.ErrMisconfigured)
+		c := of(t, nil, name)
+		c.LoadAWS = func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+			loaded, err := awstest.Load(nil)(ctx, options...)
+			loaded.HTTPClient = down{}
+			return loaded, err
+		}
+		_, err := newCredentials(t, c)(t.Context())
 		require.ErrorContains(t, err, "secret "+name)
+		require.ErrorContains(t, err, syscall.ECONNREFUSED.Error())
+		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 	})
 }
 
-func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVault(t, name, good)
-		v.down = &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
-		_, err := v.source(name, "eu-west-1").read(t.Context())
-		require.ErrorIs(t, err, client.ErrMisconfigured)
-		require.ErrorContains(t, err, "secret "+name)
-	})
-}
+type down struct{}
+
+func (down) Do(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }
 
 func TestNoAttemptTakesLongerThanFiveSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := newVault(t, name, good)
-		v.faults = []http.HandlerFunc{slow}
+		vault := new(awstest.SecretsManager)
+		vault.Script(awstest.Silence)
 		began := time.Now()
-		_, err := v.source(name, "eu-west-1").read(t.Context())
-		require.Error(t, err)
-		require.NotErrorIs(t, err, client.ErrMisconfigured)
-		assert.Len(t, v.requests(), 3)
-		assert.InDelta(t, 18, time.Since(began).Seconds(), 3.01, "three times 5 s, and two waits of up to 2 s and 4 s")
+		_, err := newCredentials(t, of(t, vault, name))(t.Context())
+		require.EqualError(t, err, "secret "+name+": no answer within 5s: context deadline exceeded")
+		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
+		assert.Len(t, vault.Reads(), 3)
+		assert.InDelta(t, 15.3, time.Since(began).Seconds(), 0.31, "three times 5 s, and waits of up to 0.2 s and 0.4 s")
 	})
 }
 
 func TestTheDeadlineOfTheContextHolds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := newVault(t, name, good)
-		v.faults = []http.HandlerFunc{slow}
+		vault := new(awstest.SecretsManager)
+		vault.Script(awstest.Silence)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := v.source(name, "eu-west-1").read(ctx)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.NotErrorIs(t, err, client.ErrMisconfigured)
+		_, err := newCredentials(t, of(t, vault, name))(ctx)
+		require.EqualError(t, err, "secret "+name+": context deadline exceeded")
+		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 		assert.Equal(t, time.Second, time.Since(began))
 	})
 }
 
-func TestABadConfigurationOfAWSIsMisconfiguredAndNotKept(t *testing.T) {
+func TestABadConfigurationOfAWSIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	for title, test := range map[string]struct {
-		err  error
-		want string
+		loaded aws.Config
+		err    error
+		want   string
 	}{
-		"no region":       {nil, "secret " + name + ": no AWS region is known: set AWS_REGION, or give the ARN"},
-		"no such profile": {config.SharedConfigProfileNotExistError{Profile: "p"}, "secret " + name + ": mend the AWS configuration: "},
+		"no region":       {want: "no AWS region is known: set AWS_REGION, or give an ARN"},
+		"no such profile": {err: errors.New("no such profile"), want: "AWS configuration: no such profile"},
+		"an endpoint that is not a URL": {
+			loaded: aws.Config{Region: "eu-west-1", BaseEndpoint: new("localhost")},
+			want:   "AWS_ENDPOINT_URL_SECRETS_MANAGER or AWS_ENDPOINT_URL: must be a URL",
+		},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				v := newVault(t, name, good)
-				s := v.source(name, "eu-west-1")
-				load := s.load
-				s.load = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
-					return aws.Config{}, test.err
-				}
-				_, err := s.read(t.Context())
-				require.ErrorContains(t, err, test.want)
-				require.ErrorIs(t, err, client.ErrMisconfigured)
-				canceled, cancel := context.WithCancel(t.Context())
-				cancel()
-				if test.err != nil {
-					_, err = s.read(canceled)
-					require.NotErrorIs(t, err, client.ErrMisconfigured, "it may have failed because of that")
-				}
-				assert.Empty(t, v.requests())
-				s.load = load
-				mustRead(t, s)
-			})
+			c := of(t, nil, name)
+			c.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+				return test.loaded, test.err
+			}
+			_, err := New(t.Context(), c)
+			require.ErrorContains(t, err, "secret "+name+": "+test.want)
+			assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 		})
 	}
 }
 
-// The keys are rotated several times while calls run: first the new ones are made and put into the secret, then the old ones cease to be.
+// The keys are rotated several times while calls run: first the new ones are made and put into the
+// secret, then the old ones are deleted.
 func TestCallsOutliveRotations(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const callers, rotations = 10, 3
 		keys := func(n int) huaweitest.Credentials {
-			return huaweitest.Credentials{AccessKey: fmt.Sprintf("AK%d", n), SecretKey: fmt.Sprintf("SK%d", n), SecurityToken: fmt.Sprintf("T%d", n)}
+			return huaweitest.Credentials{
+				AccessKey: fmt.Sprintf("AK%d", n), SecretKey: fmt.Sprintf("SK%d", n), SecurityToken: fmt.Sprintf("T%d", n),
+			}
 		}
 		text := func(k huaweitest.Credentials) string {
 			return fmt.Sprintf(`{"ak":%q,"sk":%q,"security_token":%q}`, k.AccessKey, k.SecretKey, k.SecurityToken)
 		}
 		cloud := huaweitest.New(keys(0))
-		cloud.Script("", "", huaweitest.Fault{Delay: 100 * time.Millisecond, Times: 1 << 20}) // so that calls overlap
-		v := newVault(t, name, text(keys(0)))
-		api := client.New(client.Config{
-			IdentityCenter: "https://identitycenter.myhuaweicloud.com", Organizations: "https://organizations.myhuaweicloud.com",
-			MaxAttempts: 1, RequestTimeout: time.Second, Transport: cloud,
-		}, v.source(name, "eu-west-1").read)
+		// Slow, so that calls overlap.
+		cloud.Script("", "", huaweitest.Fault{Delay: 100 * time.Millisecond, Times: 1 << 20})
+		vault := new(awstest.SecretsManager)
+		vault.Put(name, text(keys(0)))
+
+		var c client.Config
+		require.NoError(t, envconfig.ProcessWith(t.Context(), &envconfig.Config{
+			Target: &c, Lookuper: envconfig.MapLookuper(nil),
+		}))
+		c.MaxAttempts, c.RequestTimeout, c.Transport = 1, time.Second, cloud
+		api := client.New(c, newCredentials(t, of(t, vault, name)))
 
 		var (
 			done  = make(chan struct{})
@@ -395,7 +484,8 @@ func TestCallsOutliveRotations(t *testing.T) {
 		)
 		for n := range callers {
 			wg.Go(func() {
-				for time.Sleep(time.Duration(n) * 7 * time.Millisecond); ; calls.Add(1) { // on the bubble's clock
+				// On the bubble's clock.
+				for time.Sleep(time.Duration(n) * 7 * time.Millisecond); ; calls.Add(1) {
 					select {
 					case <-done:
 						return
@@ -409,15 +499,15 @@ func TestCallsOutliveRotations(t *testing.T) {
 		}
 		for n := range rotations {
 			<-time.After(3 * time.Second)
-			assert.Len(t, v.requests(), n+1, "the first read, and one for each rotation")
+			assert.Len(t, vault.Reads(), n+1, "the first read, and one for each rotation")
 			cloud.AddCredentials(keys(n + 1))
-			v.rotate(text(keys(n + 1)))
+			vault.Put(name, text(keys(n+1)))
 			cloud.RemoveCredentials(keys(n).AccessKey)
 		}
 		<-time.After(3 * time.Second)
 		close(done)
 		wg.Wait()
-		assert.Len(t, v.requests(), rotations+1)
+		assert.Len(t, vault.Reads(), rotations+1)
 		assert.Greater(t, calls.Load(), int32(callers*rotations*20))
 	})
 }

@@ -1,0 +1,136 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"registrar/internal/awsapi"
+	"registrar/pkg/attempt"
+	"registrar/pkg/client"
+)
+
+const (
+	attempts     = 3 // to read the secret once
+	attemptLimit = 5 * time.Second
+	stage        = "AWSCURRENT"
+)
+
+// fromAWS reads the secret with an id on each call.
+func fromAWS(ctx context.Context, load awsapi.Load, id ID) (client.CredentialsFunc, error) {
+	c, err := awsapi.Config(ctx, load, id.region)
+	if err != nil {
+		return nil, named(id, err)
+	}
+	api := secretsmanager.NewFromConfig(c)
+	if err := awsapi.CheckEndpoint("SECRETS_MANAGER", api.Options().BaseEndpoint); err != nil {
+		return nil, named(id, err)
+	}
+	return func(ctx context.Context) (client.Credentials, error) {
+		var value []byte
+		err := attempt.Do(ctx, attempts, func(ctx context.Context) (f *attempt.Failure) {
+			ctx, cancel := attempt.Timeout(ctx, attemptLimit)
+			defer cancel()
+			value, f = get(ctx, api, id.name)
+			return f
+		})
+		if err != nil {
+			return client.Credentials{}, named(id, err)
+		}
+		credentials, err := decode(value)
+		if err != nil {
+			return client.Credentials{}, named(id, attempt.Misconfigured.Errorf(
+				`its value must be like {"ak": "...", "sk": "..."}: %w`, err))
+		}
+		return credentials, nil
+	}, nil
+}
+
+// get makes one attempt to get the value of a secret.
+func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *attempt.Failure) {
+	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: new(stage)})
+	switch {
+	case err != nil:
+		f := awsapi.Failure(ctx, err)
+		if f.Kind == attempt.Misconfigured {
+			f.Err = fmt.Errorf("%s: %w", remedy(f), f.Err)
+		}
+		return nil, f
+	case out.SecretString != nil:
+		return []byte(*out.SecretString), nil
+	case out.SecretBinary != nil:
+		return out.SecretBinary, nil
+	default: // AWS always returns one of the two: this was not AWS
+		return nil, &attempt.Failure{Err: errors.New("the answer holds no value"), Answered: true}
+	}
+}
+
+// named says that err is about the secret with an id.
+func named(id ID, err error) error { return fmt.Errorf("secret %s: %w", id.name, err) }
+
+// remedy says what an operator can do about f.
+func remedy(f *attempt.Failure) string {
+	code := ""
+	if said, ok := errors.AsType[*awsapi.APIError](f); ok {
+		code = said.Code
+	}
+	switch code {
+	case "ResourceNotFoundException":
+		return "create it and give it a value, or correct HUAWEICLOUD_CREDENTIALS_SECRET or the AWS region"
+	case "AccessDeniedException":
+		return "allow secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
+	case "DecryptionFailure":
+		return "allow kms:Decrypt on its key, and see that the key is enabled"
+	case "InvalidRequestException":
+		return "restore it if it is to be deleted"
+	case "InvalidParameterException", "ValidationException":
+		return "correct HUAWEICLOUD_CREDENTIALS_SECRET"
+	default:
+		return "check the AWS credentials and the way to AWS Secrets Manager"
+	}
+}
+
+// decode reads the value of a secret. Errors of encoding/json are replaced, since they quote.
+func decode(value []byte) (client.Credentials, error) {
+	value = bytes.TrimPrefix(value, []byte("\ufeff")) // some editors write a byte order mark
+	var object map[string]json.RawMessage             // its keys are exact, those of a struct are not
+	if err := json.Unmarshal(value, &object); err != nil || object == nil {
+		return client.Credentials{}, errors.New("it is not a JSON object")
+	}
+	var (
+		c    client.Credentials
+		errs []error
+	)
+	for _, field := range []struct {
+		key      string
+		target   encoding.TextUnmarshaler
+		required bool
+	}{
+		{"ak", &c.AccessKey, true},
+		{"sk", &c.SecretKey, true},
+		{"security_token", &c.SecurityToken, false},
+		{"domain_id", &c.DomainID, false},
+	} {
+		var text string
+		if raw, ok := object[field.key]; ok && json.Unmarshal(raw, &text) != nil {
+			errs = append(errs, fmt.Errorf("%s: must be a string", field.key))
+			continue
+		}
+		if text == "" && field.required {
+			errs = append(errs, fmt.Errorf("%s: is missing", field.key))
+		}
+		if err := field.target.UnmarshalText([]byte(text)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", field.key, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return client.Credentials{}, err
+	}
+	return c, nil
+}
