@@ -1,67 +1,40 @@
 package frontdoor
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
 )
 
-// vault speaks the wire format of AWS Secrets Manager.
-type vault struct {
-	mu     sync.Mutex
-	value  string
-	status int // instead of the value, if not 0
-	code   string
-	reads  int
-}
-
-func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if r.Header.Get("X-Amz-Target") != "secretsmanager.GetSecretValue" || !strings.Contains(r.Header.Get("Authorization"), "/secretsmanager/aws4_request") {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	if v.status != 0 {
-		w.WriteHeader(v.status)
-		_, _ = io.WriteString(w, `{"__type":"`+v.code+`","message":"no"}`)
-		return
-	}
-	v.reads++
-	_ = json.NewEncoder(w).Encode(map[string]string{"Name": "huaweicloud", "SecretString": v.value})
-}
-
-func (v *vault) set(keys huaweitest.Credentials) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.value = fmt.Sprintf(`{"ak":%q,"sk":%q,"security_token":%q,"domain_id":%q}`, keys.AccessKey, keys.SecretKey, keys.SecurityToken, keys.DomainID)
-}
-
 // newVault makes the stage's credentials come from a secret.
-func newVault(t *testing.T, s *stage) *vault {
+func newVault(t *testing.T, s *stage) *awstest.SecretsManager {
 	t.Helper()
-	v := new(vault)
-	v.set(s.keys)
+	v := new(awstest.SecretsManager)
+	v.Put("huaweicloud", secretOf(s.keys))
 	server := httptest.NewServer(v)
 	t.Cleanup(server.Close)
-	for _, name := range []string{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN", "HUAWEICLOUD_SDK_DOMAIN_ID"} {
+	for _, name := range []string{
+		"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN", "HUAWEICLOUD_SDK_DOMAIN_ID",
+	} {
 		delete(s.env, name)
 	}
 	s.env["HUAWEICLOUD_CREDENTIALS_SECRET"] = "huaweicloud"
 	s.env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = server.URL
-	s.env["AWS_ACCESS_KEY_ID"], s.env["AWS_SECRET_ACCESS_KEY"] = "AKIDEXAMPLE", "awssecretexample"
+	s.env["AWS_ACCESS_KEY_ID"], s.env["AWS_SECRET_ACCESS_KEY"] = awstest.AccessKey, awstest.SecretKey
 	return v
+}
+
+// secretOf is the value of a secret that holds keys.
+func secretOf(keys huaweitest.Credentials) string {
+	return fmt.Sprintf(`{"ak":%q,"sk":%q,"security_token":%q,"domain_id":%q}`,
+		keys.AccessKey, keys.SecretKey, keys.SecurityToken, keys.DomainID)
 }
 
 func TestARotationLosesNothing(t *testing.T) {
@@ -91,18 +64,19 @@ func TestARotationLosesNothing(t *testing.T) {
 	flow()
 	for i := range rotations {
 		old := s.keys
-		s.keys.AccessKey, s.keys.SecretKey, s.keys.SecurityToken = fmt.Sprintf("AKROTATED%d", i), fmt.Sprintf("SKrotated%d", i), fmt.Sprintf("TOKENrotated%d", i)
+		s.keys.AccessKey, s.keys.SecretKey = fmt.Sprintf("AKROTATED%d", i), fmt.Sprintf("SKrotated%d", i)
+		s.keys.SecurityToken = fmt.Sprintf("TOKENrotated%d", i)
 		secrets = append(secrets, s.keys.SecretKey, s.keys.SecurityToken, s.keys.AccessKey)
 		s.AddCredentials(s.keys)
-		v.set(s.keys)
+		v.Put("huaweicloud", secretOf(s.keys))
 		s.RemoveCredentials(old.AccessKey)
 		flow()
 	}
 	for i := 1; i <= n; i++ {
 		assert.Equal(t, []string{secMaster}, s.Delegations(fmt.Sprintf("account-%d", i)))
 	}
-	assert.Equal(t, 1+rotations, v.reads, "one at start, one for each rotation")
-	for _, secret := range append(secrets, "awssecretexample") {
+	assert.Len(t, v.Reads(), 1+rotations, "one at start, one for each rotation")
+	for _, secret := range append(secrets, awstest.SecretKey) {
 		assert.NotContains(t, s.log.String(), secret)
 	}
 }
@@ -121,17 +95,13 @@ func TestAFailedReadOfTheSecretIsNotKept(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			v := newVault(t, s)
-			v.mu.Lock()
-			v.status, v.code = c.status, code
-			v.mu.Unlock()
+			v.Script(awstest.Refuse(c.status, code))
 			f := s.start(t, "register-region")
 			_, failed := s.invokeOn(t, f, bootstrap(north))
 			require.NotNil(t, failed)
 			assert.Equal(t, c.errorType, failed.ErrorType)
 			assert.Contains(t, failed.ErrorMessage, "secret huaweicloud")
-			v.mu.Lock()
-			v.status = 0
-			v.mu.Unlock()
+			v.Script()
 			r, failed := s.invokeOn(t, f, bootstrap(north))
 			require.Nil(t, failed)
 			assert.Equal(t, "registered", r.Data.Outcome)

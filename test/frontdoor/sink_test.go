@@ -2,10 +2,8 @@ package frontdoor
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 
@@ -13,6 +11,8 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"registrar/internal/awstest"
 )
 
 // receiver takes results as the CloudEvents SDK reads them.
@@ -70,65 +70,41 @@ func TestASinkThatIsDownLeavesTheEventUnacknowledged(t *testing.T) {
 	s.env["RESULT_SINK"] = server.URL
 	failed := s.fail(t, "register-region", bootstrap(north))
 	assert.Equal(t, "TransientError", failed.ErrorType)
+	assert.Contains(t, failed.ErrorMessage, "the sink "+server.URL+": ")
 	assert.Equal(t, "cn-north-4", s.Region(), "it was registered all the same")
 	answer, err := s.start(t, "register-region").Invoke(t.Context(), []byte(queued("m-1", bootstrap(north))))
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`, string(answer.Payload))
 }
 
-// bus speaks the wire format of EventBridge.
-type bus struct {
-	mu      sync.Mutex
-	entries []map[string]any
-	answers []string // in order; then success
-}
-
-func (b *bus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	body, _ := io.ReadAll(r.Body)
-	var in struct{ Entries []map[string]any }
-	if r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" || !strings.Contains(r.Header.Get("Authorization"), "/eu-central-1/events/aws4_request") ||
-		json.Unmarshal(body, &in) != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	if len(b.answers) > 0 {
-		_, _ = io.WriteString(w, b.answers[0])
-		b.answers = b.answers[1:]
-		return
-	}
-	b.entries = append(b.entries, in.Entries...)
-	_, _ = io.WriteString(w, `{"FailedEntryCount":0,"Entries":[{"EventId":"eb-1"}]}`)
-}
-
 func TestResultsGoToEventBridge(t *testing.T) {
 	t.Parallel()
-	s, to := newStage(t), &bus{}
+	const bus = "arn:aws:events:eu-central-1:123456789012:event-bus/results"
+	s, to := newStage(t), new(awstest.EventBridge)
 	server := httptest.NewServer(to)
 	t.Cleanup(server.Close)
-	s.env["RESULT_SINK"] = "eventbridge://arn:aws:events:eu-central-1:123456789012:event-bus/results"
+	s.env["RESULT_SINK"] = "eventbridge://" + bus
 	s.env["AWS_ENDPOINT_URL_EVENTBRIDGE"] = server.URL
-	s.env["AWS_ACCESS_KEY_ID"], s.env["AWS_SECRET_ACCESS_KEY"] = "AKIDEXAMPLE", "awssecretexample"
+	s.env["AWS_ACCESS_KEY_ID"], s.env["AWS_SECRET_ACCESS_KEY"] = awstest.AccessKey, awstest.SecretKey
 
-	to.answers = []string{`{"FailedEntryCount":1,"Entries":[{"ErrorCode":"ThrottlingException","ErrorMessage":"slow down"}]}`}
+	to.Script(awstest.FailEntry("ThrottlingException"), nil)
 	r := s.succeed(t, "register-region", bootstrap(north))
-	require.Len(t, to.entries, 1, "after a partial failure that passes, once")
-	entry := to.entries[0]
-	assert.Equal(t, "org.region.registered", entry["DetailType"])
-	assert.Equal(t, "/registrar/register-region", entry["Source"])
-	assert.Equal(t, "arn:aws:events:eu-central-1:123456789012:event-bus/results", entry["EventBusName"])
+	require.Len(t, to.Entries(), 1, "after a partial failure that passes, once")
+	entry := to.Entries()[0]
+	assert.Equal(t, "org.region.registered", entry.DetailType)
+	assert.Equal(t, "/registrar/register-region", entry.Source)
+	assert.Equal(t, bus, entry.EventBusName)
+	assert.Equal(t, "eu-central-1", entry.Region)
 	var detail event.Event
-	require.NoError(t, json.Unmarshal([]byte(entry["Detail"].(string)), &detail))
+	require.NoError(t, json.Unmarshal([]byte(entry.Detail), &detail))
 	require.NoError(t, detail.Validate())
 	assert.Equal(t, r.ID, detail.ID())
 
-	to.answers = []string{`{"FailedEntryCount":1,"Entries":[{"ErrorCode":"MalformedDetail","ErrorMessage":"no"}]}`}
+	to.Script(awstest.FailEntry("MalformedDetail"))
 	failed := s.fail(t, "register-region", bootstrap(north))
 	assert.Equal(t, "MisconfiguredError", failed.ErrorType)
-	assert.Contains(t, failed.ErrorMessage, "MalformedDetail")
-	assert.NotContains(t, s.log.String(), "awssecretexample")
+	assert.Contains(t, failed.ErrorMessage, "the sink eventbridge://"+bus+": MalformedDetail")
+	assert.NotContains(t, s.log.String(), awstest.SecretKey)
 }
 
 func TestABadSinkIsAConfigurationError(t *testing.T) {
