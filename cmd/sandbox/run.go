@@ -23,7 +23,7 @@ func run(ctx context.Context, out *show.Printer, dist string, files []string) er
 	}
 	defer s.close()
 	s.onRequest(func(show.Call) {})
-	out.Print(plural(len(s.functions), "function")+", as built for Lambda, at a fake Huawei Cloud: nothing leaves this machine",
+	out.Print(plural(len(s.functions), "function")+", as built for Lambda, and a fake Huawei Cloud on this machine",
 		show.Line{Label: "defaults", Style: show.Dim, Text: strings.Join(settings(s.env), " ")},
 		show.Line{Text: yours + "make run DRY_RUN=1"})
 

@@ -78,6 +78,7 @@ type sandbox struct {
 	cloud     *huaweitest.Cloud
 	env       map[string]string // of each function, without its access
 	functions []*function
+	ended     func(f *function, payload []byte, i *show.Invocation)
 }
 
 // newSandbox makes the organization as it is when registrar is needed: nothing registered, the two
@@ -85,6 +86,7 @@ type sandbox struct {
 // dist; ended is told what one did when its invocation has ended.
 func newSandbox(ctx context.Context, dist string, ended func(*function, []byte, *show.Invocation)) (*sandbox, error) {
 	s := &sandbox{
+		ended: ended,
 		cloud: huaweitest.New(huaweitest.Credentials{AccessKey: accessKey, SecretKey: secretKey}),
 		env:   environment(os.Environ()),
 	}
@@ -95,10 +97,11 @@ func newSandbox(ctx context.Context, dist string, ended func(*function, []byte, 
 
 	bootstraps, err := filepath.Glob(filepath.Join(dist, "*", "bootstrap"))
 	if err != nil || len(bootstraps) == 0 {
-		return nil, fmt.Errorf("no %s: call it by make, which builds the functions first", filepath.Join(dist, "<function>", "bootstrap"))
+		missing := filepath.Join(dist, "<function>", "bootstrap")
+		return nil, fmt.Errorf("no %s: call it by make, which builds the functions first", missing)
 	}
 	for _, bootstrap := range bootstraps {
-		f, err := newFunction(ctx, s, bootstrap, ended)
+		f, err := s.newFunction(ctx, bootstrap)
 		if err != nil {
 			s.close()
 			return nil, err
@@ -122,7 +125,8 @@ func (s *sandbox) onRequest(other func(show.Call)) {
 			return // warms the connection
 		}
 		call := show.Call{
-			Time: r.Time, Method: r.Method, Path: r.Path, RawQuery: r.RawQuery, Body: r.Body, Status: r.Status, ErrorCode: r.ErrorCode,
+			Time: r.Time, Method: r.Method, Path: r.Path, RawQuery: r.RawQuery, Body: r.Body,
+			Status: r.Status, ErrorCode: r.ErrorCode,
 		}
 		at := slices.IndexFunc(s.functions, func(f *function) bool { return f.door == r.Host })
 		if at < 0 {
@@ -144,7 +148,7 @@ type function struct {
 	now *show.Invocation // nil: none
 }
 
-func newFunction(ctx context.Context, s *sandbox, bootstrap string, ended func(*function, []byte, *show.Invocation)) (*function, error) {
+func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -168,7 +172,7 @@ func newFunction(ctx context.Context, s *sandbox, bootstrap string, ended func(*
 				f.set(nil)
 				if err == nil { // else the sandbox is closing
 					i.End(a)
-					ended(f, payload, i)
+					s.ended(f, payload, i)
 				}
 			}
 		},

@@ -93,7 +93,8 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 	}))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, manual) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, fmt.Sprintf("There is nothing at %s %s. What there is: curl %s", r.Method, r.URL.Path, base), http.StatusNotFound)
+		text := fmt.Sprintf("There is nothing at %s %s. What there is: curl %s", r.Method, r.URL.Path, base)
+		http.Error(w, text, http.StatusNotFound)
 	})
 	server := serve(listener, mux)
 	out.Print(strings.TrimSuffix(manual, "\n"))
@@ -150,7 +151,8 @@ func delivered(base, name string, batch []lambdalocal.Message) []show.Line {
 			line.Text = fmt.Sprintf("message %.8s comes again in %s, received %d of %d times",
 				m.ID, visibilityTimeout, m.ReceiveCount, lambdalocal.MaxReceiveCount)
 		default:
-			line = show.Line{Label: "dead letter", Style: show.Red, Text: fmt.Sprintf("in %s: %s", visibilityTimeout, letter(base, name, m.ID)), Whole: true}
+			text := fmt.Sprintf("in %s: %s", visibilityTimeout, letter(base, name, m.ID))
+			line = show.Line{Label: "dead letter", Style: show.Red, Text: text, Whole: true}
 		}
 		lines = append(lines, line)
 	}
@@ -179,7 +181,8 @@ func (s *screen) letters(all []lambdalocal.Message) string {
 	}
 	var b strings.Builder
 	for _, m := range all {
-		fmt.Fprintf(&b, "message %s, sent %s, received %s\n", m.ID, m.Sent.Format(time.TimeOnly), plural(m.ReceiveCount, "time"))
+		sent, received := m.Sent.Format(time.TimeOnly), plural(m.ReceiveCount, "time")
+		fmt.Fprintf(&b, "message %s, sent %s, received %s\n", m.ID, sent, received)
 		for _, event := range show.Events([]byte(m.Body)) {
 			fmt.Fprintf(&b, "  %s\n", event)
 		}

@@ -55,7 +55,8 @@ func TestDeadLettersAreReadAndReplayed(t *testing.T) {
 	delete(s.failures, id)
 	assert.Contains(t, request("GET", "/dead-letters/f", ""), "Runtime.InvalidEntrypoint", "what the queue knows of it")
 
-	_, err = trigger.Queue.GiveUp(string(destination([]byte(event), lambdalocal.Answer{Payload: []byte(`{"errorType":"x"}`)}, 3)))
+	failed := lambdalocal.Answer{Payload: []byte(`{"errorType":"x"}`)}
+	_, err = trigger.Queue.GiveUp(string(destination([]byte(event), failed, 3)))
 	require.NoError(t, err)
 	assert.Contains(t, request("GET", "/dead-letters/f", ""), "\n  Lambda destination: account.created account_id=a\n")
 	assert.Equal(t, "2 messages put back into the queue\n", request("POST", "/dead-letters/f/replay", ""))
@@ -68,14 +69,16 @@ func TestWhatTheFunctionsGetOfTheEnvironment(t *testing.T) {
 	env := environment([]string{
 		"DRY_RUN=1", "MAX_ATTEMPTS=2", "REGION_ID=", "AWS_LAMBDA_LOG_LEVEL=DEBUG", "TEXT=a=b",
 		"AWS_PROFILE=p", "AWS_LAMBDA_RUNTIME_API=x", "HUAWEICLOUD_SDK_SK=s", "HUAWEICLOUD_CREDENTIALS_SECRET=s",
-		"ORGANIZATIONS_ENDPOINT=x", "RESULT_SINK=x", "K_SINK=x", "HOST=x", "PORT=1", "PATH=x", "_HANDLER=x", "LAMBDA_TASK_ROOT=x",
+		"ORGANIZATIONS_ENDPOINT=x", "RESULT_SINK=x", "K_SINK=x", "HOST=x", "PORT=1",
+		"PATH=x", "_HANDLER=x", "LAMBDA_TASK_ROOT=x",
 	})
 	assert.Equal(t, map[string]string{
 		"DRY_RUN": "1", "MAX_ATTEMPTS": "2", "AWS_LAMBDA_LOG_LEVEL": "DEBUG", "TEXT": "a=b",
 		"REGION_ID": "", "SERVICE_PRINCIPALS": "service.SecMaster", "TRUSTED_SERVICES": "service.SecMaster",
 	}, env)
-	assert.Equal(t, []string{"REGION_ID= (yours)", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster"},
-		settings(env))
+	assert.Equal(t, []string{
+		"REGION_ID= (yours)", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster",
+	}, settings(env))
 }
 
 func TestWhatBecomesOfMessages(t *testing.T) {

@@ -242,12 +242,29 @@ func TestAnswers(t *testing.T) {
 	tests := map[string]struct {
 		payload, want, functionError string
 	}{
-		"the payload comes back":          {`{"a": 1}`, `{"a": 1}`, ""},
-		"an empty payload is an object":   {``, `{}`, ""},
-		"the type's name is the error's":  {`{"do":"error","text":"later"}`, `{"errorType":"BusyError","errorMessage":"later"}`, "Unhandled"},
-		"a stream's failure is an error":  {`{"do":"streamfail"}`, `{"errorType":"BusyError","errorMessage":"midway"}`, "Unhandled"},
-		"an answer may be large":          {`"` + strings.Repeat("x", 5<<20) + `"`, `"` + strings.Repeat("x", 5<<20) + `"`, ""},
-		"an answer too large is an error": {`{"do":"large"}`, `{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`, "Unhandled"},
+		"the payload comes back":        {`{"a": 1}`, `{"a": 1}`, ""},
+		"an empty payload is an object": {``, `{}`, ""},
+		"the type's name is the error's": {
+			`{"do":"error","text":"later"}`,
+			`{"errorType":"BusyError","errorMessage":"later"}`,
+			"Unhandled",
+		},
+		"a stream's failure is an error": {
+			`{"do":"streamfail"}`,
+			`{"errorType":"BusyError","errorMessage":"midway"}`,
+			"Unhandled",
+		},
+		"an answer may be large": {
+			`"` + strings.Repeat("x", 5<<20) + `"`,
+			`"` + strings.Repeat("x", 5<<20) + `"`,
+			"",
+		},
+		"an answer too large is an error": {
+			`{"do":"large"}`,
+			`{"errorType":"Function.ResponseSizeTooLarge",` +
+				`"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`,
+			"Unhandled",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -279,11 +296,15 @@ func TestAfterTheEndOfAProcessANewOneServes(t *testing.T) {
 	tests := map[string]struct {
 		payload, errorType, message string // message without the request's id
 	}{
-		"panic":          {`{"do":"panic","text":"ouch"}`, "string", "ouch"},
-		"exit 1":         {`{"do":"exit","text":"1"}`, "Runtime.ExitError", "Runtime exited with error: exit status 1"},
-		"exit 0":         {`{"do":"exit"}`, "Runtime.ExitError", "Runtime exited without providing a reason"},
-		"timeout":        {`{"do":"hang"}`, "Sandbox.Timedout", "Task timed out after 0.50 seconds"},
-		"answer too big": {`{"do":"large"}`, "Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291556 bytes)."},
+		"panic":   {`{"do":"panic","text":"ouch"}`, "string", "ouch"},
+		"exit 1":  {`{"do":"exit","text":"1"}`, "Runtime.ExitError", "Runtime exited with error: exit status 1"},
+		"exit 0":  {`{"do":"exit"}`, "Runtime.ExitError", "Runtime exited without providing a reason"},
+		"timeout": {`{"do":"hang"}`, "Sandbox.Timedout", "Task timed out after 0.50 seconds"},
+		"answer too big": {
+			`{"do":"large"}`,
+			"Function.ResponseSizeTooLarge",
+			"Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -662,7 +683,11 @@ func TestCloseLeavesNothing(t *testing.T) {
 			assert.Equal(t, onSIGTERM == "exit", slices.Contains(out.all(), "bye\n"))
 
 			require.Len(t, runtimeAPI, 1)
-			_, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(runtimeAPI[0], "AWS_LAMBDA_RUNTIME_API="))
+			_, err := (&net.Dialer{}).DialContext(
+				t.Context(),
+				"tcp",
+				strings.TrimPrefix(runtimeAPI[0], "AWS_LAMBDA_RUNTIME_API="),
+			)
 			require.ErrorIs(t, err, syscall.ECONNREFUSED)
 
 			// What Close has waited for may still be returning.

@@ -70,9 +70,9 @@ func NewQueue(cfg QueueConfig) (*Queue, error) {
 	case cfg.Name == "" || cfg.VisibilityTimeout < 0:
 		return nil, fmt.Errorf("lambdalocal: queue %q: no Name, or a negative VisibilityTimeout", cfg.Name)
 	case cfg.MaxReceiveCount < 0 || (cfg.MaxReceiveCount > 0) != (dead != nil):
-		return nil, fmt.Errorf("lambdalocal: %s: DeadLetters needs a MaxReceiveCount of at least 1, and the other way round", cfg.Name)
+		return nil, fmt.Errorf("lambdalocal: %s: DeadLetters and a MaxReceiveCount of at least 1 go together", cfg.Name)
 	case dead != nil && dead.fifo != q.fifo:
-		return nil, fmt.Errorf("lambdalocal: %s: the dead letter queue of a FIFO queue is FIFO, of another it is not", cfg.Name)
+		return nil, fmt.Errorf("lambdalocal: %s: the dead letter queue must be FIFO as the queue is, or not", cfg.Name)
 	}
 	return q, nil
 }
@@ -97,7 +97,7 @@ func (q *Queue) Send(body, group string) (string, error) {
 // with an asynchronous event that has failed for good. [Queue.Redrive] brings it to the queue.
 func (q *Queue) GiveUp(body string) (string, error) {
 	if body == "" || !utf8.ValidString(body) || q.cfg.DeadLetters == nil || q.fifo {
-		return "", fmt.Errorf("lambdalocal: %s: the body is empty or not UTF-8, or the queue takes no such dead letter", q.cfg.Name)
+		return "", fmt.Errorf("lambdalocal: %s: an empty body, one that isn't UTF-8, or no place for it", q.cfg.Name)
 	}
 	m := &Message{ID: uuid.NewString(), Body: body, Sent: q.cfg.DeadLetters.now()}
 	q.cfg.DeadLetters.bury(m, q)

@@ -279,7 +279,8 @@ func TestAGroupIsInOneInvocationAtATime(t *testing.T) {
 		q := newQueue(t, QueueConfig{Name: "q.fifo"})
 		c := &consumer{}
 		busy := map[string]bool{}
-		m := Mapping{Queue: q, BatchSize: 1, Concurrency: 10, Invoke: func(ctx context.Context, payload []byte) (Answer, error) {
+		m := Mapping{Queue: q, BatchSize: 1, Concurrency: 10}
+		m.Invoke = func(ctx context.Context, payload []byte) (Answer, error) {
 			a, err := c.invoke(ctx, payload)
 			c.mu.Lock()
 			group := c.events[len(c.events)-1].Records[0].Attributes["MessageGroupId"]
@@ -288,7 +289,7 @@ func TestAGroupIsInOneInvocationAtATime(t *testing.T) {
 			busy[group] = true
 			busy[group] = false
 			return a, err
-		}}
+		}
 		for i := range 50 {
 			send(t, q, fmt.Sprintf("a%02d", i))
 		}
@@ -330,35 +331,40 @@ func TestAnswersThatReturnTheWholeBatch(t *testing.T) {
 	t.Parallel()
 	notInBatch := "an itemIdentifier is not the id of a message in the batch"
 	tests := map[string]struct {
-		answer Answer
-		why    string
+		payload, why  string
+		functionError string
 	}{
-		"a function error":                  {Answer{FunctionError: "Unhandled", Payload: []byte(`{"errorType":"BusyError"}`)}, `the function failed: {"errorType":"BusyError"}`},
-		"a function error that looks good":  {Answer{FunctionError: "Unhandled", Payload: []byte(`{}`)}, "the function failed"},
-		"invalid JSON":                      {Answer{Payload: []byte(`{"batchItemFailures":[`)}, "the answer is not a JSON object"},
-		"JSON and more":                     {Answer{Payload: []byte(`{} {}`)}, "the answer is not a JSON object"},
-		"no object":                         {Answer{Payload: []byte(`"done"`)}, "the answer is not a JSON object"},
-		"no list":                           {Answer{Payload: []byte(`{"batchItemFailures":{}}`)}, "batchItemFailures is not a list"},
-		"an empty id":                       {Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":""}]}`)}, notInBatch},
-		"a null id":                         {Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":null}]}`)}, notInBatch},
-		"a missing id":                      {Answer{Payload: []byte(`{"batchItemFailures":[{}]}`)}, notInBatch},
-		"an id that isn't text":             {Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":1}]}`)}, notInBatch},
-		"an id under a wrong name":          {Answer{Payload: []byte(`{"batchItemFailures":[{"ItemIdentifier":"ID"}]}`)}, notInBatch},
-		"a bare id":                         {Answer{Payload: []byte(`{"batchItemFailures":["ID"]}`)}, notInBatch},
-		"an id of another batch":            {Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"OTHER"}]}`)}, notInBatch},
-		"an id of another batch after ours": {Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"ID"},{"itemIdentifier":"OTHER"}]}`)}, notInBatch},
+		"a function error": {
+			`{"errorType":"BusyError"}`, `the function failed: {"errorType":"BusyError"}`, "Unhandled",
+		},
+		"a function error that looks good": {`{}`, "the function failed", "Unhandled"},
+		"invalid JSON":                     {`{"batchItemFailures":[`, "the answer is not a JSON object", ""},
+		"JSON and more":                    {`{} {}`, "the answer is not a JSON object", ""},
+		"no object":                        {`"done"`, "the answer is not a JSON object", ""},
+		"no list":                          {`{"batchItemFailures":{}}`, "batchItemFailures is not a list", ""},
+		"an empty id":                      {`{"batchItemFailures":[{"itemIdentifier":""}]}`, notInBatch, ""},
+		"a null id":                        {`{"batchItemFailures":[{"itemIdentifier":null}]}`, notInBatch, ""},
+		"a missing id":                     {`{"batchItemFailures":[{}]}`, notInBatch, ""},
+		"an id that isn't text":            {`{"batchItemFailures":[{"itemIdentifier":1}]}`, notInBatch, ""},
+		"an id under a wrong name":         {`{"batchItemFailures":[{"ItemIdentifier":"ID"}]}`, notInBatch, ""},
+		"a bare id":                        {`{"batchItemFailures":["ID"]}`, notInBatch, ""},
+		"an id of another batch":           {`{"batchItemFailures":[{"itemIdentifier":"OTHER"}]}`, notInBatch, ""},
+		"an id of another batch after ours": {
+			`{"batchItemFailures":[{"itemIdentifier":"ID"},{"itemIdentifier":"OTHER"}]}`, notInBatch, "",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := newQueue(t, QueueConfig{Name: "q"})
 			ids := send(t, q, "1", "2", "3")
-			tt.answer.Payload = []byte(strings.NewReplacer("ID", ids[0], "OTHER", ids[2]).Replace(string(tt.answer.Payload)))
+			payload := strings.NewReplacer("ID", ids[0], "OTHER", ids[2]).Replace(tt.payload)
+			answer := Answer{Payload: []byte(payload), FunctionError: tt.functionError}
 			first := true
 			deliver(t, Mapping{Queue: q, BatchSize: 2, Concurrency: 1, Invoke: func(context.Context, []byte) (Answer, error) {
 				if first {
 					first = false
-					return tt.answer, nil
+					return answer, nil
 				}
 				return Answer{}, nil
 			}}, 3)
@@ -366,7 +372,7 @@ func TestAnswersThatReturnTheWholeBatch(t *testing.T) {
 			assert.Equal(t, 2, inFlight(q))
 			for _, m := range q.Messages() {
 				assert.Contains(t, m.Failure, strings.NewReplacer("ID", ids[0]).Replace(tt.why))
-				assert.Equal(t, tt.answer, m.Answer)
+				assert.Equal(t, answer, m.Answer)
 			}
 		})
 	}
@@ -418,8 +424,9 @@ func TestTheEventIsThatOfSQS(t *testing.T) {
 				}
 				assert.Equal(t, events.SQSMessage{
 					MessageId: ids[0], ReceiptHandle: again.ReceiptHandle, Body: `g<1> "ü"`,
-					Md5OfBody: "44715498517e79b80b35f3dfc2248e81", Attributes: attributes, MessageAttributes: map[string]events.SQSMessageAttribute{},
-					EventSource: "aws:sqs", EventSourceARN: "arn:aws:sqs:us-east-1:123456789012:" + name, AWSRegion: "us-east-1",
+					Md5OfBody: "44715498517e79b80b35f3dfc2248e81", Attributes: attributes,
+					MessageAttributes: map[string]events.SQSMessageAttribute{},
+					EventSource:       "aws:sqs", EventSourceARN: "arn:aws:sqs:us-east-1:123456789012:" + name, AWSRegion: "us-east-1",
 				}, again)
 			})
 		})
@@ -565,10 +572,11 @@ func TestDeliverEndsWithItsContext(t *testing.T) {
 	q := newQueue(t, QueueConfig{Name: "q"})
 	send(t, q, "1", "2", "3")
 	ctx, cancel := context.WithCancel(t.Context())
-	delivered, err := Mapping{Queue: q, BatchSize: 1, Concurrency: 1, Invoke: func(context.Context, []byte) (Answer, error) {
+	m := Mapping{Queue: q, BatchSize: 1, Concurrency: 1, Invoke: func(context.Context, []byte) (Answer, error) {
 		cancel()
 		return Answer{}, nil
-	}}.Deliver(ctx)
+	}}
+	delivered, err := m.Deliver(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, 1, delivered)
 	assert.Equal(t, []string{"2", "3"}, bodies(q))
@@ -673,7 +681,8 @@ func TestEachMessageIsDeletedOrDeadWhoeverSendsAndRuns(t *testing.T) {
 					for _, r := range e.Records {
 						if len(answer.BatchItemFailures) > 0 || strings.HasSuffix(r.Body, "3") ||
 							strings.HasSuffix(r.Body, "6") && r.Attributes["ApproximateReceiveCount"] == "1" {
-							answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.MessageId})
+							failed := events.SQSBatchItemFailure{ItemIdentifier: r.MessageId}
+							answer.BatchItemFailures = append(answer.BatchItemFailures, failed)
 						}
 					}
 					a, err := json.Marshal(answer)

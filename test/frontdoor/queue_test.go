@@ -18,7 +18,9 @@ const visibility = 6 * time.Minute
 
 // newQueue returns a queue with dead letters behind it, and what delivers its messages to the
 // function.
-func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping) {
+func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (
+	queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping,
+) {
 	t.Helper()
 	trigger, err := lambdalocal.NewTrigger(f, "queue"+suffix, visibility)
 	require.NoError(t, err)
@@ -48,8 +50,10 @@ func TestRedeliveryEndsWithAllThatCanBeRegisteredAndTheRestAmongTheDeadLetters(t
 	t.Parallel()
 	s := newStage(t)
 	s.env["MAX_ATTEMPTS"] = "1"
-	s.Script("GET", "/v1/organizations/accounts/throttled/delegated-services", huaweitest.Fault{Status: 429, Code: "APIGW.0308", Times: huaweitest.Forever})
-	s.Script("GET", "/v1/organizations/accounts/forbidden/delegated-services", huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
+	s.Script("GET", "/v1/organizations/accounts/throttled/delegated-services",
+		huaweitest.Fault{Status: 429, Code: "APIGW.0308", Times: huaweitest.Forever})
+	s.Script("GET", "/v1/organizations/accounts/forbidden/delegated-services",
+		huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
 	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
 	bodies := []string{adopt("throttled")} // first, so that it holds back all others
 	for i := range 5 {
@@ -75,7 +79,10 @@ func TestRedeliveryEndsWithAllThatCanBeRegisteredAndTheRestAmongTheDeadLetters(t
 		reasons = append(reasons, m.Body)
 	}
 	assert.ElementsMatch(t, []string{bodies[0], bodies[6], bodies[7], bodies[8], bodies[9]}, reasons)
-	for _, reason := range []string{"429 APIGW.0308", "payload is not JSON", "payload is empty", "takes events of type account.created", "403 Organizations.1007"} {
+	for _, reason := range []string{
+		"429 APIGW.0308", "payload is not JSON", "payload is empty", "takes events of type account.created",
+		"403 Organizations.1007",
+	} {
 		assert.Contains(t, strings.ReplaceAll(s.log.String(), `\"`, `"`), reason, "the log says why")
 	}
 	for _, line := range s.log.parse(t) {
@@ -87,7 +94,8 @@ func TestAFIFOQueueKeepsTheOrderOfItsGroups(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.env["MAX_ATTEMPTS"] = "1"
-	s.Script("GET", "/v1/organizations/accounts/a2/delegated-services", huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
+	s.Script("GET", "/v1/organizations/accounts/a2/delegated-services",
+		huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
 	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), ".fifo")
 	for _, id := range []string{"a1", "b1", "a2", "a3", "b2", "a4", "b3"} {
 		s.AddAccount(id, "active")
@@ -122,7 +130,8 @@ func TestAnAccountGetsReadyWhileItsEventIsRedelivered(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
-	_, err := queue.Send(strings.Replace(adopt("late"), `"data"`, `"time":"`+time.Now().Format(time.RFC3339)+`","data"`, 1), "")
+	young := `"time":"` + time.Now().Format(time.RFC3339) + `","data"`
+	_, err := queue.Send(strings.Replace(adopt("late"), `"data"`, young, 1), "")
 	require.NoError(t, err)
 	for range 2 {
 		_, err = mapping.Deliver(t.Context())
@@ -175,6 +184,7 @@ func TestAThousandRecordsWithinAQuota(t *testing.T) {
 		assert.Equal(t, 1, n, body)
 	}
 	const least = 2 * records // a read and a write each
-	t.Logf("%d calls, %.2f of the least possible, in %s", calls, float64(calls)/least, time.Since(start).Round(time.Second))
+	took := time.Since(start).Round(time.Second)
+	t.Logf("%d calls, %.2f of the least possible, in %s", calls, float64(calls)/least, took)
 	assert.LessOrEqual(t, float64(calls), 1.3*least)
 }

@@ -101,7 +101,8 @@ func shipped(t *testing.T) map[string]string {
 	b, err := os.ReadFile("../../deploy/samconfig.dev.toml")
 	require.NoError(t, err)
 	env := map[string]string{}
-	for _, parameter := range regexp.MustCompile(`"(RegionId|ServicePrincipals|TrustedServices)=(.*)"`).FindAllStringSubmatch(string(b), -1) {
+	parameters := regexp.MustCompile(`"(RegionId|ServicePrincipals|TrustedServices)=(.*)"`)
+	for _, parameter := range parameters.FindAllStringSubmatch(string(b), -1) {
 		words := regexp.MustCompile(`[A-Z][a-z]*`).FindAllString(parameter[1], -1)
 		env[strings.ToUpper(strings.Join(words, "_"))] = parameter[2]
 	}

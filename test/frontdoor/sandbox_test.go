@@ -29,9 +29,12 @@ func tool(ctx context.Context, variables []string, stdin, name string, args ...s
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
+// What make run delivers unless it is told otherwise.
+const firstSample, secondSample = "events/org-bootstrap.json", "events/account-created.json"
+
 func TestTheSandboxRunsTheSamplesTwice(t *testing.T) {
 	t.Parallel()
-	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist, "events/org-bootstrap.json", "events/account-created.json")
+	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist, firstSample, secondSample)
 	assert.Zero(t, status, out)
 	assert.NotContains(t, out, "\x1b", "colour is for terminals")
 	for line := range strings.Lines(out) {
@@ -76,7 +79,7 @@ events/account-created.json
 func TestTheSandboxTakesTheDeployedConfiguration(t *testing.T) {
 	t.Parallel()
 	run := func(variable string) string {
-		out, status := tool(t.Context(), []string{variable}, "", "sandbox", "run", dist, "events/org-bootstrap.json", "events/account-created.json")
+		out, status := tool(t.Context(), []string{variable}, "", "sandbox", "run", dist, firstSample, secondSample)
 		assert.Zero(t, status, out)
 		return out
 	}
@@ -85,12 +88,15 @@ func TestTheSandboxTakesTheDeployedConfiguration(t *testing.T) {
 	assert.NotContains(t, out, "POST")
 	out = run("REGION_ID=cn-south-1")
 	assert.Contains(t, out, "REGION_ID=cn-south-1 (yours)")
-	assert.Contains(t, out, "\n  rejected    register-region: org.region.rejected, cn-north-4\n              not_allowed: ")
+	assert.Contains(t, out, `
+  rejected    register-region: org.region.rejected, cn-north-4
+              not_allowed: `)
 	out = run("SERVICE_PRINCIPALS=service.CTS")
 	assert.Contains(t, out, "\n  rejected    register-admin: account.admin.rejected, 05261f92…\n")
 	for _, own := range []string{
-		"ORGANIZATIONS_ENDPOINT=http://127.0.0.1:1", "HUAWEICLOUD_SDK_AK=other", "HUAWEICLOUD_CREDENTIALS_SECRET=other", "RESULT_SINK=http://127.0.0.1:1",
-		"K_SINK=http://127.0.0.1:1", "AWS_LAMBDA_RUNTIME_API=127.0.0.1:1", "AWS_PROFILE=other",
+		"ORGANIZATIONS_ENDPOINT=http://127.0.0.1:1", "RESULT_SINK=http://127.0.0.1:1", "K_SINK=http://127.0.0.1:1",
+		"HUAWEICLOUD_SDK_AK=other", "HUAWEICLOUD_CREDENTIALS_SECRET=other", "AWS_PROFILE=other",
+		"AWS_LAMBDA_RUNTIME_API=127.0.0.1:1",
 	} {
 		assert.Regexp(t, `2 events delivered twice: \d registered, \d unchanged\.`, run(own), own)
 	}
@@ -99,9 +105,11 @@ func TestTheSandboxTakesTheDeployedConfiguration(t *testing.T) {
 func TestTheSandboxShowsWhatIsWrappedAndWhatFails(t *testing.T) {
 	t.Parallel()
 	unknown := filepath.Join(t.TempDir(), "unknown.json")
-	event := createdAt(time.Now(), `{"account_id":"0c7f3e52d69a4b48a7e1f2a3b4c5d6e7","service_principal":"service.SecMaster"}`)
+	data := `{"account_id":"0c7f3e52d69a4b48a7e1f2a3b4c5d6e7","service_principal":"service.SecMaster"}`
+	event := createdAt(time.Now(), data)
 	require.NoError(t, os.WriteFile(unknown, []byte(event), 0o600))
-	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist, "events/sqs-account-created.json", "events/http-api-account-created.json", unknown)
+	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist,
+		"events/sqs-account-created.json", "events/http-api-account-created.json", unknown)
 	assert.Equal(t, 1, status, out)
 	for _, block := range []string{
 		`
@@ -119,8 +127,6 @@ events/sqs-account-created.json
   failed      register-admin: TransientError, account.created 0c7f3e52…
               account 0c7f3e52d69a4b48a7e1f2a3b4c5d6e7 is not ready in the organization:
 `, `
-              GET  /v1/organizations/accounts/0c7f3e52…/delegated-services 404 Organizations.9902 (code invented by the fake)
-`, `
 5 events delivered twice: 2 registered, 6 unchanged, 2 failed.
 `, `
 sandbox: not every event was handled
@@ -128,7 +134,9 @@ sandbox: not every event was handled
 	} {
 		assert.Contains(t, out, block)
 	}
-	assert.Less(t, strings.LastIndex(out, "failed  "), strings.LastIndex(out, "404 Organizations.9902"), "the outcome comes first")
+	assert.Regexp(t, `404 Organizations.9902 \(code invented by the\s+fake\)\n`, out)
+	last := strings.LastIndex(out, "404 Organizations.9902")
+	assert.Less(t, strings.LastIndex(out, "failed  "), last, "the outcome comes first")
 
 	out, status = tool(t.Context(), []string{"MAX_ATTEMPTS=x"}, "", "sandbox", "run", dist, "events/org-bootstrap.json")
 	assert.Equal(t, 1, status)
@@ -140,7 +148,12 @@ sandbox: not every event was handled
 	assert.Contains(t, out, "call it by make, which builds the functions first")
 	out, status = tool(t.Context(), nil, "", "sandbox", "run", dist, "go.mod")
 	assert.Equal(t, 1, status)
-	assert.Contains(t, out, "go.mod\n  event       not an event\n  failed      no function takes it\n  failed      register-admin: InvalidEventError\n")
+	assert.Contains(t, out, `
+go.mod
+  event       not an event
+  failed      no function takes it
+  failed      register-admin: InvalidEventError
+`)
 	assert.Contains(t, out, "1 event delivered twice: 1 taken by no function.\n")
 	out, status = tool(t.Context(), nil, "", "sandbox")
 	assert.Equal(t, 1, status)
@@ -191,8 +204,8 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	port, functions, out := startSandbox(t)
 	base := "http://127.0.0.1:" + port
 	for _, line := range []string{
-		"aws lambda invoke --endpoint-url " + base + " --region eu-central-1 --no-sign-request --function-name register-admin " +
-			"--payload fileb://events/account-created.json /dev/stdout",
+		"aws lambda invoke --endpoint-url " + base + " --region eu-central-1 --no-sign-request " +
+			"--function-name register-admin --payload fileb://events/account-created.json /dev/stdout",
 		"curl -H 'Content-Type: application/cloudevents+json' -d @events/org-bootstrap.json " + base + "/url/register-region",
 		"curl -d @events/org-bootstrap.json " + base + "/queue/register-region",
 		"make invoke FUNCTION=register-admin EVENT=events/account-created.json PORT=" + port,
@@ -288,7 +301,8 @@ func TestAFunctionAsAnHTTPServerReachesTheSandbox(t *testing.T) {
 		assert.NoError(t, server.Wait(), log)
 	})
 	log.await(t, "serving CloudEvents by HTTP")
-	resp, err := http.Post("http://"+address, "application/cloudevents+json", strings.NewReader(sample(t, "account-created.json")))
+	event := strings.NewReader(sample(t, "account-created.json"))
+	resp, err := http.Post("http://"+address, "application/cloudevents+json", event)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	assert.Equal(t, 200, resp.StatusCode, log)
@@ -316,7 +330,7 @@ func TestInvokeOnThisMachine(t *testing.T) {
 	assert.Contains(t, text, "set dry_run in EVENT itself", "events in a text stay as they are")
 	text, code = invoke("FUNCTION=register-region", "EVENT=events/account-created.json")
 	assert.Equal(t, 1, code)
-	assert.Regexp(t, "^  failed      register-region: InvalidEventError, account.created\n|^  failed      register-region: InvalidEventError\n", text)
+	assert.Regexp(t, `^  failed      register-region: InvalidEventError(, account.created)?\n`, text)
 	assert.Contains(t, text, "org.bootstrap, not")
 	text, code = invoke("FUNCTION=register-nobody", "EVENT=events/account-created.json")
 	assert.Equal(t, 1, code)
@@ -324,7 +338,7 @@ func TestInvokeOnThisMachine(t *testing.T) {
 	text, code = invoke("FUNCTION=register-region")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "say which function and which event")
-	text, code = tool(t.Context(), []string{"PORT=1", "FUNCTION=register-region", "EVENT=events/org-bootstrap.json"}, "", "invoke")
+	text, code = tool(t.Context(), []string{"PORT=1", "FUNCTION=register-region", "EVENT=" + firstSample}, "", "invoke")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "call make start in another terminal first")
 }
@@ -349,7 +363,10 @@ esac
 	event := filepath.Join(t.TempDir(), "mine.json")
 	require.NoError(t, os.WriteFile(event, []byte(bootstrap(north)), 0o600))
 	invoke := func(stdin string, variables ...string) (string, int) {
-		return tool(t.Context(), append([]string{"PATH=" + path + ":" + os.Getenv("PATH"), "REMOTE=1", "STACK=registrar-prod", "FUNCTION=register-region", "EVENT=" + event}, variables...), stdin, "invoke")
+		return tool(t.Context(), append([]string{
+			"PATH=" + path + ":" + os.Getenv("PATH"), "REMOTE=1", "STACK=registrar-prod", "FUNCTION=register-region",
+			"EVENT=" + event,
+		}, variables...), stdin, "invoke")
 	}
 	for _, no := range []string{"", "n\n", "yep\n"} {
 		text, code := invoke(no)
@@ -394,5 +411,6 @@ esac
 // await waits until text is among the lines.
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(l.String(), text) }, 10*time.Second, 10*time.Millisecond, "%s", text)
+	there := func() bool { return strings.Contains(l.String(), text) }
+	require.Eventually(t, there, 10*time.Second, 10*time.Millisecond, "%s", text)
 }

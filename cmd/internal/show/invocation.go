@@ -105,7 +105,7 @@ func (c Call) Line() Line {
 	case strings.HasPrefix(c.ErrorCode, "Organizations.99"): // where Huawei Cloud publishes no code
 		text += " (code invented by the fake)"
 	}
-	return Line{Text: text, Whole: true}
+	return Line{Text: text}
 }
 
 // Call adds a call to Huawei Cloud.
@@ -199,13 +199,16 @@ func (i *Invocation) End(a lambdalocal.Answer) {
 		}
 	}
 	i.endEvents()
-	told := slices.ContainsFunc(i.ends, func(e end) bool { return e.outcome == "failed" || e.outcome == "held back" })
+	told := slices.ContainsFunc(i.ends, func(e end) bool {
+		return e.outcome == "failed" || e.outcome == "held back"
+	})
 	switch {
 	case failure == "" && len(i.ends) == 0:
 		i.ends = append(i.ends, end{outcome: "answered", text: compact(a.Payload)})
 	case failure == "" || told:
 	case failure == "BatchItemFailures":
-		i.ends = append(i.ends, end{outcome: "failed", text: fmt.Sprintf("%d of the messages", len(answer.BatchItemFailures))})
+		text := fmt.Sprintf("%d of the messages", len(answer.BatchItemFailures))
+		i.ends = append(i.ends, end{outcome: "failed", text: text})
 	default:
 		var problem struct{ Detail string }
 		_ = json.Unmarshal([]byte(answer.Body), &problem)
@@ -248,7 +251,11 @@ func (i *Invocation) endEvents() {
 }
 
 func (r result) end() end {
-	e := end{outcome: r.Data.Outcome, text: join(", ", r.Type, short(r.Subject)), details: registered(r.Data.Registrations, r.Subject)}
+	e := end{
+		outcome: r.Data.Outcome,
+		text:    join(", ", r.Type, short(r.Subject)),
+		details: registered(r.Data.Registrations, r.Subject),
+	}
 	if text := join(": ", r.Data.Reason, r.Data.Message); text != "" {
 		e.details = append(e.details, Line{Text: text})
 	}

@@ -53,9 +53,13 @@ func TestTextIsWrappedBesideItsLabel(t *testing.T) {
 
 func TestEventsAreFoundInWhateverWrapsThem(t *testing.T) {
 	t.Parallel()
-	event := `{"specversion":"1.0","id":"1","source":"/s","type":"account.created","data":{"service_principals":["a","b"],"account_id":"x","dry_run":true}}`
+	event := `{"specversion":"1.0","id":"1","source":"/s","type":"account.created",
+		"data":{"service_principals":["a","b"],"account_id":"x","dry_run":true}}`
 	want := "account.created account_id=x dry_run=true service_principals=a,b"
-	quoted := fmt.Sprintf("%q", event)
+	request := `{"requestContext":{"http":{}},"headers":{%s},"body":%q,"isBase64Encoded":%t}`
+	structured := `"content-type":"application/cloudevents+json"`
+	binary := `"ce-specversion":"1.0","ce-id":"1","ce-source":"/s","ce-type":"org.bootstrap"`
+	const wrapped = "array of CloudEvents: "
 	for name, tt := range map[string]struct {
 		payload string
 		want    []string
@@ -63,21 +67,24 @@ func TestEventsAreFoundInWhateverWrapsThem(t *testing.T) {
 		"nothing":      {`{"a":1}`, []string{"not an event"}},
 		"not JSON":     {`x`, []string{"not an event"}},
 		"a CloudEvent": {event, []string{want}},
-		"an array":     {"[" + event + ",{}]", []string{"array of CloudEvents: " + want, "array of CloudEvents: not an event"}},
-		"no elements":  {"[]", []string{"array of CloudEvents: no events"}},
+		"an array":     {"[" + event + ",{}]", []string{wrapped + want, wrapped + "not an event"}},
+		"no elements":  {"[]", []string{wrapped + "no events"}},
 		"EventBridge": {
-			`{"id":"1","detail-type":"org.bootstrap","source":"s","detail":{"region_id":"r"}}`, []string{"EventBridge: org.bootstrap region_id=r"},
+			`{"id":"1","detail-type":"org.bootstrap","source":"s","detail":{"region_id":"r"}}`,
+			[]string{"EventBridge: org.bootstrap region_id=r"},
 		},
-		"SQS": {`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":` + quoted + `}]}`, []string{"SQS: " + want}},
+		"SQS": {
+			fmt.Sprintf(`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":%q}]}`, event),
+			[]string{"SQS: " + want},
+		},
 		"HTTP": {
-			`{"requestContext":{"http":{}},"headers":{"content-type":"application/cloudevents+json"},"isBase64Encoded":true,"body":"` +
-				base64.StdEncoding.EncodeToString([]byte(event)) + `"}`, []string{"HTTP: " + want},
+			fmt.Sprintf(request, structured, base64.StdEncoding.EncodeToString([]byte(event)), true),
+			[]string{"HTTP: " + want},
 		},
 		"HTTP, binary": {
-			`{"requestContext":{"http":{}},"headers":{"ce-specversion":"1.0","ce-id":"1","ce-source":"/s","ce-type":"org.bootstrap"},"body":"{\"region_id\":\"r\"}"}`,
-			[]string{"HTTP: org.bootstrap region_id=r"},
+			fmt.Sprintf(request, binary, `{"region_id":"r"}`, false), []string{"HTTP: org.bootstrap region_id=r"},
 		},
-		"HTTP without an event": {`{"requestContext":{"http":{}},"headers":{},"body":""}`, []string{"not an event"}},
+		"HTTP without an event": {fmt.Sprintf(request, "", "", false), []string{"not an event"}},
 	} {
 		assert.Equal(t, tt.want, Events([]byte(tt.payload)), name)
 	}
@@ -93,34 +100,36 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 	path := "/v1/organizations/accounts/" + account + "/delegated-services"
 	i.Call(Call{Time: at(1), Method: "GET", Path: path, RawQuery: "limit=500", Status: 200})
 	i.Call(Call{Time: at(2), Method: "GET", Path: path, RawQuery: "limit=500&marker=x", Status: 200})
-	i.Call(Call{Time: at(5), Method: "GET", Path: path, ErrorCode: "Organizations.9902", Status: 404})
+	i.Call(Call{Time: at(5), Method: "GET", Path: "/v1/short", ErrorCode: "Organizations.9902", Status: 404})
 	i.Call(Call{
 		Time: at(3), Method: "POST", Path: "/v1/organizations/delegated-administrators/register", Status: 201,
 		Body: []byte(`{"account_id":"` + account + `","service_principal":"service.SecMaster"}`),
 	})
-	i.Result([]byte(`{"specversion":"1.0","id":"r1","type":"account.admin.rejected","subject":"` + account + `","causationid":"c1","data":{
-		"outcome":"rejected","registrations":[{"service_principal":"service.SecMaster","outcome":"registered"},
-		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"There is no such service."}]}}`))
-	_, _ = i.Write(line(6, `"level":"WARN","message":"event failed","cause_id":"c2","type":"account.created","subject":"`+account+`","message_id":"m2",
-		"error_type":"TransientError","err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1}]`))
-	_, _ = i.Write(line(4, `"level":"ERROR","message":"event handled","cause_id":"c1","type":"account.created","subject":"`+account+`","outcome":"rejected"`))
-	_, _ = i.Write(line(7, `"level":"WARN","message":"event held back","cause_id":"c3","type":"account.created","err":"Huawei Cloud throttles"`))
+	i.Result([]byte(`{"specversion":"1.0","id":"r1","type":"account.admin.rejected","causationid":"c1",
+		"subject":"` + account + `","data":{"outcome":"rejected","registrations":[
+		{"service_principal":"service.SecMaster","outcome":"registered"},
+		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"It is unknown."}]}}`))
+	about := `"type":"account.created","subject":"` + account + `",`
+	_, _ = i.Write(line(6, about+`"message":"event failed","cause_id":"c2","message_id":"m2","error_type":"TransientError",
+		"err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1}]`))
+	_, _ = i.Write(line(4, about+`"message":"event handled","cause_id":"c1","outcome":"rejected"`))
+	_, _ = i.Write(line(7, `"message":"event held back","cause_id":"c3","type":"account.created","err":"throttled"`))
 	_, _ = i.Write([]byte("panic: out of the blue\n"))
 	i.End(lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"m2"}]}`)})
 
 	assert.Equal(t, `
   rejected    register-admin: account.admin.rejected, 05261f92…
               service.SecMaster registered
-              service.X rejected: unknown_service: There is no such service.
+              service.X rejected: unknown_service: It is unknown.
               GET  /v1/organizations/accounts/05261f92…/delegated-services 200
               GET  /v1/organizations/accounts/05261f92…/delegated-services (next page) 200
               POST /v1/organizations/delegated-administrators/register 201 service.SecMaster
   failed      register-admin: TransientError, account.created 05261f92…
               service.CTS registered
               not ready
-              GET  /v1/organizations/accounts/05261f92…/delegated-services 404 Organizations.9902 (code invented by the fake)
+              GET  /v1/short 404 Organizations.9902 (code invented by the fake)
   held back   register-admin: account.created
-              Huawei Cloud throttles
+              throttled
               log: panic: out of the blue
 `, "\n"+printed(t, false, "", i.Lines()...))
 	assert.Equal(t, []string{"rejected", "failed", "held back"}, i.Outcomes())
@@ -130,32 +139,50 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 
 func TestTheAnswerTellsWhatNothingElseHasTold(t *testing.T) {
 	t.Parallel()
-	result := `{"specversion":"1.0","id":"r1","type":"org.region.registered","subject":"cn-north-4","causationid":"c1","data":{"outcome":"unchanged","region_id":"cn-north-4"}}`
-	failed := line(1, `"message":"event failed","error_type":"InvalidEventError","err":"takes other events"`)
+	result := `{"specversion":"1.0","id":"r1","type":"org.region.registered","subject":"cn-north-4","causationid":"c1",
+		"data":{"outcome":"unchanged","region_id":"cn-north-4"}}`
+	unchanged := "  unchanged   f: org.region.registered, cn-north-4\n"
+	answer := func(payload string) lambdalocal.Answer { return lambdalocal.Answer{Payload: []byte(payload)} }
+	failure := func(payload string) lambdalocal.Answer {
+		return lambdalocal.Answer{Payload: []byte(payload), FunctionError: "Unhandled"}
+	}
+	messages := answer(`{"batchItemFailures":[{"itemIdentifier":"1"}]}`)
+	invalid := `"message":"event failed","error_type":"InvalidEventError","err":"takes others"`
 	for name, tt := range map[string]struct {
-		answer  lambdalocal.Answer
-		log     []byte
-		want    string
-		invalid bool
+		answer lambdalocal.Answer
+		log    string
+		want   string
 	}{
-		"a result":          {lambdalocal.Answer{Payload: []byte(result)}, nil, "  unchanged   f: org.region.registered, cn-north-4\n", false},
-		"results":           {lambdalocal.Answer{Payload: []byte("[" + result + "]")}, nil, "  unchanged   f: org.region.registered, cn-north-4\n", false},
-		"a result in HTTP":  {lambdalocal.Answer{Payload: fmt.Appendf(nil, `{"statusCode":200,"body":%q}`, result)}, nil, "  unchanged   f: org.region.registered, cn-north-4\n", false},
-		"a result, logged":  {lambdalocal.Answer{Payload: []byte(result)}, line(1, `"message":"event handled","cause_id":"c1"`), "  unchanged   f: org.region.registered, cn-north-4\n", false},
-		"nothing":           {lambdalocal.Answer{Payload: []byte(`null`)}, nil, "  answered    f: null\n", false},
-		"an error":          {lambdalocal.Answer{Payload: []byte(`{"errorType":"Sandbox.Timedout","errorMessage":"too late"}`), FunctionError: "Unhandled"}, nil, "  failed      f: Sandbox.Timedout\n              too late\n", false},
-		"an error, logged":  {lambdalocal.Answer{Payload: []byte(`{"errorType":"InvalidEventError"}`), FunctionError: "Unhandled"}, failed, "  failed      f: InvalidEventError\n              takes other events\n", true},
-		"an HTTP problem":   {lambdalocal.Answer{Payload: []byte(`{"statusCode":400,"body":"{\"error_type\":\"InvalidEventError\",\"detail\":\"no\"}"}`)}, nil, "  failed      f: InvalidEventError\n              no\n", true},
-		"messages":          {lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"1"}]}`)}, nil, "  failed      f: 1 of the messages\n", false},
-		"messages, logged":  {lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":"1"}]}`)}, failed, "  failed      f: InvalidEventError\n              takes other events\n", true},
-		"all messages done": {lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[]}`)}, line(1, `"message":"event handled","outcome":"skipped","type":"org.bootstrap"`), "  skipped     f: org.bootstrap\n", false},
+		"a result":         {answer(result), "", unchanged},
+		"results":          {answer("[" + result + "]"), "", unchanged},
+		"a result in HTTP": {answer(fmt.Sprintf(`{"statusCode":200,"body":%q}`, result)), "", unchanged},
+		"a logged result":  {answer(result), `"message":"event handled","cause_id":"c1"`, unchanged},
+		"nothing":          {answer(`null`), "", "  answered    f: null\n"},
+		"an error": {
+			failure(`{"errorType":"Sandbox.Timedout","errorMessage":"too late"}`), "",
+			"  failed      f: Sandbox.Timedout\n              too late\n",
+		},
+		"a logged error": {
+			failure(`{"errorType":"InvalidEventError"}`), invalid,
+			"  failed      f: InvalidEventError\n              takes others\n",
+		},
+		"an HTTP problem": {
+			answer(`{"statusCode":400,"body":"{\"error_type\":\"InvalidEventError\",\"detail\":\"no\"}"}`), "",
+			"  failed      f: InvalidEventError\n              no\n",
+		},
+		"messages":        {messages, "", "  failed      f: 1 of the messages\n"},
+		"logged messages": {messages, invalid, "  failed      f: InvalidEventError\n              takes others\n"},
+		"messages that are done": {
+			answer(`{"batchItemFailures":[]}`), `"message":"event handled","outcome":"skipped","type":"org.bootstrap"`,
+			"  skipped     f: org.bootstrap\n",
+		},
 	} {
 		i := &Invocation{Function: "f"}
-		if tt.log != nil {
-			_, _ = i.Write(tt.log)
+		if tt.log != "" {
+			_, _ = i.Write(line(1, tt.log))
 		}
 		i.End(tt.answer)
 		assert.Equal(t, tt.want, printed(t, false, "", i.Lines()...), name)
-		assert.Equal(t, tt.invalid, i.Invalid(), name)
+		assert.Equal(t, strings.Contains(tt.want, "InvalidEventError"), i.Invalid(), name)
 	}
 }
