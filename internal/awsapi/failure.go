@@ -61,9 +61,7 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	if status != 0 && ctx.Err() == nil {
 		return Refusal(status, "", requestID)
 	}
-	f := wire.Unanswered(ctx, err)
-	f.Err = errors.New(wire.Clean(f.Err.Error(), maxText))
-	return f
+	return wire.Unanswered(ctx, err)
 }
 
 // Refusal is the failure of an attempt that was answered with an error: of the whole call, or with

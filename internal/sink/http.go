@@ -55,9 +55,7 @@ func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
 			secrets = append(secrets, part)
 		}
 	}
-	f := wire.Unanswered(ctx, err)
-	f.Err = errors.New(wire.Clean(f.Err.Error(), maxText, secrets...))
-	return f
+	return wire.Unanswered(ctx, err, secrets...)
 }
 
 // refused is an answer that says no. What the server says beside the status isn't quoted: "Cannot

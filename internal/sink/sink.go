@@ -27,7 +27,6 @@ import (
 const (
 	attempts     = 4 // to deliver one event
 	attemptLimit = 10 * time.Second
-	maxText      = 500 // bytes of a text of net/http
 )
 
 // A Sink delivers one event. It tries a few times, within the deadline of the context. Its error
