@@ -180,7 +180,7 @@ func TestNoAnswerIsTransientUnlessAnOperatorMustAct(t *testing.T) {
 			assert.Equal(t, c.kind, attempt.KindOf(f))
 			require.ErrorContains(t, f, c.want)
 			assert.False(t, f.Answered)
-			assert.LessOrEqual(t, len(f.Error()), 500)
+			assert.LessOrEqual(t, len(f.Error()), 1024)
 			assert.NotContains(t, f.Error(), "\n")
 		})
 	}
