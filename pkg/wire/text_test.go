@@ -1,0 +1,176 @@
+package wire_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+
+	"registrar/pkg/wire"
+)
+
+// secrets have what escaping changes: a token is base64, a password may have anything.
+func secrets() []string {
+	return []string{"AKEXAMPLE0000000000A", "TOKEN+example/00==", `p"a<s>s&w'o\rd%/ä`}
+}
+
+func TestASecretIsRedactedInEveryForm(t *testing.T) {
+	t.Parallel()
+	for name, form := range map[string]func(string) string{
+		"as it is":      func(s string) string { return s },
+		"in a query":    url.QueryEscape,
+		"in a path":     url.PathEscape,
+		"in HTML":       html.EscapeString,
+		"in JSON":       quote,
+		"in PHP's JSON": func(s string) string { return strings.ReplaceAll(s, "/", `\/`) },
+		"in a query, with digits in lower case": func(s string) string {
+			escaped := url.QueryEscape(s)
+			for _, digits := range []string{"%2B", "%2F", "%3D", "%3C", "%3E", "%5C", "%C3"} {
+				escaped = strings.ReplaceAll(escaped, digits, strings.ToLower(digits))
+			}
+			return strings.ReplaceAll(escaped, "%A4", "%a4")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, secret := range secrets() {
+				got := wire.Redact("bad "+form(secret)+", "+form(secret)+"!", secrets()...)
+				assert.Equal(t, "bad [redacted], [redacted]!", got)
+			}
+		})
+	}
+}
+
+func quote(s string) string {
+	quoted, _ := json.Marshal(s)
+	return strings.Trim(string(quoted), `"`)
+}
+
+// Whatever stands before and after a secret in a text, its base64 shows at most the bits of a
+// character that the secret shares with a neighbour.
+func TestASecretIsRedactedFromBase64AtEachAlignment(t *testing.T) {
+	t.Parallel()
+	for name, encoding := range map[string]*base64.Encoding{
+		"standard": base64.StdEncoding, "of URLs": base64.URLEncoding,
+		"without padding": base64.RawStdEncoding, "of URLs without padding": base64.RawURLEncoding,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, secret := range secrets() {
+				for before := range 7 {
+					for after := range 7 {
+						text := strings.Repeat("x", before) + secret + strings.Repeat("y", after)
+						encoded := encoding.EncodeToString([]byte(text))
+						got := wire.Redact(encoded, secret)
+						shown := len(strings.ReplaceAll(got, wire.Redacted, "")) * 6
+						assert.LessOrEqual(t, shown, (before+after)*8+2*6+2*6, "%d, %d: %s of %s", before, after, got, encoded)
+						assert.Contains(t, got, wire.Redacted)
+
+						escaped := url.QueryEscape(encoded)
+						got = wire.Redact(escaped, secret)
+						assert.Less(t, len(got)-len(wire.Redacted), len(escaped)-len(secret), "%s of %s", got, escaped)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestWhatIsNotASecretStays(t *testing.T) {
+	t.Parallel()
+	const text = "status 403 IIC.1000 [x] &amp; %2F"
+	for _, secret := range []string{"", "s", "IIC.1001", strings.Repeat("x", 100)} {
+		assert.Equal(t, text, wire.Redact(text, secret))
+	}
+	assert.Equal(t, text, wire.Redact(text))
+	assert.Empty(t, wire.Redact("", "secret"))
+}
+
+func TestASecretThatIsAPartOfAnotherLeavesNothingOfIt(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "[redacted] [redacted]", wire.Redact("SKexample SKexample-long", "SKexample", "SKexample-long"))
+}
+
+func TestCleanMakesATextFitForALog(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		text  string
+		limit int
+		want  string
+	}{
+		"nothing":                            {"", 10, ""},
+		"a text that fits":                   {"status", 6, "status"},
+		"control characters":                 {"\ta\r\n\x00b\x1b[31m\u0085", 100, "a   b [31m"},
+		"what is not UTF-8":                  {"a\xffb\xc3", 100, "a\ufffdb\ufffd"},
+		"a text that is cut":                 {"abcdef", 5, "ab…"},
+		"a cut within a character":           {"aäöü", 6, "aä…"},
+		"secrets go before the cut":          {"SKexample and more", 13, "[redacted]…"},
+		"a secret across the limit":          {"12345678SKexample", 12, "12345678[…"},
+		"a limit below that of the ellipsis": {"abcdef", 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, c.want, wire.Clean(c.text, c.limit, "SKexample"))
+		})
+	}
+}
+
+func TestCutAtEveryLimit(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "a", "abc", "abcdefgh", "äöü", "漢字漢字", "a😀b😀", "…………"} {
+		for limit := range len(text) + 3 {
+			got := wire.Cut(text, limit)
+			assert.LessOrEqual(t, len(got), limit)
+			assert.True(t, utf8.ValidString(got), "%q at %d: %q", text, limit, got)
+			if len(text) <= limit {
+				assert.Equal(t, text, got)
+				continue
+			}
+			if limit < 3 {
+				assert.Empty(t, got)
+				continue
+			}
+			kept, cut := strings.CutSuffix(got, "…")
+			assert.True(t, cut, "%q at %d: %q", text, limit, got)
+			assert.True(t, strings.HasPrefix(text, kept))
+			assert.Greater(t, len(got)+utf8.UTFMax, limit, "no more is cut off than must be")
+		}
+	}
+	assert.Empty(t, wire.Cut("abc", -1))
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("bad TOKENexample== and", uint16(20), "TOKENexample==")
+	f.Add("VE9LRU5leGFtcGxlPT0=", uint16(100), "TOKENexample==")
+	f.Add("a\xff\x00b", uint16(3), "")
+	f.Add("SKexampleSKexample", uint16(12), "SKexample")
+	f.Fuzz(func(t *testing.T, text string, limit uint16, secret string) {
+		got := wire.Clean(text, int(limit), secret)
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
+			t.Errorf("unfit for a log: %q", got)
+		}
+		if len(got) > int(limit) {
+			t.Errorf("%d bytes, not %d", len(got), limit)
+		}
+		// A secret is printable ASCII, as a header takes it, and not a part of what replaces it.
+		if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' || r == '[' || r == ']' }) ||
+			len(secret) < 2 || strings.Contains(wire.Redacted, secret) {
+			return
+		}
+		if strings.Contains(got, secret) {
+			t.Errorf("%q shows %q", got, secret)
+		}
+	})
+}
+
+func ExampleClean() {
+	const token = "TOKENexample=="
+	fmt.Println(wire.Clean("bad token "+token+"\r\n", 1024, token))
+	// Output: bad token [redacted]
+}
