@@ -80,7 +80,7 @@ func (p *Printer) in(s Style, text string) string {
 // wrap breaks a text between words, into parts of at most width runes where words allow it.
 func wrap(text string, width int) []string {
 	parts := []string{""}
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.SplitSeq(strings.ReplaceAll(text, "\n", " "), " ") {
 		last := &parts[len(parts)-1]
 		switch {
 		case *last == "":
