@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -84,40 +83,43 @@ func (g *gate) saw(err error) {
 
 // lanes are the indices of the records that must go one after another, in the order in which they begin.
 // A record without a group has a lane of its own. The messages of a queue get their turns in rounds, so
-// that a large one can't starve the others, and begin at a random one, so that one that is always
-// throttled can't either.
+// that a large one can't starve the others. Every second delivery begins with the last message, so that
+// one that is always throttled holds the same others back only once.
 func lanes(records []events.Record) [][]int {
-	type lane struct{ round, message, first int }
+	type message struct{ number, lanes int }
+	type lane struct {
+		round, turn int
+		records     []int
+	}
 	var (
-		order    []lane
-		indices  = map[int][]int{}    // by the first of them
-		groups   = map[string]int{}   // the first record of each
-		messages = map[string][]int{} // the number of each, and how many lanes it has
+		all      []*lane
+		groups   = map[string]*lane{}
+		messages = map[string]*message{}
 	)
 	for i, r := range records {
-		if first, ok := groups[r.Group]; ok && r.Group != "" {
-			indices[first] = append(indices[first], i)
+		if l := groups[r.Group]; l != nil && r.Group != "" {
+			l.records = append(l.records, i)
 			continue
 		}
-		m, ok := messages[r.MessageID]
-		if !ok {
-			m = []int{len(messages), 0}
+		m := messages[r.MessageID]
+		if m == nil {
+			m = &message{number: len(messages)}
 			messages[r.MessageID] = m
 		}
-		order = append(order, lane{m[1], m[0], i})
-		m[1]++
-		groups[r.Group], indices[i] = i, []int{i}
+		l := &lane{round: m.lanes, turn: m.number, records: []int{i}}
+		if r.Delivery > 0 && r.Delivery%2 == 0 {
+			l.turn = -m.number
+		}
+		m.lanes++
+		groups[r.Group] = l
+		all = append(all, l)
 	}
-	start := rand.N(max(len(messages), 1))
-	slices.SortStableFunc(order, func(a, b lane) int {
-		turn := func(l lane) int { return (l.message + start) % len(messages) }
-		return cmp.Or(a.round-b.round, turn(a)-turn(b))
-	})
-	all := make([][]int, len(order))
-	for i, l := range order {
-		all[i] = indices[l.first]
+	slices.SortStableFunc(all, func(a, b *lane) int { return cmp.Or(a.round-b.round, a.turn-b.turn) })
+	order := make([][]int, len(all))
+	for i, l := range all {
+		order[i] = l.records
 	}
-	return all
+	return order
 }
 
 // holdBack logs a record that stays untouched, and returns the error that has it delivered again.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -61,6 +62,7 @@ type Record struct {
 	Count     int    // how many elements Err speaks of: those that don't even have an id share a record
 	MessageID string // id of the SQS message that held it; several records may share one
 	Group     string // message group, in a FIFO queue; empty if the order doesn't matter
+	Delivery  int    // how often that message was received, this time included; 0 if unknown
 }
 
 // Unwrap takes the events out of a payload, whatever wrapped them, at most four layers deep. An error is
@@ -281,6 +283,7 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		if err != nil || id == "" {
 			return nil, invalid("Records[%d] is not a message of SQS: it has no messageId to report it by", i)
 		}
+		attributes := message.object("attributes")
 		body := unwrapper{limit: maxMessage, left: min(maxMessage, u.left)}
 		records, err := body.inside([]byte(message.text("body")), depth)
 		if err != nil {
@@ -289,8 +292,9 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		u.left = max(u.left-len(records), 0)
 		for _, r := range records {
 			r.MessageID = id
+			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))
 			if strings.HasSuffix(message.text("eventSourceARN"), ".fifo") {
-				r.Group = message.object("attributes").text("MessageGroupId")
+				r.Group = attributes.text("MessageGroupId")
 			}
 			all = append(all, r)
 		}

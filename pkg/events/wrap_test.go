@@ -136,24 +136,27 @@ func TestMessagesOfAQueue(t *testing.T) {
 		message("foreign", `{"Records":[{"eventSource":"aws:s3"}]}`, standard, ""),
 	}, ",") + `]}`))
 	require.NoError(t, err)
-	type summary struct{ id, group, failed string }
+	type summary struct {
+		id, group, failed string
+		delivery          int
+	}
 	var got []summary
 	for _, r := range envelope.Records {
-		s := summary{id: r.MessageID, group: r.Group}
+		s := summary{id: r.MessageID, group: r.Group, delivery: r.Delivery}
 		if r.Err != nil {
 			s.failed, _, _ = strings.Cut(r.Err.Error(), ";")
 		}
 		got = append(got, s)
 	}
 	assert.Equal(t, []summary{
-		{"truncated", "", "payload is not JSON: unexpected end of JSON input"},
-		{"empty", "", "payload is empty"},
-		{"two", "", ""},
-		{"two", "", ""},
-		{"none", "", "payload is an empty array"},
-		{"fair", "", ""},
-		{"ordered", "g", ""},
-		{"foreign", "", "payload is an event of aws:s3"},
+		{"truncated", "", "payload is not JSON: unexpected end of JSON input", 0},
+		{"empty", "", "payload is empty", 0},
+		{"two", "", "", 0},
+		{"two", "", "", 0},
+		{"none", "", "payload is an empty array", 0},
+		{"fair", "", "", 0},
+		{"ordered", "g", "", 3},
+		{"foreign", "", "payload is an event of aws:s3", 0},
 	}, got)
 
 	_, err = events.Unwrap([]byte(`{"Records":[` + message("a", one, standard, "") + `,{"eventSource":"aws:sqs"}]}`))
