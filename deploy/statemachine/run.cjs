@@ -3,8 +3,9 @@
 //   node run.cjs < order.json
 //
 // The order: {"definition": <file>, "substitutions": {...}, "invoke": <base URL of the Invoke API>, "context": {...},
-// "redriven": <the input of the state "End", from which to go on; otherwise the execution begins at the beginning>}.
-// The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>], "trace": [<state>]}.
+// "redriven": <the input of the state "NeedsAPerson", from which to go on; without it the execution starts at the start>}.
+// The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>], "trace": [<state>],
+// "asked": [{"function", "type", "data", "answered": <outcome or error>}]}.
 "use strict";
 
 // The interpreter wants Node 22 for this one function; it runs on 20 with it.
@@ -24,15 +25,20 @@ const text = fs.readFileSync(order.definition, "utf8").replace(/\$\{(\w+)\}/g, (
 });
 const definition = JSON.parse(text);
 if (order.redriven) {
-  definition.States.Redriven = { Type: "Pass", Result: order.redriven, Next: "End" };
+  definition.States.Redriven = { Type: "Pass", Result: order.redriven, Next: "NeedsAPerson" };
   definition.StartAt = "Redriven";
 }
 const events = [];
+const asked = [];
 
 // invoke does what the integration with Lambda does: an error of the function becomes an error by its errorType.
 async function invoke({ FunctionName, Payload }) {
-  const response = await fetch(`${order.invoke}/2015-03-31/functions/${FunctionName}/invocations`, { method: "POST", body: JSON.stringify(Payload) });
+  const call = { function: FunctionName, type: Payload.type, data: Payload.data };
+  asked.push(call);
+  const url = `${order.invoke}/2015-03-31/functions/${FunctionName}/invocations`;
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(Payload) });
   const answer = await response.json();
+  call.answered = answer.data?.outcome ?? answer.errorType;
   if (response.headers.get("X-Amz-Function-Error") || !response.ok) {
     const error = new Error(JSON.stringify(answer));
     error.name = answer.errorType ?? "Lambda.Unknown";
@@ -61,12 +67,14 @@ const noWait = {};
     overrides: { taskResourceLocalHandlers: handlers, retryIntervalOverrides: noWait },
     context: order.context,
   });
-  const answer = { status: "SUCCEEDED", events, trace: [] };
+  const answer = { status: "SUCCEEDED", events, trace: [], asked };
   const log = (async () => {
     for await (const event of execution.eventLogs) {
       if (event.type === "StateEntered") answer.trace.push(event.state.name);
       if (event.type === "StateRetried") answer.trace.push(`${event.state.name} again`);
-      if (event.type === "ExecutionFailed") Object.assign(answer, { error: event.Error, cause: String(event.Cause) });
+      if (event.type === "ExecutionFailed") {
+        Object.assign(answer, { error: event.Error, cause: String(event.Cause) });
+      }
     }
   })();
   try {
