@@ -13,10 +13,10 @@ EVENTS    ?= events/org-bootstrap.json events/account-created.json
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED 2>/dev/null)),-race)
 TOOL = go tool -modfile=tools/go.mod
 
-# What the file of a stage says, for the aws client. SAM reads it by itself.
+# What the file of a stage says, for the aws client. SAM reads it by itself. Values may have spaces, but no quotes.
 SETTINGS    = deploy/samconfig.$(STAGE).toml
 STAGE_STACK = $(shell sed -n 's/^stack_name = "\(.*\)"$$/\1/p' $(SETTINGS) 2>/dev/null)
-PARAMETERS  = $(shell sed -n "s/^[[:space:]]*\"\([A-Za-z]*=[^\"]*\)\".*/'\1'/p" $(SETTINGS) 2>/dev/null)
+PARAMETERS  = $(shell sed -n "s/^[[:space:]]*\"\([A-Za-z0-9]*=[^\"']*\)\".*/'\1'/p" $(SETTINGS) 2>/dev/null)
 
 # Version 1 of the aws client knows only the second of these.
 ifneq ($(AWS_REGION),)
@@ -78,8 +78,11 @@ $(DIST)/%/bootstrap: go
 	CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w' -o $@ ./functions/$*
 
 .PHONY: workflow
-workflow: go ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
-	NEED_NODE=1 go test -count=1 -v -run '^TestTheWorkflow' ./test/deploy
+workflow: go deploy/node_modules ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
+	@echo 'Running the workflow of deploy/statemachine with the functions, on a fake Huawei Cloud ...'
+	@mkdir -p dist && rm -f dist/workflow.txt
+	@DEPLOY_TOOLS=1 WORKFLOW_REPORT=$(CURDIR)/dist/workflow.txt go test -count=1 -run '^TestTheWorkflow' ./test/deploy
+	@cat dist/workflow.txt
 
 deploy/node_modules: deploy/package-lock.json | node
 	@npm --prefix deploy ci --loglevel=error && touch $@
@@ -88,15 +91,20 @@ deploy/node_modules: deploy/package-lock.json | node
 node:
 	@[ "$$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')" -ge 20 ] 2>/dev/null || { echo "Node.js 20 or newer is missing: install it from https://nodejs.org"; exit 1; }
 
+TEMPLATES   = template.yaml deploy/function.yaml
+
 .PHONY: check-deploy
-check-deploy: go deploy/node_modules ## Check the template and run the workflow, without a cloud
-	node deploy/check.cjs template.yaml deploy/statemachine/onboarding.asl.json
-	NEED_NODE=1 go test -count=1 ./test/deploy
+check-deploy: go deploy/node_modules ## Check the templates and run the workflow, without a cloud
+	@deploy/tools.sh
+	node deploy/check.cjs $(TEMPLATES) deploy/statemachine/onboarding.asl.json
+	@! command -v cfn-lint >/dev/null || { set -x; cfn-lint -c I -t $(TEMPLATES); }
+	DEPLOY_TOOLS=1 go test -count=1 ./test/deploy
 
 .PHONY: deploy
 deploy: ready-deploy build ## Deploy a stage: make deploy STAGE=dev BUCKET=<bucket for the artifacts>
 	aws cloudformation package --template-file template.yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STAGE_STACK) --output-template-file dist/$(STAGE_STACK).yaml
 	aws cloudformation deploy --template-file dist/$(STAGE_STACK).yaml --s3-bucket $(or $(BUCKET),'<bucket>') --s3-prefix $(STAGE_STACK) --stack-name $(STAGE_STACK) --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=registrar stage=$(STAGE) --parameter-overrides $(PARAMETERS)
+	$(if $(filter dev,$(STAGE)),,aws cloudformation update-termination-protection --stack-name $(STAGE_STACK) --enable-termination-protection)
 	aws cloudformation describe-stacks --stack-name $(STAGE_STACK) --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table
 
 .PHONY: delete
@@ -108,12 +116,19 @@ queue-url = "$$(aws sqs get-queue-url --queue-name $(STAGE_STACK)-$(FUNCTION)$(1
 queue-arn = "$$(aws sqs get-queue-attributes --queue-url $(call queue-url,$(1)) --attribute-names QueueArn --query Attributes.QueueArn --output text)"
 
 .PHONY: replay
-replay: ready-replay ## Put dead letters back: make replay FUNCTION=register-admin STAGE=dev
-	@[ -d 'functions/$(FUNCTION)' ] && [ -n '$(FUNCTION)' ] || { echo "Which function? make replay FUNCTION=<one of $(FUNCTIONS)>"; exit 1; }
+replay: which-function ready-replay ## Put dead letters back: make replay FUNCTION=register-admin STAGE=dev
 	aws sqs start-message-move-task --source-arn $(call queue-arn,-dead-letters) --destination-arn $(call queue-arn) --max-number-of-messages-per-second 1
 
-.PHONY: ready-deploy ready-delete ready-replay
-ready-deploy ready-delete ready-replay: ready-%:
+.PHONY: logs
+logs: which-function ready-logs ## Show what a function logged, with SUBJECT= of one account: make logs FUNCTION=register-admin STAGE=dev
+	@SUBJECT='$(SUBJECT)' QUERY='$(QUERY)' HOURS='$(HOURS)' deploy/logs.sh '$(STAGE_STACK)' '$(FUNCTION)'
+
+.PHONY: which-function
+which-function:
+	@[ -n '$(FUNCTION)' ] && [ -d 'functions/$(FUNCTION)' ] || { echo "Which function? make $(firstword $(MAKECMDGOALS)) FUNCTION=<one of $(FUNCTIONS)>"; exit 1; }
+
+.PHONY: ready-deploy ready-delete ready-replay ready-logs
+ready-deploy ready-delete ready-replay ready-logs: ready-%:
 	@deploy/ready.sh $* '$(STAGE_STACK)' '$(SETTINGS)' '$(BUCKET)'
 
 .PHONY: lint

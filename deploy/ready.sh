@@ -1,17 +1,29 @@
 #!/bin/sh
 # Says what make is about to do to a stack, and everything that is missing for it. Ends with 1 if something is.
 #
-#   ready.sh <deploy|delete|replay> <stack> <settings> [<bucket>]
+#   ready.sh <deploy|delete|replay|logs> <stack> <settings> [<bucket>]
 verb=$1 stack=$2 settings=$3 bucket=$4
 missing=
 need() { missing="$missing
   - $1"; }
 
-[ -f "$settings" ] || need "the stage: there is no $settings. Stages are $(cd deploy && echo samconfig.*.toml | sed 's/samconfig\.//g; s/\.toml//g')"
+# A value such as <the region> stands for one that only a person can choose. Nothing is asked of AWS before.
+if [ "$verb" = deploy ] && [ -f "$settings" ]; then
+  open=$(sed -n 's/^[[:space:]]*"\([A-Za-z0-9]*\)=\(<[^"]*\)".*/  - \1: \2/p' "$settings")
+  if [ -n "$open" ]; then
+    echo "Choose first. $settings has placeholders for:
+$open"
+    exit 1
+  fi
+fi
+
+[ -f "$settings" ] ||
+  need "the stage: there is no $settings. Stages are $(cd deploy && echo samconfig.*.toml | sed 's/samconfig\.//g; s/\.toml//g')"
 if ! command -v aws >/dev/null; then
   need "the aws client: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 else
-  account=$(aws sts get-caller-identity --query Account --output text 2>/dev/null) || need "credentials of AWS: aws configure, or aws sso login"
+  account=$(aws sts get-caller-identity --query Account --output text 2>/dev/null) ||
+    need "credentials of AWS: aws configure, or aws sso login"
   region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region 2>/dev/null)}}
   [ -n "$region" ] || need "a region of AWS: export AWS_REGION=eu-central-1, for instance"
 fi
@@ -20,6 +32,12 @@ if [ "$verb" = deploy ]; then
     need "a bucket for the artifacts: make deploy STAGE=... BUCKET=<name>; aws s3 mb s3://<name> makes one"
   elif [ -n "$account" ] && ! aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
     need "the bucket: there is no $bucket that you may use; aws s3 mb s3://$bucket makes it"
+  fi
+fi
+if [ "$verb" = delete ] && [ -n "$account" ] && [ -n "$region" ]; then
+  query='Stacks[0].EnableTerminationProtection'
+  if [ "$(aws cloudformation describe-stacks --stack-name "$stack" --query "$query" --output text 2>/dev/null)" = True ]; then
+    need "an end of its protection: aws cloudformation update-termination-protection --stack-name $stack --no-enable-termination-protection"
   fi
 fi
 

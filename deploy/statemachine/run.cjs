@@ -3,7 +3,7 @@
 //   node run.cjs < order.json
 //
 // The order: {"definition": <file>, "substitutions": {...}, "invoke": <base URL of the Invoke API>, "context": {...},
-// "redriven": <the input of the state "NeedsAPerson", from which to go on; without it the execution starts at the start>}.
+// "redriven": <the input of the state "NeedsAPerson", from which to go on; without it the execution begins at StartAt>}.
 // The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>], "trace": [<state>],
 // "asked": [{"function", "type", "data", "answered": <outcome or error>}]}.
 "use strict";

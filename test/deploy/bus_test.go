@@ -6,11 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"registrar/pkg/events"
 )
 
-// matches says whether EventBridge's pattern matches an event, as far as our patterns go. What it doesn't know matches nothing.
+// matches says whether EventBridge's pattern matches an event, as far as our patterns go. What it doesn't know matches
+// nothing.
 func matches(pattern, event any) bool {
 	for key, wanted := range object(pattern) {
 		if nested, ok := wanted.(map[string]any); ok {
@@ -40,9 +39,9 @@ func matchesOne(wanted any, got string) bool {
 	return false
 }
 
-// envelope is a CloudEvent on the bus.
-func envelope(source, eventType string, detail any) map[string]any {
-	return map[string]any{"version": "0", "source": source, "detail-type": eventType, "detail": detail}
+// envelope is an event on the bus, as far as patterns look at it.
+func envelope(source, eventType string) map[string]any {
+	return map[string]any{"version": "0", "source": source, "detail-type": eventType}
 }
 
 // samples are the CloudEvents of events/ as they come on the bus, and its events of EventBridge.
@@ -63,7 +62,7 @@ func samples() (map[string]any, error) {
 		}
 		switch {
 		case dig(event, "specversion") != nil:
-			found[filepath.Base(file)] = envelope(text(dig(event, "source")), text(dig(event, "type")), event)
+			found[filepath.Base(file)] = envelope(text(dig(event, "source")), text(dig(event, "type")))
 		case dig(event, "detail-type") != nil:
 			found[filepath.Base(file)] = event
 		}
@@ -71,16 +70,14 @@ func samples() (map[string]any, error) {
 	return found, nil
 }
 
-// results are the types of result events, by the function that puts them; those of the workflow too.
-func results() map[string][]string {
-	byFunction := map[string][]string{"onboarding": {"org.onboarding.completed", "org.onboarding.rejected", "org.onboarding.failed"}}
-	for function, prefix := range map[string]string{
-		"register-region": events.OrgBootstrapKind("").Result,
-		"register-admin":  events.AccountCreatedKind(nil).Result,
-	} {
-		for _, outcome := range []events.Outcome{events.Registered, events.Rejected, events.Planned} {
-			byFunction[function] = append(byFunction[function], prefix+"."+string(outcome))
+// resultTypes are the types of all results: those with a schema, and those of the workflow.
+func (s *stack) resultTypes() []string {
+	types := s.workflowResults()
+	files, _ := filepath.Glob(filepath.Join(root, "docs", "schemas", "*.json"))
+	for _, file := range files {
+		if name := strings.TrimSuffix(filepath.Base(file), ".json"); strings.Count(name, ".") == 2 {
+			types = append(types, name)
 		}
 	}
-	return byFunction
+	return types
 }

@@ -2,8 +2,6 @@ package deploy
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,57 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestValidatorsPassTheTemplate(t *testing.T) {
-	t.Parallel()
-	cmd := node(t, "check.cjs", "template.yaml", definition)
-	cmd.Dir = root
-	out, err := cmd.CombinedOutput()
-	assert.NoError(t, err)
-	assert.Empty(t, string(out))
-}
-
-// TestValidatorsReportABrokenTemplate takes one run for all, since each takes seconds: a template broken in all ways, and a workflow for each.
-func TestValidatorsReportABrokenTemplate(t *testing.T) {
-	t.Parallel()
-	dir, want := t.TempDir(), []string{}
-	change := func(text string, way [3]string) string {
-		changed := strings.ReplaceAll(text, way[0], way[1])
-		require.NotEqual(t, text, changed, way[0])
-		want = append(want, way[2])
-		return changed
-	}
-	template := string(read(t, "template.yaml"))
-	for _, way := range [][3]string{ // before, after, what is said about it
-		{"RedrivePolicy:", "RedrivePolice:", "Did you mean 'RedrivePolicy'?"},
-		{"AWS::SNS::Subscription", "AWS::SNS::Subscriber", "AWS::SNS::Subscriber"},
-		{"!GetAtt Bus.Arn", "!GetAtt Buss.Arn", "Buss"},
-		{"Condition: HasAlarmEmail", "Condition: HasAlarmMail", "HasAlarmMail"},
-		{"!Ref LogDays", "!Ref LogWeeks", "LogWeeks"},
-		{"ComparisonOperator: GreaterThanOrEqualToThreshold", "ComparisonOperator: Above", "ComparisonOperator"},
-		{"CredentialsSecretArn", "CredentialsArn", "W2509 has nothing more to say"},
-	} {
-		template = change(template, way)
-	}
-	files := []string{filepath.Join(dir, "template.yaml")}
-	require.NoError(t, os.WriteFile(files[0], []byte(template), 0o600))
-	for _, way := range [][3]string{
-		{`"Next": "Summary"`, `"Next": "Sumary"`, "target: Sumary"},
-		{`"Next": "AccountDone"`, `"Next": "AccountFailed"`, "AccountDone is not reachable"},
-		{`"Type": "Succeed"`, `"Type": "Success"`, "/States/Done"},
-		{`"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`, "/States/RegisterAdministrators/ItemsPath is invalid"},
-		{`"Next": "PutResult"`, `"Comment": ""`, `State "Completed" MUST contain exactly one of "End", "Next"`},
-	} {
-		file := filepath.Join(dir, fmt.Sprintf("workflow%d.json", len(files)))
-		require.NoError(t, os.WriteFile(file, []byte(change(string(read(t, definition)), way)), 0o600))
-		files = append(files, file)
-	}
-	out, err := node(t, "check.cjs", files...).CombinedOutput()
-	require.Error(t, err)
-	for _, said := range want {
-		assert.Contains(t, string(out), said)
-	}
-}
 
 // commands runs make with an aws client that writes down what it is asked for, and answers as if all was there.
 func commands(t *testing.T, args ...string) (calls []string, out string, err error) {
@@ -75,6 +22,14 @@ case "$*" in
 *get-caller-identity*) echo 123456789012 ;;
 *get-queue-url*) shift 3; echo "https://sqs/$1" ;;
 *get-queue-attributes*) shift 3; echo "arn:${1##*/}" ;;
+*EnableTerminationProtection*prod*|*prod*EnableTerminationProtection*) echo True ;;
+*queryDefinitions\[\].name*) printf 'registrar-dev/register-admin/changed\tregistrar-dev/register-admin/slow\n' ;;
+*/lost*queryString*) echo None ;;
+*queryString*) echo 'filter @message like "SUBJECT"' ;;
+*start-query*) echo 1-2-3 ;;
+*--query?status*) echo Complete ;;
+*get-query-results*) printf '@timestamp\t2026-01-02 03:04:05.678\nlevel\tERROR\nerr\tstatus 401\tunknown key\n@ptr\tx\n'
+  printf '@timestamp\t2026-01-02 03:04:06.789\nlevel\tWARN\n' ;;
 esac
 `
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700))
@@ -88,20 +43,42 @@ esac
 	return calls, string(b), err
 }
 
-func TestMakeDeploys(t *testing.T) {
+func TestMakeDeploysDevAsItIs(t *testing.T) {
 	t.Parallel()
-	calls, out, err := commands(t, "deploy", "STAGE=prod", "BUCKET=artifacts")
+	calls, out, err := commands(t, "deploy", "BUCKET=artifacts")
 	require.NoError(t, err, out)
-	assert.Contains(t, out, "This deploys the stack registrar-prod in account 123456789012, region eu-central-1")
+	assert.Contains(t, out, "This deploys the stack registrar-dev in account 123456789012, region eu-central-1")
 	assert.Equal(t, []string{
 		"sts get-caller-identity --query Account --output text",
 		"s3api head-bucket --bucket artifacts",
-		"cloudformation package --template-file template.yaml --s3-bucket artifacts --s3-prefix registrar-prod --output-template-file dist/registrar-prod.yaml",
-		"cloudformation deploy --template-file dist/registrar-prod.yaml --s3-bucket artifacts --s3-prefix registrar-prod --stack-name registrar-prod " +
-			"--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --tags project=registrar stage=prod " +
-			"--parameter-overrides RegionId=cn-north-4 ServicePrincipals=service.SecMaster DryRun=false LogDays=365 ArchiveDays=365",
-		"cloudformation describe-stacks --stack-name registrar-prod --query Stacks[0].Outputs[].[OutputKey,OutputValue] --output table",
+		"cloudformation package --template-file template.yaml --s3-bucket artifacts --s3-prefix registrar-dev " +
+			"--output-template-file dist/registrar-dev.yaml",
+		"cloudformation deploy --template-file dist/registrar-dev.yaml --s3-bucket artifacts --s3-prefix registrar-dev " +
+			"--stack-name registrar-dev --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND " +
+			"--no-fail-on-empty-changeset --tags project=registrar stage=dev --parameter-overrides " +
+			"RegionId=cn-north-4 ServicePrincipals=service.SecMaster,service.CTS " +
+			"DryRun=true LogLevel=DEBUG LogDays=14 ArchiveDays=7",
+		"cloudformation describe-stacks --stack-name registrar-dev " +
+			"--query Stacks[0].Outputs[].[OutputKey,OutputValue] --output table",
 	}, calls)
+}
+
+func TestMakeDeploysProdOnlyWhenItIsFilledInAndProtectsIt(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "deploy", "STAGE=prod", "BUCKET=artifacts")
+	require.Error(t, err)
+	assert.Contains(t, out, "Choose first. deploy/samconfig.prod.toml has placeholders for:\n  - RegionId: <the region")
+	assert.Contains(t, out, "- ServicePrincipals: <")
+	assert.Empty(t, calls, "nothing is asked of AWS")
+
+	filled := strings.ReplaceAll(string(read(t, "deploy/samconfig.prod.toml")), "<the region of", "cn-north-4")
+	filled = strings.ReplaceAll(filled, "=<", "=")
+	file := filepath.Join(t.TempDir(), "samconfig.prod.toml")
+	require.NoError(t, os.WriteFile(file, []byte(filled), 0o600))
+	calls, out, err = commands(t, "deploy", "STAGE=prod", "BUCKET=artifacts", "SETTINGS="+file)
+	require.NoError(t, err, out)
+	assert.Contains(t, calls,
+		"cloudformation update-termination-protection --stack-name registrar-prod --enable-termination-protection")
 }
 
 func TestMakeDeletes(t *testing.T) {
@@ -110,10 +87,17 @@ func TestMakeDeletes(t *testing.T) {
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "This deletes the stack registrar-dev")
 	assert.Equal(t, []string{
-		"sts get-caller-identity --query Account --output text",
 		"cloudformation delete-stack --stack-name registrar-dev",
 		"cloudformation wait stack-delete-complete --stack-name registrar-dev",
-	}, calls)
+	}, calls[2:])
+}
+
+func TestMakeDoesNotDeleteWhatIsProtected(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "delete", "STAGE=prod")
+	require.Error(t, err)
+	assert.Contains(t, out, "update-termination-protection --stack-name registrar-prod --no-enable-termination-protection")
+	assert.NotContains(t, strings.Join(calls, " "), "delete-stack")
 }
 
 func TestMakeReplays(t *testing.T) {
@@ -121,14 +105,62 @@ func TestMakeReplays(t *testing.T) {
 	calls, out, err := commands(t, "replay", "FUNCTION=register-admin", "STAGE=prod")
 	require.NoError(t, err, out)
 	require.NotEmpty(t, calls)
-	assert.Equal(t, "sqs start-message-move-task --source-arn arn:registrar-prod-register-admin-dead-letters --destination-arn arn:registrar-prod-register-admin "+
-		"--max-number-of-messages-per-second 1", calls[len(calls)-1])
+	assert.Equal(t, "sqs start-message-move-task --source-arn arn:registrar-prod-register-admin-dead-letters "+
+		"--destination-arn arn:registrar-prod-register-admin --max-number-of-messages-per-second 1", calls[len(calls)-1])
+}
 
-	for _, function := range []string{"", "register-nobody"} {
-		calls, out, err = commands(t, "replay", "FUNCTION="+function)
-		require.Error(t, err)
-		assert.Contains(t, out, "Which function? make replay FUNCTION=<one of register-admin register-region>")
-		assert.NotContains(t, strings.Join(calls, " "), "start-message-move-task")
+func TestMakeShowsLogs(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "-s", "logs", "FUNCTION=register-admin", "SUBJECT=0a6d25d2", "HOURS=2")
+	require.NoError(t, err, out)
+	assert.Equal(t, `2026-01-02 03:04:05.678
+  level          ERROR
+  err            status 401	unknown key
+
+2026-01-02 03:04:06.789
+  level          WARN
+
+2 found in the last 2 hours by registrar-dev/register-admin/what-happened
+`, out)
+	started := strings.Join(calls, "\n")
+	assert.Contains(t, started, "--query-definition-name-prefix registrar-dev/register-admin/what-happened")
+	assert.Contains(t, started, `start-query --log-group-name /aws/lambda/registrar-dev-register-admin `+
+		`--query-string filter @message like "0a6d25d2" --start-time`)
+
+	_, out, err = commands(t, "-s", "logs", "FUNCTION=register-admin")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "in the last 24 hours by registrar-dev/register-admin/needs-a-person")
+}
+
+func TestMakeLogsSaysWhatItCanNotAsk(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ with, want string }{
+		"an unknown query":   {"QUERY=lost", "There are: registrar-dev/register-admin/changed"},
+		"without a subject":  {"QUERY=what-happened", "What happened to which account or region? SUBJECT=<id>"},
+		"a senseless id":     {`SUBJECT=a"b`, "SUBJECT must be the id of an account or region"},
+		"a senseless period": {"HOURS=a day", "HOURS must be a whole number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls, out, err := commands(t, "-s", "logs", "FUNCTION=register-admin", c.with)
+			require.Error(t, err)
+			assert.Contains(t, out, c.want)
+			assert.NotContains(t, strings.Join(calls, " "), "start-query")
+		})
+	}
+}
+
+func TestMakeAsksWhichFunction(t *testing.T) {
+	t.Parallel()
+	names, err := functionNames()
+	require.NoError(t, err)
+	for _, target := range []string{"replay", "logs"} {
+		for _, function := range []string{"", "register-nobody"} {
+			calls, out, err := commands(t, target, "FUNCTION="+function)
+			require.Error(t, err)
+			assert.Contains(t, out, "Which function? make "+target+" FUNCTION=<one of "+strings.Join(names, " ")+">")
+			assert.Empty(t, calls)
+		}
 	}
 }
 
@@ -139,7 +171,10 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 		want string
 	}{
 		"a bucket": {[]string{"deploy"}, "a bucket for the artifacts: make deploy STAGE=... BUCKET=<name>"},
-		"a stage":  {[]string{"deploy", "STAGE=test", "BUCKET=artifacts"}, "there is no deploy/samconfig.test.toml. Stages are dev prod"},
+		"a stage": {
+			[]string{"deploy", "STAGE=test", "BUCKET=artifacts"},
+			"there is no deploy/samconfig.test.toml. Stages are dev prod",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +211,10 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 
 func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	t.Parallel()
-	for name, script := range map[string]string{"none": "#!/bin/sh\nexit 127\n", "an old one": "#!/bin/sh\necho v18.20.0\n"} {
+	for name, script := range map[string]string{
+		"none":       "#!/bin/sh\nexit 127\n",
+		"an old one": "#!/bin/sh\necho v18.20.0\n",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bin := t.TempDir()
@@ -191,39 +229,20 @@ func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	}
 }
 
-// TestTwoBuildsAreTheSame builds for Lambda here and from a copy of the sources elsewhere.
-func TestTwoBuildsAreTheSame(t *testing.T) {
-	t.Parallel()
-	elsewhere := t.TempDir()
-	for _, part := range []string{"functions", "internal", "pkg"} {
-		require.NoError(t, os.CopyFS(filepath.Join(elsewhere, part), os.DirFS(filepath.Join(root, part))))
-	}
-	for _, file := range []string{"go.mod", "go.sum", "Makefile"} {
-		require.NoError(t, os.WriteFile(filepath.Join(elsewhere, file), read(t, file), 0o600))
-	}
-	sums := map[string][]string{}
-	for _, dir := range []string{root, elsewhere} {
-		dist := t.TempDir()
-		out, err := makeIn(dir, "-s", "build", "DIST="+dist).CombinedOutput()
-		require.NoError(t, err, string(out))
-		for _, name := range functions(t) {
-			b, err := os.ReadFile(filepath.Join(dist, name, "bootstrap"))
-			require.NoError(t, err)
-			sum := sha256.Sum256(b)
-			sums[name] = append(sums[name], string(sum[:]))
-		}
-	}
-	for name, sum := range sums {
-		assert.Equal(t, sum[0], sum[1], name)
-	}
-}
-
 // SAM reads these lines whatever their form, so make must lose none: without DryRun=true a stage would register.
 func TestNoParameterOfAStageIsLost(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "samconfig.toml")
-	require.NoError(t, os.WriteFile(file, []byte("stack_name = \"x\"\nparameter_overrides = [\n\t\"RegionId=cn-north-4\" , # ours\n  \"LogDays=14\",\n    \"DryRun=true\"\n]\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(`stack_name = "x"
+parameter_overrides = [
+	"RegionId=cn-north-4" , # ours
+  "LogDays=14",
+  "ServicePrincipals=<which services? $HOME, * and & mean nothing here>",
+    "DryRun=true"
+]
+`), 0o600))
 	out, err := makeIn(root, "-n", "deploy", "SETTINGS="+file, "BUCKET=b").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	assert.Contains(t, string(out), "--parameter-overrides 'RegionId=cn-north-4' 'LogDays=14' 'DryRun=true'\n")
+	assert.Contains(t, string(out), "--parameter-overrides 'RegionId=cn-north-4' 'LogDays=14' "+
+		"'ServicePrincipals=<which services? $HOME, * and & mean nothing here>' 'DryRun=true'\n")
 }

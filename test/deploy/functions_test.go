@@ -1,10 +1,14 @@
 package deploy
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,19 +17,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"registrar/internal/lambdalocal"
 )
 
-// functions are the folders of functions/.
-func functions(t *testing.T) []string {
-	t.Helper()
-	names, err := functionNames()
-	require.NoError(t, err)
-	require.NotEmpty(t, names)
-	return names
-}
-
+// functionNames are the folders of functions/.
 func functionNames() ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(root, "functions"))
 	var names []string
@@ -37,7 +36,8 @@ func functionNames() ([]string, error) {
 	return names, err
 }
 
-// variables are what each function reads from its environment, with the default, by the env tags of the project's packages that it is made of.
+// variables are what each function reads from its environment, with the default, by the env tags of the project's
+// packages that it is made of.
 var variables = sync.OnceValues(func() (map[string]map[string]string, error) {
 	names, err := functionNames()
 	if err != nil {
@@ -45,7 +45,10 @@ var variables = sync.OnceValues(func() (map[string]map[string]string, error) {
 	}
 	found := map[string]map[string]string{}
 	for _, name := range names {
-		list := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{if eq .Module.Path "registrar"}}{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`, "registrar/functions/"+name)
+		files := `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`
+		ours := `{{if not .Standard}}{{if .Module.Main}}` + files + `{{end}}{{end}}`
+		list := exec.Command("go", "list", "-deps", "-f", ours, "./functions/"+name)
+		list.Dir = root
 		out, err := list.Output()
 		if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
@@ -81,4 +84,63 @@ func envTags(file string, found map[string]string) error {
 		return true
 	})
 	return nil
+}
+
+// result is what a function puts on the bus: the source, and a pattern of the types.
+type result struct{ source, types string }
+
+// putByFunctions asks each function, deployed as in the template but for its secret and its sink, to register nothing
+// that makes sense. What it answers is a result of its own.
+func putByFunctions(t *testing.T, s *stack) (map[string]result, error) {
+	t.Helper()
+	put := map[string]result{}
+	for id, name := range s.functions() {
+		env := map[string]string{"HUAWEICLOUD_SDK_AK": "AKEXAMPLE0001", "HUAWEICLOUD_SDK_SK": "SKexample0001"}
+		for variable, v := range s.environment(id) {
+			if variable != "RESULT_SINK" && variable != "HUAWEICLOUD_CREDENTIALS_SECRET" {
+				env[variable] = fmt.Sprint(v)
+			}
+		}
+		eventType, _, _ := strings.Cut(env["EVENT_TYPES"], ",")
+		event := map[string]any{"specversion": "1.0", "id": "1", "source": "/tests", "type": eventType, "data": 1}
+		payload, err := json.Marshal(event)
+		if err != nil {
+			return nil, err
+		}
+		answered, err := http.Post(serveFunctions(t, env, name)+"/2015-03-31/functions/"+name+"/invocations",
+			"application/json", bytes.NewReader(payload))
+		if err != nil {
+			return nil, err
+		}
+		defer answered.Body.Close()
+		var emitted struct{ Source, Type, ErrorMessage string }
+		if err := json.NewDecoder(answered.Body).Decode(&emitted); err != nil {
+			return nil, err
+		}
+		family, ok := strings.CutSuffix(emitted.Type, ".rejected")
+		if !ok {
+			return nil, fmt.Errorf("%s: answers a senseless event with %+v", name, emitted)
+		}
+		put[name] = result{emitted.Source, family + ".*"}
+	}
+	return put, nil
+}
+
+// serveFunctions runs built functions behind an Invoke API of this machine, and returns its base URL.
+func serveFunctions(t *testing.T, env map[string]string, names ...string) string {
+	t.Helper()
+	dist, err := built()
+	require.NoError(t, err)
+	var api lambdalocal.InvokeAPI
+	for _, name := range names {
+		f, err := lambdalocal.New(lambdalocal.Config{
+			Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"), Timeout: 20 * time.Second, Env: env,
+		})
+		require.NoError(t, err)
+		t.Cleanup(f.Close)
+		api.Functions = append(api.Functions, f)
+	}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	return server.URL
 }

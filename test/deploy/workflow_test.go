@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"registrar/internal/huaweitest"
-	"registrar/internal/lambdalocal"
 )
 
 const (
@@ -46,22 +45,12 @@ func newLaptop(t *testing.T) *laptop {
 	cloud.Start()
 	t.Cleanup(cloud.Close)
 
-	var api lambdalocal.InvokeAPI
-	for _, name := range functions(t) {
-		f, err := lambdalocal.New(lambdalocal.Config{
-			Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"), Timeout: 20 * time.Second,
-			Env: map[string]string{
-				"HUAWEICLOUD_SDK_AK": keys.AccessKey, "HUAWEICLOUD_SDK_SK": keys.SecretKey, "MAX_ATTEMPTS": "1",
-				"IDENTITYCENTER_ENDPOINT": cloud.URL, "ORGANIZATIONS_ENDPOINT": cloud.URL,
-			},
-		})
-		require.NoError(t, err)
-		t.Cleanup(f.Close)
-		api.Functions = append(api.Functions, f)
-	}
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
-	l.invoke = server.URL
+	names, err := functionNames()
+	require.NoError(t, err)
+	l.invoke = serveFunctions(t, map[string]string{
+		"HUAWEICLOUD_SDK_AK": keys.AccessKey, "HUAWEICLOUD_SDK_SK": keys.SecretKey, "MAX_ATTEMPTS": "1",
+		"IDENTITYCENTER_ENDPOINT": cloud.URL, "ORGANIZATIONS_ENDPOINT": cloud.URL,
+	}, names...)
 	return l
 }
 

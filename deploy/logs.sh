@@ -1,0 +1,44 @@
+#!/bin/sh
+# Runs one of the saved queries of a function in CloudWatch Logs Insights, and prints what it finds.
+#
+#   logs.sh <stack> <function>
+#
+# In the environment, all of them optional:
+#   SUBJECT   account or region. Then the query is what-happened.
+#   QUERY     another query: needs-a-person (without SUBJECT the default), changed, slow
+#   HOURS     how far back, by default 24
+stack=$1 function=$2
+hours=${HOURS:-24}
+if [ -n "$SUBJECT" ]; then query=${QUERY:-what-happened}; else query=${QUERY:-needs-a-person}; fi
+
+fail() {
+  echo "$1" >&2
+  exit 1
+}
+case $SUBJECT in *[!A-Za-z0-9._:/-]*) fail "SUBJECT must be the id of an account or region" ;; esac
+case $hours in *[!0-9]*) fail "HOURS must be a whole number" ;; esac
+[ "$query" != what-happened ] || [ -n "$SUBJECT" ] || fail "What happened to which account or region? SUBJECT=<id>"
+
+names=$(aws logs describe-query-definitions --query-definition-name-prefix "$stack/$function/" \
+  --query 'queryDefinitions[].name' --output text) || exit 1
+text=$(aws logs describe-query-definitions --query-definition-name-prefix "$stack/$function/$query" \
+  --query 'queryDefinitions[0].queryString' --output text) || exit 1
+if [ -z "$text" ] || [ "$text" = None ]; then
+  fail "There is no saved query $stack/$function/$query. There are: ${names:-none; is the stack deployed here?}"
+fi
+text=$(echo "$text" | sed "s|SUBJECT|$SUBJECT|g")
+
+now=$(date +%s)
+id=$(aws logs start-query --log-group-name "/aws/lambda/$stack-$function" --query-string "$text" \
+  --start-time $((now - hours * 3600)) --end-time "$now" --query queryId --output text) || exit 1
+while :; do
+  status=$(aws logs get-query-results --query-id "$id" --query status --output text) || exit 1
+  case $status in Complete) break ;; Scheduled | Running) sleep 1 ;; *) fail "The query ended as $status" ;; esac
+done
+
+# A row begins with its time. @ptr is of use to programs only.
+aws logs get-query-results --query-id "$id" --query 'results[][].[field, value]' --output text | awk -F '\t' '
+  $1 == "@ptr" || NF < 2 { next }
+  $1 == "@timestamp" { rows++; printf "%s%s\n", (rows > 1 ? "\n" : ""), $2; next }
+  { printf "  %-14s %s\n", $1, substr($0, length($1) + 2) }
+  END { printf "%s%d found in the last '"$hours"' hours by %s\n", (rows ? "\n" : ""), rows, "'"$stack/$function/$query"'" }'

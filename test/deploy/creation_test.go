@@ -1,0 +1,182 @@
+package deploy
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What moto, an imitation of AWS, can't make. It leaves that out and makes the rest.
+var unknownToMoto = []string{
+	"AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::QueryDefinition",
+	"AWS::SecretsManager::Secret", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
+}
+
+// TestTheStackIsCreated packages the templates with the real aws client, transforms them as AWS does, and has moto
+// create them. So the order of creation works, and every reference leads somewhere.
+func TestTheStackIsCreated(t *testing.T) {
+	t.Parallel()
+	needsTools(t, "the aws client, moto and aws-sam-translator")
+	if exec.Command("python3", "-c", "import moto.server, samtranslator").Run() != nil {
+		t.Skip("moto or aws-sam-translator isn't on this machine")
+	}
+	aws, unknown := startMoto(t)
+
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(definition)), 0o700))
+	for _, file := range []string{"template.yaml", "deploy/function.yaml", definition} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), read(t, file), 0o600))
+	}
+	names, err := functionNames()
+	require.NoError(t, err)
+	for _, name := range names {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "dist", name), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "dist", name, "bootstrap"), []byte(name), 0o600))
+	}
+
+	secret := aws("secretsmanager", "create-secret", "--name", "registrar", "--query", "ARN")
+	parameters := map[string]any{"CredentialsSecretArn": secret}
+	s := load(t)
+	for name, declared := range object(s.tree["Parameters"]) {
+		byDefault := dig(declared, "Default")
+		switch {
+		case byDefault == nil:
+			parameters[name] = dig(s.tree, "Stages", "dev", name)
+		case dig(declared, "Type") == "CommaDelimitedList": // moto doesn't make a list of a default
+			parameters[name] = byDefault
+		}
+	}
+	aws("s3", "mb", "s3://artifacts")
+	aws("cloudformation", "package", "--template-file", filepath.Join(dir, "template.yaml"),
+		"--s3-bucket", "artifacts", "--output-template-file", filepath.Join(dir, "packaged.yaml"))
+	template := transformed(t, filepath.Join(dir, "packaged.yaml"), parameters)
+	create := []string{
+		"cloudformation", "create-stack", "--stack-name", "registrar-dev", "--template-body", "file://" + template,
+		"--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameters",
+	}
+	for name, v := range parameters {
+		v := strings.ReplaceAll(fmt.Sprint(v), ",", `\,`)
+		create = append(create, "ParameterKey="+name+",ParameterValue="+v)
+	}
+	aws(create...)
+
+	stacks := aws("cloudformation", "list-stacks", "--query", "StackSummaries[].StackStatus")
+	assert.Equal(t, slices.Repeat([]string{"CREATE_COMPLETE"}, 1+len(names)), strings.Fields(stacks))
+	for _, name := range names {
+		deployed := "registrar-dev-" + name
+		aws("lambda", "get-function", "--function-name", deployed)
+		mapping, queue, _ := strings.Cut(aws("lambda", "list-event-source-mappings", "--function-name", deployed,
+			"--query", "EventSourceMappings[].[UUID, EventSourceArn]"), "\t")
+		assert.Equal(t, "arn:aws:sqs:eu-central-1:123456789012:"+deployed, queue)
+		// Without this moto would run the function, in a container.
+		aws("lambda", "delete-event-source-mapping", "--uuid", mapping)
+	}
+	for id, name := range s.deploy(nil).functions() {
+		eventType, _, _ := strings.Cut(text(s.deploy(nil).environment(id)["EVENT_TYPES"]), ",")
+		entry, err := json.Marshal([]any{map[string]string{
+			"EventBusName": "registrar-dev", "Source": "/tests", "DetailType": eventType, "Detail": "{}",
+		}})
+		require.NoError(t, err)
+		aws("events", "put-events", "--entries", string(entry))
+		url := aws("sqs", "get-queue-url", "--queue-name", "registrar-dev-"+name)
+		message := aws("sqs", "receive-message", "--queue-url", url, "--query", "Messages[].Body")
+		assert.Contains(t, message, eventType, "%s: an event on the bus reaches its queue", name)
+	}
+	t.Log(unknown())
+	for _, resource := range unknown() {
+		assert.Contains(t, unknownToMoto, resource, "moto left it out")
+	}
+}
+
+// startMoto returns the aws client of a moto, which ends with the test, and what types moto was asked for in vain.
+func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "moto.log"))
+	require.NoError(t, err)
+	moto := exec.CommandContext(t.Context(), "python3", "testdata/serve.py", "0")
+	moto.Stdout = log
+	stderr, err := moto.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, moto.Start())
+
+	running := regexp.MustCompile(`Running on http://127\.0\.0\.1(:\d+)`)
+	endpoint, lines := "", bufio.NewScanner(stderr)
+	for endpoint == "" && lines.Scan() {
+		if found := running.FindStringSubmatch(lines.Text()); found != nil {
+			endpoint = "http://localhost" + found[1] // moto finds the bucket of a nested template by localhost only
+		}
+	}
+	require.NotEmpty(t, endpoint)
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		for lines.Scan() { // as many lines as moto has to say
+		}
+	}()
+	t.Cleanup(func() {
+		_ = moto.Process.Kill()
+		<-drained
+		_ = moto.Wait()
+	})
+
+	aws = func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "aws", append(args, "--output", "text", "--endpoint-url", endpoint)...)
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+			"AWS_ENDPOINT_URL=" + endpoint, // for package, which doesn't heed the option; for SQS the variable isn't heeded
+			"AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing", "AWS_DEFAULT_REGION=eu-central-1",
+		}
+		var said strings.Builder
+		cmd.Stderr = &said
+		out, err := cmd.Output()
+		require.NoError(t, err, "aws %s: %s", strings.Join(args, " "), said.String())
+		return strings.TrimSpace(string(out))
+	}
+	unknown = func() []string {
+		said, err := os.ReadFile(log.Name())
+		require.NoError(t, err)
+		var found []string
+		inVain := regexp.MustCompile(`No Moto CloudFormation support for (\S+)`)
+		for _, missing := range inVain.FindAllStringSubmatch(string(said), -1) {
+			found = append(found, missing[1])
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	return aws, unknown
+}
+
+// transformed is a file with a packaged template after AWS's transform.
+func transformed(t *testing.T, packaged string, parameters map[string]any) string {
+	t.Helper()
+	encoded, err := json.Marshal(parameters)
+	require.NoError(t, err)
+	transform := exec.CommandContext(t.Context(), "python3", "testdata/transform.py", packaged, string(encoded))
+	transform.Env = append(os.Environ(), "AWS_DEFAULT_REGION=eu-central-1")
+	var said strings.Builder
+	transform.Stderr = &said
+	out, err := transform.Output()
+	require.NoError(t, err, said.String())
+	var answer struct {
+		Template json.RawMessage
+		Adapted  map[string]string
+	}
+	require.NoError(t, json.Unmarshal(out, &answer))
+	for id, why := range answer.Adapted {
+		t.Logf("%s is changed for moto: %s", id, why)
+	}
+	file := packaged + ".json"
+	require.NoError(t, os.WriteFile(file, answer.Template, 0o600))
+	return file
+}

@@ -1,0 +1,75 @@
+package deploy
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What functions read from their environment and the template doesn't set, and why.
+var notInTemplate = map[string]string{
+	"HUAWEICLOUD_SDK_AK":             "it is in the secret",
+	"HUAWEICLOUD_SDK_SK":             "it is in the secret",
+	"HUAWEICLOUD_SDK_SECURITY_TOKEN": "it is in the secret",
+	"HUAWEICLOUD_SDK_DOMAIN_ID":      "it is in the secret",
+	"EVENT_SOURCE":                   "the rules and the roles know results by its default",
+	"K_SINK":                         "RESULT_SINK goes first",
+	"K_SERVICE":                      "Knative sets it",
+	"HOST":                           "it is for servers",
+	"PORT":                           "it is for servers",
+	"HTTP_PROXY":                     "functions in AWS need none",
+	"HTTPS_PROXY":                    "functions in AWS need none",
+	"NO_PROXY":                       "functions in AWS need none",
+	"http_proxy":                     "functions in AWS need none",
+	"https_proxy":                    "functions in AWS need none",
+	"no_proxy":                       "functions in AWS need none",
+	"AWS_LAMBDA_FUNCTION_NAME":       "Lambda sets it",
+	"AWS_LAMBDA_LOG_FORMAT":          "Lambda sets it",
+	"AWS_LAMBDA_LOG_LEVEL":           "Lambda sets it",
+	"AWS_LAMBDA_RUNTIME_API":         "Lambda sets it",
+}
+
+func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
+	known, err := variables()
+	own := "Resources/RegisterAdmin/Properties/Environment/Variables/"
+	rule{
+		func(s *stack, r *report) {
+			r.want(err == nil, "%v", err)
+			toldOf := map[any]bool{} // parameters
+			for id, name := range s.functions() {
+				told := s.environment(id)
+				for name, byDefault := range known[name] {
+					value, set := told[name]
+					switch {
+					case notInTemplate[name] != "":
+						r.want(!set, "%s: %s is set, although %s", id, name, notInTemplate[name])
+					case !set:
+						r.want(false, "%s: %s isn't set", id, name)
+					case byDefault != "":
+						r.want(fmt.Sprint(value) == byDefault, "%s: %s is %v, by default it is %s", id, name, value, byDefault)
+					}
+				}
+				for variable := range told {
+					_, ok := known[name][variable]
+					r.want(ok, "%s: doesn't read %s", id, variable)
+				}
+				for _, value := range object(dig(s.tree["Resources"], id, "Properties", "Environment", "Variables")) {
+					toldOf[dig(value, "Ref")] = true
+				}
+			}
+			for name, declared := range object(s.tree["Parameters"]) {
+				if dig(declared, "Default") == nil {
+					r.want(toldOf[name], "%s has no default, and no function is told of it", name)
+				}
+			}
+		},
+		map[string]func(any){
+			"one that is left out":  drop(own + "ACCOUNT_READY_WITHIN"),
+			"one that is misspelt":  set("Globals/Function/Environment/Variables/DRYRUN", "true"),
+			"one of another":        set(own+"REGION_ID", "cn-north-4"),
+			"a key":                 set("Globals/Function/Environment/Variables/HUAWEICLOUD_SDK_SK", "secret"),
+			"another default":       set("Parameters/MaxAttempts/Default", 5),
+			"a region that is open": set("Resources/RegisterRegion/Properties/Environment/Variables/REGION_ID", ""),
+			"services said twice":   set(own+"SERVICE_PRINCIPALS", "service.HSS"),
+		},
+	}.test(t)
+}

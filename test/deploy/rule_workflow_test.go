@@ -1,0 +1,64 @@
+package deploy
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestTheWorkflowIsDeployedAsItRunsHereAndWhateverHappensItEndsWithAResult(t *testing.T) {
+	onboarding := "Resources/Onboarding/Properties/"
+	rule{
+		func(s *stack, r *report) {
+			r.want(s.get("Onboarding", "DefinitionUri") == definition, "another definition is deployed")
+			r.want(s.get("Onboarding", "Type") == "STANDARD", "only a standard workflow can be redriven")
+			encoded, _ := json.Marshal(s.tree["Workflow"])
+			var needed []string
+			for _, found := range reference.FindAllStringSubmatch(string(encoded), -1) {
+				needed = append(needed, found[1])
+			}
+			slices.Sort(needed)
+			given := object(s.get("Onboarding", "DefinitionSubstitutions"))
+			names := slices.Sorted(maps.Keys(given))
+			r.want(slices.Equal(slices.Compact(needed), names), "it needs %v, and is given %v", needed, names)
+			for name, want := range map[string]string{
+				"BusName": "Bus", "Source": "/registrar/onboarding",
+				"BootstrapType": "org.bootstrap", "AccountType": "account.created",
+			} {
+				r.want(given[name] == want, "%s is %v", name, given[name])
+			}
+			for name, v := range given { // of a function: named for it
+				if id, ok := strings.CutSuffix(name, "Arn"); ok {
+					r.want(v == id+".Arn", "%s is %v", name, v)
+				}
+			}
+			for name, task := range s.functionTasks() {
+				caught := list(dig(task, "Catch", 0, "ErrorEquals"))
+				r.want(slices.Contains(caught, any("States.ALL")), "%s: what fails otherwise leaves no result", name)
+				id := text(dig(task, "Parameters", "Payload", "id.$"))
+				r.want(strings.Contains(id, "$$.Execution.Name"), "%s: its events' ids aren't the execution's", name)
+				timeout := number(dig(task, "TimeoutSeconds"))
+				r.want(timeout > 60, "%s: waits for ever, or less than the function takes", name)
+			}
+			r.want(len(s.functionTasks()) == 2, "it calls %d functions", len(s.functionTasks()))
+			most := dig(s.tree, "Workflow", "States", "RegisterAdministrators", "MaxConcurrency")
+			r.want(number(most) > 0, "any number of accounts at once")
+			r.want(dig(s.tree, "Workflow", "QueryLanguage") == nil, "it isn't JSONPath, the only one that runs here")
+		},
+		map[string]func(any){
+			"another definition":      set(onboarding+"DefinitionUri", "onboarding.json"),
+			"express":                 set(onboarding+"Type", "EXPRESS"),
+			"a substitution missing":  drop(onboarding + "DefinitionSubstitutions/BusName"),
+			"a substitution too many": set(onboarding+"DefinitionSubstitutions/Topic", "x"),
+			"the functions swapped": set(onboarding+"DefinitionSubstitutions/RegisterAdminArn",
+				attribute("RegisterRegion", "Arn")),
+			"a failure not caught": drop(adminTask + "Catch"),
+			"ids by chance":        set(adminTask+"Parameters/Payload/id.$", "States.UUID()"),
+			"waiting for ever":     drop("Workflow/States/RegisterRegion/TimeoutSeconds"),
+			"all accounts at once": drop("Workflow/States/RegisterAdministrators/MaxConcurrency"),
+			"JSONata":              set("Workflow/QueryLanguage", "JSONata"),
+		},
+	}.test(t)
+}
