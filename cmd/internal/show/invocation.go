@@ -1,7 +1,6 @@
 package show
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -128,9 +127,7 @@ func (i *Invocation) addResult(payload []byte) {
 		i.steps = append(i.steps, step{at: time.Now(), line: Line{Text: "sent " + compact(payload)}})
 		return
 	}
-	if !slices.ContainsFunc(i.results, func(known result) bool { return known.ID == r.ID }) {
-		i.results = append(i.results, r)
-	}
+	i.results = append(i.results, r)
 }
 
 // Write adds a line that the function logged.
@@ -193,7 +190,9 @@ func (i *Invocation) End(a lambdalocal.Answer) {
 			several = []json.RawMessage{body}
 		}
 		for _, one := range several {
-			if bytes.Contains(one, []byte(`"specversion"`)) {
+			var r result
+			_ = json.Unmarshal(one, &r)
+			if r.ID != "" && !slices.ContainsFunc(i.results, func(sent result) bool { return sent.ID == r.ID }) {
 				i.addResult(one)
 			}
 		}

@@ -137,6 +137,28 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 	assert.False(t, i.Invalid())
 }
 
+func TestAResultThatIsSentAndAnsweredIsOne(t *testing.T) {
+	t.Parallel()
+	i := &Invocation{Function: "f"}
+	result := []byte(`{"id":"r1","type":"org.region.registered","causationid":"c1","data":{"outcome":"unchanged"}}`)
+	i.Result(result)
+	_, _ = i.Write(line(1, `"message":"event handled","cause_id":"c1","outcome":"unchanged"`))
+	i.End(lambdalocal.Answer{Payload: result})
+	assert.Equal(t, "  unchanged   f: org.region.registered\n", printed(t, false, "", i.Lines()...))
+}
+
+func TestResultsOfOneCauseTwiceInABatchAreTwo(t *testing.T) {
+	t.Parallel()
+	i := &Invocation{Function: "f"}
+	for second := range 2 {
+		i.Result([]byte(`{"id":"r1","type":"org.region.registered","causationid":"c1","data":{"outcome":"unchanged"}}`))
+		_, _ = i.Write(line(second, `"message":"event handled","cause_id":"c1","outcome":"unchanged"`))
+	}
+	i.End(lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[]}`)})
+	want := "  unchanged   f: org.region.registered\n"
+	assert.Equal(t, want+want, printed(t, false, "", i.Lines()...))
+}
+
 func TestTheAnswerTellsWhatNothingElseHasTold(t *testing.T) {
 	t.Parallel()
 	result := `{"specversion":"1.0","id":"r1","type":"org.region.registered","subject":"cn-north-4","causationid":"c1",
