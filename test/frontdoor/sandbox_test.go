@@ -162,7 +162,7 @@ go.mod
 
 // startSandbox starts everything on a free port, with copies of the functions, and returns the port
 // and what it prints.
-func startSandbox(t *testing.T) (port string, functions string, out *lines) {
+func startSandbox(t *testing.T, variables ...string) (port string, functions string, out *lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -177,7 +177,7 @@ func startSandbox(t *testing.T) (port string, functions string, out *lines) {
 	out = &lines{}
 	cmd := exec.Command(filepath.Join(bin, "sandbox"), "start", functions)
 	cmd.Dir = "../.."
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}, variables...)
 	cmd.Stdout, cmd.Stderr = out, out
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -277,6 +277,12 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	text, code := tool(t.Context(), []string{"PORT=" + port}, "", "sandbox", "start", dist)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, text, "port "+port+" is taken")
+}
+
+func TestTheSandboxSaysAtOnceWhichFunctionCannotWork(t *testing.T) {
+	t.Parallel()
+	_, _, out := startSandbox(t, "DRY_RUN=yes")
+	assert.Contains(t, out.String(), "\nregister-admin can't work: configuration: DRY_RUN: ")
 }
 
 // What the sandbox prints to run a function as an HTTP server is pasted into a shell, with a port

@@ -46,11 +46,11 @@ type logged struct {
 
 // end is what became of one event.
 type end struct {
-	outcome   string // or "failed", "held back"
-	errorType string // of a failure
+	outcome   string // the outcome of the event, "failed", or "held back"
+	errorType string // empty if nothing failed
 	text      string
 	details   []Line
-	messageID string // of the message of SQS that held the event
+	messageID string // names the message of SQS that held the event, if one did
 	err       string
 }
 
@@ -183,7 +183,7 @@ func (i *Invocation) End(a lambdalocal.Answer) {
 	}
 	_ = json.Unmarshal(a.Payload, &answer)
 	failure := a.Failure()
-	if failure == "" { // with the results, unless they have all come already
+	if failure == "" { // it may hold results that came by no other way
 		body := []byte(cmp.Or(answer.Body, string(a.Payload)))
 		var several []json.RawMessage
 		if json.Unmarshal(body, &several) != nil {
