@@ -25,7 +25,7 @@ const (
 	secretKey = "SANDBOX-SECRET-KEY"
 )
 
-// defaults are what the stage dev sets, so that the samples in events/ work as they do there.
+// defaults let the samples in events/ work, as they do in the stage dev.
 var defaults = map[string]string{
 	"REGION_ID":          "cn-north-4",
 	"SERVICE_PRINCIPALS": "service.SecMaster",

@@ -266,7 +266,8 @@ func registered(all []registration, subject string) []Line {
 	var lines []Line
 	for _, r := range all {
 		if name := cmp.Or(r.ServicePrincipal, r.RegionID); name != subject || r.Message != "" {
-			lines = append(lines, Line{Text: join(": ", name+" "+r.Outcome, r.Reason, r.Message)})
+			outcome := cmp.Or(r.Outcome, "undecided") // since the event failed first
+			lines = append(lines, Line{Text: join(": ", name+" "+outcome, r.Reason, r.Message)})
 		}
 	}
 	return lines

@@ -111,7 +111,8 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"It is unknown."}]}}`))
 	about := `"type":"account.created","subject":"` + account + `",`
 	_, _ = i.Write(line(6, about+`"message":"event failed","cause_id":"c2","message_id":"m2","error_type":"TransientError",
-		"err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1}]`))
+		"err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1},
+		{"service_principal":"service.X","outcome":"","attempts":1}]`))
 	_, _ = i.Write(line(4, about+`"message":"event handled","cause_id":"c1","outcome":"rejected"`))
 	_, _ = i.Write(line(7, `"message":"event held back","cause_id":"c3","type":"account.created","err":"throttled"`))
 	_, _ = i.Write([]byte("panic: out of the blue\n"))
@@ -126,6 +127,7 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
               POST /v1/organizations/delegated-administrators/register 201 service.SecMaster
   failed      register-admin: TransientError, account.created 05261f92…
               service.CTS registered
+              service.X undecided
               not ready
               GET  /v1/short 404 Organizations.9902 (code invented by the fake)
   held back   register-admin: account.created
