@@ -183,7 +183,7 @@ func TestNetHTTPTakesTheSameForAProxy(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
 			probe := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNetHTTPTakesTheSameForAProxy$")
-			probe.Env = []string{proxyProbe + "=1", "HTTPS_PROXY=" + text}
+			probe.Env = []string{proxyProbe + "=1", "HTTPS_PROXY=" + text, "GORACE=atexit_sleep_ms=0"}
 			out, err := probe.Output()
 			require.NoError(t, err)
 			_, line, found := strings.Cut(string(out), "probe:")

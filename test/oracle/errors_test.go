@@ -233,8 +233,8 @@ func TestOurClientReadsMoreOfAnError(t *testing.T) {
 	}{
 		"a code without a message": {`{"error_code":"IIC.1006"}`, "IIC.1006", ""},
 		"a code that is a number":  {`{"code":1006,"message":"Later."}`, "1006", "Later."},
-		"no JSON":                  {"<html>gone</html>", "", "Conflict, without a JSON object (17 bytes text/html; charset=utf-8)"},
-		"nothing":                  {"", "", "Conflict, without a JSON object (0 bytes text/plain; charset=utf-8)"},
+		"no JSON":                  {"<html>gone</html>", "", "Conflict, without a JSON object (17 bytes of text/html; charset=utf-8)"},
+		"nothing":                  {"", "", "Conflict, without a JSON object (0 bytes of text/plain; charset=utf-8)"},
 		"control characters":       {`{"error_code":"IIC.1006","error_msg":"a\nb"}`, "IIC.1006", "a b"},
 		"a long message": {
 			`{"error_code":"IIC.1006","error_msg":"` + strings.Repeat("x", 2000) + `"}`, "IIC.1006", strings.Repeat("x", 1021) + "…",

@@ -22,6 +22,7 @@ import (
 
 	"registrar/internal/huaweitest"
 	"registrar/pkg/client"
+	"registrar/pkg/wire"
 )
 
 const (
@@ -79,8 +80,12 @@ func newSite(t *testing.T, keys huaweitest.Credentials) site {
 }
 
 func (s site) ours() *client.Client {
+	endpoint, err := wire.ParseEndpoint(s.server.URL)
+	if err != nil {
+		panic(err)
+	}
 	return client.New(client.Config{
-		IdentityCenter: client.Endpoint(s.server.URL), Organizations: client.Endpoint(s.server.URL),
+		IdentityCenter: endpoint, Organizations: endpoint,
 		MaxAttempts: 1, RequestTimeout: time.Minute,
 	}, client.Static(ourCredentials(s.keys)))
 }
