@@ -12,7 +12,7 @@ type Cloud struct {
 	mu sync.Mutex // held for moments only: never while waiting, writing an answer, or calling clock or onRequest
 
 	clock       func() time.Time
-	credentials map[string]Credentials // by access key
+	credentials map[string]Credentials // the key is the access key
 	unpublished Unpublished
 	pageSize    int
 	quota       quota
@@ -26,8 +26,8 @@ type Cloud struct {
 	requests []Request
 }
 
-// Credentials are what a client signs with. SecurityToken is set for temporary credentials only. With an empty DomainID any
-// X-Domain-Id passes.
+// Credentials are what a client signs with. SecurityToken is set for temporary credentials only.
+// With an empty DomainID any X-Domain-Id passes.
 type Credentials struct {
 	AccessKey     string
 	SecretKey     string
@@ -47,7 +47,8 @@ type grant struct {
 	at        time.Time
 }
 
-// New returns an organization without a region, accounts and trusted services, that knows the given credentials.
+// New returns an organization without a region, accounts and trusted services, that knows the given
+// credentials.
 func New(credentials ...Credentials) *Cloud {
 	c := &Cloud{
 		clock:       time.Now,
@@ -75,8 +76,8 @@ func (c *Cloud) RemoveCredentials(accessKey string) {
 	delete(c.credentials, accessKey)
 }
 
-// SetClock sets the cloud's clock, by which it checks signatures, dates its answers and counts quotas; nil is [time.Now]. Delays are
-// waited for in the time of package time.
+// SetClock sets the cloud's clock, by which it checks signatures, dates its answers and counts
+// quotas; nil is [time.Now]. Delays are waited for in the time of package time.
 func (c *Cloud) SetClock(now func() time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,28 +101,30 @@ func (c *Cloud) PageSize(n int) {
 	c.pageSize = n
 }
 
-// RateLimit answers 429 from the (n+1)th authenticated call of an API within a window on; n = 0 removes the limit. Windows begin with
-// an API's first call and last for per by the cloud's clock.
+// RateLimit answers 429 from the (n+1)th authenticated call of an API within a window on; n = 0
+// removes the limit. Windows begin with an API's first call and last for per by the cloud's clock.
 func (c *Cloud) RateLimit(n int, per time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.quota = quota{n: n, per: per, windows: map[string]*window{}}
 }
 
-// Answer is an error as a service answers it. A Status below 400 is a success without a body.
-type Answer struct {
+// Error is what a service answers in place of doing what it was asked. A Status below 400 makes it
+// a success without a body.
+type Error struct {
 	Status  int
 	Code    string
 	Message string
 }
 
-// Unpublished holds the answers that Huawei does not publish. A zero Answer is the default that the package documentation names.
+// Unpublished holds the answers that Huawei does not publish. The zero Error stands for the default
+// that the package documentation names.
 type Unpublished struct {
-	AlreadyDelegated Answer // register
-	UnknownAccount   Answer // register, account, delegated-services
-	InactiveAccount  Answer // register, any status but "active"
-	UntrustedService Answer // register
-	InvalidRequest   Answer // Organizations: body, limit, marker. The reason is appended to Message
+	AlreadyDelegated Error // register
+	UnknownAccount   Error // register, account, delegated-services
+	InactiveAccount  Error // register, any status but "active"
+	UntrustedService Error // register
+	InvalidRequest   Error // Organizations: body, limit, marker. The reason is appended to Message
 }
 
 // SetUnpublished replaces all the unpublished answers.
@@ -129,11 +132,13 @@ func (c *Cloud) SetUnpublished(u Unpublished) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unpublished = Unpublished{
-		AlreadyDelegated: cmp.Or(u.AlreadyDelegated, Answer{409, "Organizations.9901", "The account is a delegated administrator already."}),
-		UnknownAccount:   cmp.Or(u.UnknownAccount, Answer{404, "Organizations.9902", "The account does not exist."}),
-		InactiveAccount:  cmp.Or(u.InactiveAccount, Answer{400, "Organizations.9903", "The account is not active."}),
-		UntrustedService: cmp.Or(u.UntrustedService, Answer{400, "Organizations.1900", "The trusted service is disabled."}),
-		InvalidRequest:   cmp.Or(u.InvalidRequest, Answer{400, "Organizations.9900", "Bad request"}),
+		AlreadyDelegated: cmp.Or(
+			u.AlreadyDelegated, Error{409, "Organizations.9901", "The account is a delegated administrator already."},
+		),
+		UnknownAccount:   cmp.Or(u.UnknownAccount, Error{404, "Organizations.9902", "The account does not exist."}),
+		InactiveAccount:  cmp.Or(u.InactiveAccount, Error{400, "Organizations.9903", "The account is not active."}),
+		UntrustedService: cmp.Or(u.UntrustedService, Error{400, "Organizations.1900", "The trusted service is disabled."}),
+		InvalidRequest:   cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
 	}
 }
 
@@ -151,7 +156,8 @@ func (c *Cloud) Region() string {
 	return c.region
 }
 
-// AddAccount adds a member account, or changes its status: "active", "suspended", "pending_closure", or one nobody documented.
+// AddAccount adds a member account, or changes its status: "active", "suspended",
+// "pending_closure", or one nobody documented.
 func (c *Cloud) AddAccount(id, status string) {
 	now := c.now()
 	c.mu.Lock()
@@ -178,7 +184,8 @@ func (c *Cloud) TrustService(principals ...string) {
 	c.trusted = grantAll(c.trusted, principals, now)
 }
 
-// Delegate makes the account a delegated administrator for the principals, trusted or not. An unknown account is added as active.
+// Delegate makes the account a delegated administrator for the principals, trusted or not. An
+// unknown account is added as active.
 func (c *Cloud) Delegate(accountID string, principals ...string) {
 	now := c.now()
 	c.mu.Lock()
@@ -191,7 +198,8 @@ func (c *Cloud) Delegate(accountID string, principals ...string) {
 	a.delegated = grantAll(a.delegated, principals, now)
 }
 
-// Delegations returns the principals the account is a delegated administrator for, in the order of registration.
+// Delegations returns the principals the account is a delegated administrator for, in the order of
+// registration.
 func (c *Cloud) Delegations(accountID string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -109,7 +109,8 @@ func (r *reply) clean(text string, limit int) string { return wire.Clean(text, l
 
 // readError reads what the body says of an error. Services and gateways write the same in several
 // ways: two pairs of keys, at the top or one level below, codes as texts or numbers, or no JSON at
-// all. In a success only an error_code at the top is one, since its data may have a code of any kind.
+// all. In a success only an error_code at the top is one, since its data may have a code of any
+// kind.
 func (r *reply) readError(contentType string) {
 	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
 	pairs := [][2]string{{"error_code", "error_msg"}, {"code", "message"}}
@@ -165,7 +166,8 @@ func text(raw json.RawMessage) string {
 	return ""
 }
 
-// credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no secret.
+// credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no
+// secret.
 func credible(word string, form *regexp.Regexp, secrets []string) bool {
 	return len(word) <= 64 && form.MatchString(word) && wire.Redact(word, secrets...) == word
 }

@@ -69,9 +69,11 @@ func TestA401IsBelieved(t *testing.T) {
 		cached bool // the credentials were loaded by an earlier call
 		loads  int
 	}{
-		"when the credentials stay the same":         {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, true, 2},
-		"when the clock is right enough":             {huaweitest.Fault{Status: 401, Code: "APIGW.0307"}, true, 2},
-		"when the server shows no clock":             {huaweitest.Fault{Status: 401, Code: "APIGW.0307", Header: http.Header{"Date": nil}}, true, 2},
+		"when the credentials stay the same": {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, true, 2},
+		"when the clock is right enough":     {huaweitest.Fault{Status: 401, Code: "APIGW.0307"}, true, 2},
+		"when the server shows no clock": {
+			huaweitest.Fault{Status: 401, Code: "APIGW.0307", Header: http.Header{"Date": nil}}, true, 2,
+		},
 		"when it has no code":                        {huaweitest.Fault{Status: 401}, true, 2},
 		"when the call itself loaded them":           {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, false, 1},
 		"at once when Organizations says who we are": {huaweitest.Fault{Status: 401, Code: "Organizations.1001"}, true, 1},

@@ -54,7 +54,9 @@ func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
 // RegisterDelegatedAdministrator makes a member account an administrator of a service for the whole
 // organization. Only the organization's management account may call it, and the service must have
 // trusted access.
-func (c *Client) RegisterDelegatedAdministrator(ctx context.Context, accountID, servicePrincipal string) (Response, error) {
+func (c *Client) RegisterDelegatedAdministrator(
+	ctx context.Context, accountID, servicePrincipal string,
+) (Response, error) {
 	return c.post(ctx, "RegisterDelegatedAdministrator", c.organizations("delegated-administrators", "register"),
 		map[string]string{"account_id": accountID, "service_principal": servicePrincipal})
 }
@@ -63,8 +65,8 @@ func (c *Client) organizations(elements ...string) *url.URL {
 	return c.config.Organizations.URL(append([]string{"v1", "organizations"}, elements...)...)
 }
 
-// principals reads a list to its last page. A list that doesn't end is a failure: a part of it would
-// be taken for the whole.
+// principals reads a list to its last page. A list that doesn't end is a failure: a part of it
+// would be taken for the whole.
 func (c *Client) principals(ctx context.Context, name string, u *url.URL) ([]string, error) {
 	var (
 		all    []string

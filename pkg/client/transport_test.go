@@ -80,7 +80,8 @@ func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 	assert.Nil(t, client.Refusal(err))
 }
 
-// behind is a config whose requests go to an https endpoint through a proxy that answers CONNECT so.
+// behind is a config whose requests go to an https endpoint through a proxy that answers CONNECT
+// so.
 func behind(t *testing.T, answer http.HandlerFunc) client.Config {
 	t.Helper()
 	proxy, c := serve(t, answer, (*httptest.Server).Start)

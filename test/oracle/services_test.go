@@ -70,7 +70,9 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 
 			assert.Equal(t, [][]string{principals[:3], principals[3:6], principals[6:]},
 				pages(t, func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto) {
-					answer, err := o.ListDelegatedServices(&orgmodel.ListDelegatedServicesRequest{AccountId: account, Limit: limit, Marker: marker})
+					answer, err := o.ListDelegatedServices(
+						&orgmodel.ListDelegatedServicesRequest{AccountId: account, Limit: limit, Marker: marker},
+					)
 					require.NoError(t, err)
 					var page []string
 					for _, d := range *answer.DelegatedServices {
@@ -104,7 +106,9 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 				assert.True(t, r.Verified, r)
 				assert.Equal(t, keys.SecurityToken, r.Header.Get("X-Security-Token"), r)
 				assert.Equal(t, keys.DomainID, r.Header.Get("X-Domain-Id"), r)
-				assert.NotContains(t, signedHeaders(r.Header), "Host", "the official clients leave it out, and ours may differ in that")
+				assert.NotContains(
+					t, signedHeaders(r.Header), "Host", "the official clients leave it out, and ours may differ in that",
+				)
 			}
 		})
 	}
