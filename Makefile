@@ -81,7 +81,7 @@ $(DIST)/%/bootstrap: go
 workflow: go deploy/node_modules ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
 	@echo 'Running the workflow of deploy/statemachine with the functions, on a fake Huawei Cloud ...'
 	@mkdir -p dist && rm -f dist/workflow.txt
-	@DEPLOY_TOOLS=1 WORKFLOW_REPORT=$(CURDIR)/dist/workflow.txt go test -count=1 -run '^TestTheWorkflow' ./test/deploy
+	@DEPLOY_TOOLS=1 WORKFLOW_REPORT='$(CURDIR)/dist/workflow.txt' go test -count=1 -run '^TestTheWorkflow' ./test/deploy
 	@cat dist/workflow.txt
 
 deploy/node_modules: deploy/package-lock.json | node
