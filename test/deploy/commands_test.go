@@ -209,6 +209,19 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 	})
 }
 
+func TestMakeCheckDeploySaysWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	sh, err := exec.LookPath("sh")
+	require.NoError(t, err)
+	cmd := exec.Command(sh, "deploy/tools.sh")
+	cmd.Dir, cmd.Env = root, []string{"PATH=" + bin}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err)
+	assert.Contains(t, string(out), "left out: AWS's own transform and rules, by cfn-lint")
+	assert.Contains(t, string(out), "left out: creating the stack in moto")
+}
+
 func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{

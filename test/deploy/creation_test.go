@@ -136,6 +136,7 @@ func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []
 			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
 			"AWS_ENDPOINT_URL=" + endpoint, // for package, which doesn't heed the option; for SQS the variable isn't heeded
 			"AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing", "AWS_DEFAULT_REGION=eu-central-1",
+			"AWS_PAGER=",
 		}
 		var said strings.Builder
 		cmd.Stderr = &said
