@@ -29,7 +29,7 @@ const (
 var defaults = map[string]string{
 	"REGION_ID":          "cn-north-4",
 	"SERVICE_PRINCIPALS": "service.SecMaster",
-	"TRUSTED_SERVICES":   "service.SecMaster",
+	"TRUSTED_SERVICES":   "service.SecMaster,service.RAM",
 }
 
 // environment is what the functions get of the environment of this program, with the defaults. A

@@ -41,7 +41,7 @@ func TestTheSandboxRunsTheSamplesTwice(t *testing.T) {
 		assert.LessOrEqual(t, len([]rune(line)), 101, line)
 	}
 	for _, value := range []string{
-		"REGION_ID=cn-north-4", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster",
+		"REGION_ID=cn-north-4", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
 	} {
 		assert.Contains(t, out, value)
 	}
