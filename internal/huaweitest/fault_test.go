@@ -212,7 +212,8 @@ func TestFaultMatching(t *testing.T) {
 		missed       []string
 	}{
 		"a path": {
-			"GET", accounts + "a1", []string{"GET " + accounts + "a1"},
+			"GET", accounts + "a1",
+			[]string{"GET " + accounts + "a1"},
 			[]string{"GET " + accounts + "a2", "GET " + accounts + "a1/delegated-services"},
 		},
 		"a path's query": {"GET", trusted, []string{"GET " + trusted + "?limit=1"}, nil},
@@ -220,7 +221,8 @@ func TestFaultMatching(t *testing.T) {
 			"GET", accounts + "a%20b", []string{"GET " + accounts + "a%20b"}, []string{"GET " + accounts + "a"},
 		},
 		"an API's pattern": {
-			"GET", accounts + "{account_id}", []string{"GET " + accounts + "a1", "GET " + accounts + "a2"},
+			"GET", accounts + "{account_id}",
+			[]string{"GET " + accounts + "a1", "GET " + accounts + "a2"},
 			[]string{"GET " + accounts + "a1/delegated-services"},
 		},
 		"any method": {
@@ -276,7 +278,8 @@ func TestDelay(t *testing.T) {
 			huaweitest.Fault{Delay: 3 * time.Second, Status: 503}, time.Minute, 3 * time.Second, 503, "",
 		},
 		"after the write": {
-			huaweitest.Fault{Delay: 3 * time.Second, When: huaweitest.AfterWrite}, time.Minute, 3 * time.Second, 200,
+			huaweitest.Fault{Delay: 3 * time.Second, When: huaweitest.AfterWrite},
+			time.Minute, 3 * time.Second, 200,
 			"cn-north-4",
 		},
 		"cut short": {huaweitest.Fault{Delay: time.Hour}, 2 * time.Second, 2 * time.Second, 0, ""},

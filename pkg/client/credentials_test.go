@@ -136,6 +136,27 @@ func TestRotatedCredentialsAreLoadedOnceForAllCallsThatFailed(t *testing.T) {
 	})
 }
 
+func TestA401ThatNothingFixesEndsTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cloud, loads := huaweitest.New(), 0
+		api := client.New(config(cloud), func(context.Context) (client.Credentials, error) {
+			loads++
+			return client.Credentials{AccessKey: client.Secret(fmt.Sprint("AK", loads)), SecretKey: "SKexample"}, nil
+		})
+		api.Warm(t.Context(), endpoint("https://identitycenter.myhuaweicloud.com"))
+		far := time.Now().Add(24 * time.Hour).UTC().Format(http.TimeFormat)
+		cloud.Script("POST", "", huaweitest.Fault{
+			Status: 401, Code: "APIGW.0301", Header: http.Header{"Date": {far}}, Times: 20,
+		})
+		done, err := api.RegisterRegion(t.Context(), "cn-north-4")
+		require.ErrorContains(t, err, "status 401")
+		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
+		assert.Equal(t, 3, done.Attempts, "as it was, with the server's clock, with other credentials")
+		assert.Equal(t, 2, loads)
+	})
+}
+
 func TestReloadingIsNotOneOfTheAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

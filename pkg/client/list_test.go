@@ -99,7 +99,6 @@ func TestAPageThatCantBeTrueIsTransient(t *testing.T) {
 	}
 }
 
-// One odd name, of a service that Huawei Cloud may have tomorrow, must not make the list
 // unreadable.
 func TestANameOfAServiceIsCutNotRefused(t *testing.T) {
 	t.Parallel()

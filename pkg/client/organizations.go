@@ -116,10 +116,9 @@ func (p *page) check(secrets []string) error {
 	}
 	for _, list := range [][]service{p.Delegated, p.Trusted} {
 		for i := range list {
-			if list[i].Principal == "" {
-				return errors.New("it lists a service without a name")
+			if err := cleanPrincipal(&list[i].Principal, secrets); err != nil {
+				return err
 			}
-			list[i].Principal = wire.Clean(list[i].Principal, maxPrincipal, secrets...)
 		}
 	}
 	return nil
@@ -127,3 +126,13 @@ func (p *page) check(secrets []string) error {
 
 // WarmOrganizations is [Client.Warm] for the endpoint of Organizations.
 func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
+
+// cleanPrincipal cleans the name of a service. One of an odd form is cut rather than refused, or a
+// service that Huawei Cloud has tomorrow would make every list unreadable.
+func cleanPrincipal(name *string, secrets []string) error {
+	if *name == "" {
+		return errors.New("it lists a service without a name")
+	}
+	*name = wire.Clean(*name, maxPrincipal, secrets...)
+	return nil
+}
