@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// commands runs make with an aws client that writes down what it is asked for, and answers as if all was there.
+// commands runs make with an aws client that writes down what it is asked for, and answers as if
+// all was there.
 func commands(t *testing.T, args ...string) (calls []string, out string, err error) {
 	t.Helper()
 	bin, written := t.TempDir(), filepath.Join(t.TempDir(), "calls")
@@ -242,7 +243,8 @@ func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	}
 }
 
-// SAM reads these lines whatever their form, so make must lose none: without DryRun=true a stage would register.
+// SAM reads these lines whatever their form, so make must lose none: without DryRun=true a stage
+// would register.
 func TestNoParameterOfAStageIsLost(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "samconfig.toml")

@@ -24,8 +24,9 @@ var unknownToMoto = []string{
 	"AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
 }
 
-// TestTheStackIsCreated packages the templates with the real aws client, transforms them as AWS does, and has moto
-// create them. So the order of creation works, and every reference leads somewhere.
+// TestTheStackIsCreated packages the templates with the real aws client, transforms them as AWS
+// does, and has moto create them. So the order of creation works, and every reference leads
+// somewhere.
 func TestTheStackIsCreated(t *testing.T) {
 	t.Parallel()
 	needsTools(t, "the aws client, moto and aws-sam-translator")
@@ -97,8 +98,8 @@ func TestTheStackIsCreated(t *testing.T) {
 	assert.Subset(t, unknownToMoto, unknown())
 }
 
-// startMoto returns the aws client of a moto, which ends with the test. unknown ends it before, and returns the types of
-// resources that it left out.
+// startMoto returns the aws client of a moto, which ends with the test. unknown ends it before, and
+// returns the types of resources that it left out.
 func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []string) {
 	t.Helper()
 	moto := exec.CommandContext(t.Context(), "python3", "testdata/serve.py", "0")

@@ -189,7 +189,8 @@ func (c workflowCase) check(t *testing.T, l *laptop, e execution) {
 	}
 }
 
-// tell writes a case for people: what comes in, what the functions were asked and answered, how it ended.
+// tell writes a case for people: what comes in, what the functions were asked and answered, how it
+// ended.
 func (c workflowCase) tell(w io.Writer, e execution) {
 	fmt.Fprint(w, c.name)
 	if c.before != "" {
@@ -212,8 +213,8 @@ func (c workflowCase) tell(w io.Writer, e execution) {
 	fmt.Fprint(w, "\n\n")
 }
 
-// laptop is the workflow on this machine: the built functions behind an Invoke API, and a Huawei Cloud that checks
-// signatures and keeps state.
+// laptop is the workflow on this machine: the built functions behind an Invoke API, and a Huawei
+// Cloud that checks signatures and keeps state.
 type laptop struct {
 	*huaweitest.Cloud
 	invoke string // base URL of the Invoke API
