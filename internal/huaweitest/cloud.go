@@ -21,6 +21,7 @@ type Cloud struct {
 
 	region   string
 	accounts map[string]*account
+	services []string // that can have trusted access
 	trusted  []grant
 
 	requests []Request
@@ -48,12 +49,15 @@ type grant struct {
 }
 
 // New returns an organization without a region, accounts and trusted services, that knows the given
-// credentials.
+// credentials. The services that can have trusted access are a few that landing zones on Huawei Cloud use.
 func New(credentials ...Credentials) *Cloud {
 	c := &Cloud{
 		clock:       time.Now,
 		credentials: map[string]Credentials{},
 		accounts:    map[string]*account{},
+		services: []string{
+			"service.SecMaster", "service.CTS", "service.RAM", "service.IdentityCenter", "service.AOM", "service.CFW",
+		},
 	}
 	c.SetUnpublished(Unpublished{})
 	c.AddCredentials(credentials...)
@@ -124,6 +128,8 @@ type Unpublished struct {
 	UnknownAccount   Error // register, account, delegated-services
 	InactiveAccount  Error // register, any status but "active"
 	UntrustedService Error // register
+	AlreadyTrusted   Error // enable
+	UnknownService   Error // enable
 	InvalidRequest   Error // Organizations: body, limit, marker. The reason is appended to Message
 }
 
@@ -138,6 +144,8 @@ func (c *Cloud) SetUnpublished(u Unpublished) {
 		UnknownAccount:   cmp.Or(u.UnknownAccount, Error{404, "Organizations.9902", "The account does not exist."}),
 		InactiveAccount:  cmp.Or(u.InactiveAccount, Error{400, "Organizations.9903", "The account is not active."}),
 		UntrustedService: cmp.Or(u.UntrustedService, Error{400, "Organizations.1900", "The trusted service is disabled."}),
+		AlreadyTrusted:   cmp.Or(u.AlreadyTrusted, Error{409, "Organizations.9904", "The service is trusted already."}),
+		UnknownService:   cmp.Or(u.UnknownService, Error{400, "Organizations.9905", "The service does not exist."}),
 		InvalidRequest:   cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
 	}
 }
@@ -176,12 +184,35 @@ func (c *Cloud) RemoveAccount(id string) {
 	delete(c.accounts, id)
 }
 
-// TrustService enables trusted access for the principals.
+// AddService adds principals that can have trusted access.
+func (c *Cloud) AddService(principals ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addServices(principals)
+}
+
+func (c *Cloud) addServices(principals []string) {
+	for _, p := range principals {
+		if !slices.Contains(c.services, p) {
+			c.services = append(c.services, p)
+		}
+	}
+}
+
+// TrustService enables trusted access for the principals, and adds those that are unknown.
 func (c *Cloud) TrustService(principals ...string) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.addServices(principals)
 	c.trusted = grantAll(c.trusted, principals, now)
+}
+
+// Trusted returns the principals that have trusted access, in the order in which they got it.
+func (c *Cloud) Trusted() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return principalsOf(c.trusted)
 }
 
 // Delegate makes the account a delegated administrator for the principals, trusted or not. An
@@ -207,8 +238,12 @@ func (c *Cloud) Delegations(accountID string) []string {
 	if a == nil {
 		return nil
 	}
+	return principalsOf(a.delegated)
+}
+
+func principalsOf(grants []grant) []string {
 	var principals []string
-	for _, g := range a.delegated {
+	for _, g := range grants {
 		principals = append(principals, g.principal)
 	}
 	return principals

@@ -1,9 +1,9 @@
 // Package huaweitest is a fake Huawei Cloud: IAM Identity Center and Organizations behind one API
-// gateway, as far as registering regions and delegated administrators needs them. It keeps state,
-// verifies every signature over the bytes it received, can be told to fail, and remembers every
-// request. A [Cloud] is an [net/http.Handler] for any server and an [net/http.RoundTripper] for
-// tests without a network, such as those in a testing/synctest bubble. It starts no goroutines and
-// waits only in a [Fault]'s Delay.
+// gateway, as far as registering regions, trusted services and delegated administrators needs them.
+// It keeps state, verifies every signature over the bytes it received, can be told to fail, and
+// remembers every request. A [Cloud] is an [net/http.Handler] for any server and an
+// [net/http.RoundTripper] for tests without a network, such as those in a testing/synctest bubble.
+// It starts no goroutines and waits only in a [Fault]'s Delay.
 //
 // A request passes the gateway (is there such an API? is the signature right? is the quota used
 // up?) and then its service. One route table says what exists, see routes.go.
@@ -11,8 +11,8 @@
 // # Documented
 //
 // These follow Huawei Cloud's API pages, error tables and SDKs:
-//   - paths, methods, bodies, status codes: 200 for register-regions, 201 for register a delegated
-//     administrator, both without a body
+//   - paths, methods, bodies, status codes: 200 for register-regions and enabling trusted access,
+//     201 for register a delegated administrator, both without a body
 //   - 409 IIC.1216, one region per organization, whichever it is; 404 IIC.1254, no region
 //     registered; 400 IIC.400, bad request
 //   - 404 APIGW.0101 for an unknown path or method, 401 APIGW.0301 for a request not authenticated,
@@ -32,6 +32,9 @@
 //   - register for an account that is not active: 400 Organizations.9903, likewise
 //   - register for a service that is not trusted: 400 Organizations.1900, which is known from
 //     disabling trusted access
+//   - enabling a service that is trusted already: 409 Organizations.9904, a code that does not
+//     exist
+//   - enabling a service that does not exist: 400 Organizations.9905, likewise
 //   - bad bodies, limits and markers in Organizations: 400 Organizations.9900, a code that does not
 //     exist
 //

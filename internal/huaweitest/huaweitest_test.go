@@ -22,7 +22,9 @@ const (
 	registered = "/v1/registered-regions"
 	admins     = "/v1/organizations/delegated-administrators/register"
 	accounts   = "/v1/organizations/accounts/"
+	services   = "/v1/organizations/services"
 	trusted    = "/v1/organizations/trusted-services"
+	enable     = "/v1/organizations/trusted-services/enable"
 )
 
 var (

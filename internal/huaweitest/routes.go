@@ -31,7 +31,9 @@ func routes() []route {
 		{http.MethodPost, "/v1/organizations/delegated-administrators/register", (*Cloud).registerDelegatedAdministrator},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}", (*Cloud).showAccount},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}/delegated-services", (*Cloud).listDelegatedServices},
+		{http.MethodGet, "/v1/organizations/services", (*Cloud).listServices},
 		{http.MethodGet, "/v1/organizations/trusted-services", (*Cloud).listTrustedServices},
+		{http.MethodPost, "/v1/organizations/trusted-services/enable", (*Cloud).enableTrustedService},
 	}
 }
 
@@ -127,6 +129,26 @@ func (c *Cloud) listDelegatedServices(q call) reply {
 
 func (c *Cloud) listTrustedServices(q call) reply {
 	return c.page(q, "trusted_services", "enabled_at", c.trusted)
+}
+
+func (c *Cloud) listServices(call) reply {
+	return success(200, map[string]any{"services": append([]string{}, c.services...)})
+}
+
+func (c *Cloud) enableTrustedService(q call) reply {
+	body, err := fields(q, "service_principal")
+	if err != nil {
+		return c.invalid(err)
+	}
+	principal := body["service_principal"]
+	switch {
+	case granted(c.trusted, principal):
+		return reply{Error: c.unpublished.AlreadyTrusted}
+	case !slices.Contains(c.services, principal):
+		return reply{Error: c.unpublished.UnknownService}
+	}
+	c.trusted = append(c.trusted, grant{principal, q.Time})
+	return success(200, nil)
 }
 
 // page answers the part of the list that the request asks for.

@@ -105,7 +105,7 @@ func TestUnknownAPIs(t *testing.T) {
 		"a slash at the end":                 "GET " + registered + "/",
 		"an account without an id":           "GET " + accounts,
 		"an escaped slash":                   "GET /v1/organizations%2Ftrusted-services",
-		"not built yet":                      "POST /v1/organizations/trusted-services/enable",
+		"not built yet":                      "POST /v1/organizations/trusted-services/disable",
 		"the warming of a connection":        "HEAD /",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,6 +169,25 @@ func TestDelegation(t *testing.T) {
 	assert.Nil(t, c.Delegations("a3"))
 }
 
+func TestTrustedServices(t *testing.T) {
+	t.Parallel()
+	c := huaweitest.New(permanent)
+	cl := newClient(t, c)
+	assert.Contains(t, cl.call("GET", services, "").raw, `"service.AOM"`)
+	assert.NotContains(t, cl.call("GET", services, "").raw, "service.X")
+	c.AddService("service.X", "service.CTS", "service.X")
+	c.TrustService("service.Y", "service.CTS")
+	assert.Equal(t, 1, strings.Count(cl.call("GET", services, "").raw, "service.X"))
+	assert.Equal(t, 1, strings.Count(cl.call("GET", services, "").raw, "service.CTS"))
+	assert.Contains(t, cl.call("GET", services, "").raw, "service.Y", "it is trusted, so it exists")
+	got := cl.call("POST", enable, `{"service_principal":"service.AOM"}`)
+	assert.Equal(t, 200, got.status)
+	assert.Empty(t, got.raw)
+	assert.Equal(t, []string{"service.Y", "service.CTS", "service.AOM"}, c.Trusted())
+	assert.Contains(t, cl.call("GET", trusted, "").raw, "service.AOM")
+	assert.Equal(t, 400, cl.call("POST", enable, `{"service_principal":""}`).status)
+}
+
 func TestUnpublishedAnswers(t *testing.T) {
 	t.Parallel()
 	register := func(account, principal string) [3]string {
@@ -213,6 +232,16 @@ func TestUnpublishedAnswers(t *testing.T) {
 			register("active", "service.CTS"),
 			huaweitest.Error{Status: 400, Code: "Organizations.1900"},
 			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UntrustedService: a} },
+		},
+		"trusted already": {
+			[3]string{"POST", enable, `{"service_principal":"service.AOM"}`},
+			huaweitest.Error{Status: 409, Code: "Organizations.9904"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{AlreadyTrusted: a} },
+		},
+		"unknown service": {
+			[3]string{"POST", enable, `{"service_principal":"service.Nothing"}`},
+			huaweitest.Error{Status: 400, Code: "Organizations.9905"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownService: a} },
 		},
 		"invalid request": {
 			[3]string{"GET", trusted + "?limit=0"},

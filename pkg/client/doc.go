@@ -1,5 +1,6 @@
 // Package client calls the Huawei Cloud APIs that register things for a whole organization: the
-// region of IAM Identity Center, and the accounts that administer a service.
+// region of IAM Identity Center, the services with trusted access, and the accounts that administer
+// a service.
 //
 // # Failures
 //

@@ -51,6 +51,32 @@ func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
 	return c.principals(ctx, "TrustedServices", c.organizations("trusted-services"))
 }
 
+// Services lists the service principals that can have trusted access at all.
+func (c *Client) Services(ctx context.Context) ([]string, error) {
+	type services struct {
+		Services []string `json:"services"`
+	}
+	answer, err := get(ctx, c, "Services", c.organizations("services"), func(answer *services, secrets []string) error {
+		for i := range answer.Services {
+			if err := cleanPrincipal(&answer.Services[i], secrets); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Services, nil
+}
+
+// EnableTrustedService gives a service trusted access to the organization. Only the organization's
+// management account may call it.
+func (c *Client) EnableTrustedService(ctx context.Context, servicePrincipal string) (Response, error) {
+	return c.post(ctx, "EnableTrustedService", c.organizations("trusted-services", "enable"),
+		map[string]string{"service_principal": servicePrincipal})
+}
+
 // RegisterDelegatedAdministrator makes a member account an administrator of a service for the whole
 // organization. Only the organization's management account may call it, and the service must have
 // trusted access.

@@ -60,6 +60,7 @@ func callAll(t *testing.T, s site) {
 	s.AddAccount("a b+c%2F?é~*", "suspended")
 	s.PageSize(1)
 	s.TrustService(secMaster, "service.CTS")
+	s.AddService("service.RAM")
 	c := s.ours()
 
 	regions, err := c.RegisteredRegions(t.Context())
@@ -80,6 +81,11 @@ func callAll(t *testing.T, s site) {
 	services, err = c.TrustedServices(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{secMaster, "service.CTS"}, services)
+	services, err = c.Services(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{secMaster, "service.CTS", "service.RAM"}, services)
+	_, err = c.EnableTrustedService(t.Context(), "service.RAM")
+	require.NoError(t, err)
 	for id, status := range map[string]string{account: "active", "a b+c%2F?é~*": "suspended"} {
 		read, err := c.Account(t.Context(), id)
 		require.NoError(t, err)
@@ -94,7 +100,7 @@ func TestTheOfficialSignerWouldHaveSignedOurRequestsTheSame(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, keys)
 			callAll(t, s)
-			require.Len(t, s.Requests(), 11)
+			require.Len(t, s.Requests(), 13)
 			for _, r := range s.Requests() {
 				assert.True(t, r.Verified, r)
 				want := []string{"Host"}

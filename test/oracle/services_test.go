@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,10 @@ func registerAdministrator(principal string) *orgmodel.RegisterDelegatedAdminist
 	return &orgmodel.RegisterDelegatedAdministratorRequest{
 		Body: &orgmodel.DelegatedAdministratorReqBody{AccountId: account, ServicePrincipal: principal},
 	}
+}
+
+func enableService(principal string) *orgmodel.EnableTrustedServiceRequest {
+	return &orgmodel.EnableTrustedServiceRequest{Body: &orgmodel.TrustedServiceReqBody{ServicePrincipal: principal}}
 }
 
 func showAccount(id string) *orgmodel.ShowAccountRequest {
@@ -43,9 +48,19 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 				principals = append(principals, fmt.Sprintf("service.No%d", i))
 			}
 			s.TrustService(principals...)
+			s.AddService("service.New")
 			o := s.official(t)
 
-			_, err := o.DescribeRegisteredRegions(&centermodel.DescribeRegisteredRegionsRequest{})
+			services, err := o.ListServices(&orgmodel.ListServicesRequest{})
+			require.NoError(t, err)
+			assert.Equal(t, append(slices.Clone(principals), "service.New"), *services.Services)
+			enabled, err := o.EnableTrustedService(enableService("service.No9"))
+			assertError(t, err, 400, "Organizations.9905")
+			assert.Nil(t, enabled)
+			_, err = o.EnableTrustedService(enableService(principals[0]))
+			assertError(t, err, 409, "Organizations.9904")
+
+			_, err = o.DescribeRegisteredRegions(&centermodel.DescribeRegisteredRegionsRequest{})
 			assertError(t, err, 404, "IIC.1254")
 			registered, err := o.RegisterRegion(registerRegion(region))
 			require.NoError(t, err)
@@ -92,6 +107,11 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 					}
 					return page, answer.PageInfo
 				}))
+
+			enabled, err = o.EnableTrustedService(enableService("service.New"))
+			require.NoError(t, err)
+			assert.Equal(t, 200, enabled.HttpStatusCode)
+			assert.Equal(t, append(slices.Clone(principals), "service.New"), s.Trusted())
 
 			shown, err := o.ShowAccount(showAccount(account))
 			require.NoError(t, err)
