@@ -143,6 +143,7 @@ fuzz: go ## Fuzz whatever parses, FUZZTIME executions each
 	go test -run '^$$' -fuzz 'FuzzUnwrap$$' -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzUnwrapHTTP -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzErrorBody -fuzztime $(FUZZTIME) ./pkg/client
+	go test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./pkg/wire
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -47,7 +47,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 				func(ctx context.Context) (client.Response, error) {
 					return f.api.EnableTrustedService(ctx, string(one.ServicePrincipal))
 				},
-				func(ctx context.Context, _ *client.APIError) error { return f.look(ctx, one) })
+				func(ctx context.Context) error { return f.look(ctx, one) })
 			if err != nil {
 				return r, err
 			}
