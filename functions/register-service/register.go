@@ -58,37 +58,47 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 
 // read sets the outcome of what needs no write: services that are trusted, and those that don't exist.
 func (f function) read(ctx context.Context, all []events.Registration) error {
-	open := func(one events.Registration) bool { return one.Outcome == "" }
-	if !slices.ContainsFunc(all, open) {
+	open := undecided(all)
+	if len(open) == 0 {
 		return nil
 	}
 	trusted, err := f.api.TrustedServices(ctx)
 	if err != nil {
 		return err
 	}
-	for i := range all {
-		if open(all[i]) && slices.Contains(trusted, string(all[i].ServicePrincipal)) {
-			all[i].Outcome = events.Unchanged
+	for _, one := range open {
+		if slices.Contains(trusted, string(one.ServicePrincipal)) {
+			one.Outcome = events.Unchanged
 		}
 	}
-	if !slices.ContainsFunc(all, open) {
+	if open = undecided(all); len(open) == 0 {
 		return nil
 	}
 	services, err := f.api.Services(ctx)
-	switch {
-	case client.Refusal(err) != nil || err == nil && len(services) == 0:
-		return nil // proves nothing: the write decides
-	case err != nil:
+	if client.Refusal(err) != nil {
+		services, err = nil, nil
+	}
+	if err != nil || len(services) == 0 { // an empty or a refused list proves nothing: the write decides
 		return err
 	}
-	for i := range all {
-		if one := &all[i]; open(*one) && !slices.Contains(services, string(one.ServicePrincipal)) {
+	for _, one := range open {
+		if !slices.Contains(services, string(one.ServicePrincipal)) {
 			one.Outcome, one.Reason = events.Rejected, events.UnknownService
-			one.Message = fmt.Sprintf("There is no service %s that works with Organizations: check its name, in which case matters.",
+			one.Message = fmt.Sprintf("Organizations knows no service %s: check its name, in which case matters.",
 				one.ServicePrincipal)
 		}
 	}
 	return nil
+}
+
+func undecided(all []events.Registration) []*events.Registration {
+	var open []*events.Registration
+	for i := range all {
+		if all[i].Outcome == "" {
+			open = append(open, &all[i])
+		}
+	}
+	return open
 }
 
 // look sets the outcome if the service is trusted.

@@ -31,7 +31,7 @@ func path(calls ...string) string { return strings.Join(calls, ", ") }
 // trusts are the services with trusted access, besides those that every row begins with.
 func trusts(c *huaweitest.Cloud) string {
 	all := c.Trusted()
-	for _, usual := range strings.Fields(decisions.Trusted) {
+	for usual := range strings.FieldsSeq(decisions.Trusted) {
 		all = slices.DeleteFunc(all, func(principal string) bool { return principal == usual })
 	}
 	return strings.Join(all, " ")
@@ -90,7 +90,7 @@ var rows = map[string]decisions.Row{
 	},
 	"one of two doesn't exist": {
 		Data: `{"service_principals":["service.config","service.RAM"]}`, Cloud: known(),
-		Want: "rejected", Each: "rejected unknown_service, registered", Text: "There is no service service.config",
+		Want: "rejected", Each: "rejected unknown_service, registered", Text: "knows no service service.config",
 		Calls: path(trusted, services, write), State: trusts, Is: "service.RAM",
 	},
 	"a dry run, and it doesn't exist": {
@@ -139,11 +139,13 @@ var rows = map[string]decisions.Row{
 		Calls: path(trusted, services, write),
 	},
 
-	"the event names no service":            {Data: `{"region_id":"cn-north-4"}`, Want: "skipped"},
-	"the event names a service wrongly":     {Data: `{"service_principals":["a b"]}`, Want: "rejected invalid_data"},
-	"the event names the region wrongly":    {Data: `{"region_id":5}`, Want: "skipped"},
-	"the event names what isn't a list":     {Data: `{"service_principals":"a"}`, Want: "rejected invalid_data"},
-	"the event names more than 20":          {Data: `{"service_principals":[` + strings.TrimSuffix(numbered(21), ",") + `]}`, Want: "rejected invalid_data"},
+	"the event names no service":         {Data: `{"region_id":"cn-north-4"}`, Want: "skipped"},
+	"the event names a service wrongly":  {Data: `{"service_principals":["a b"]}`, Want: "rejected invalid_data"},
+	"the event names the region wrongly": {Data: `{"region_id":5}`, Want: "skipped"},
+	"the event names what isn't a list":  {Data: `{"service_principals":"a"}`, Want: "rejected invalid_data"},
+	"the event names more than 20": {
+		Data: `{"service_principals":[` + numbered(21) + `]}`, Want: "rejected invalid_data", Text: "more than 20",
+	},
 	"a field of another event is ignored":   {Data: `{"service_principal":"service.Config"}`, Want: "skipped"},
 	"the data of the event isn't an object": {Data: `[]`, Want: "rejected invalid_data"},
 }
@@ -153,7 +155,7 @@ func numbered(n int) string {
 	for i := range n {
 		names.WriteString(`"service.` + string(rune('A'+i)) + `",`)
 	}
-	return names.String()
+	return strings.TrimSuffix(names.String(), ",")
 }
 
 func TestDecisions(t *testing.T) {
@@ -177,7 +179,8 @@ func TestDecisionsWithinABound(t *testing.T) {
 		},
 		"the event names one that isn't allowed": {
 			Data: two, Cloud: known(), Want: "rejected", Each: "registered, rejected not_allowed",
-			Text: "TRUSTED_SERVICES doesn't allow service.RAM.", Calls: path(trusted, services, write), State: trusts, Is: "service.Config",
+			Text: "TRUSTED_SERVICES doesn't allow service.RAM.", Calls: path(trusted, services, write),
+			State: trusts, Is: "service.Config",
 		},
 		"the event names only what isn't allowed": {
 			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected", Each: "rejected not_allowed",
