@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,32 @@ func TestEveryVariableIsDocumented(t *testing.T) {
 		assert.True(t, found, "docs/configuration.md has no row for %s", name)
 	}
 }
+
+// The page promises no variable that nothing reads.
+func TestEveryDocumentedVariableIsRead(t *testing.T) {
+	t.Parallel()
+	read := variables(t)
+	for _, name := range []string{ // which libraries read
+		"NO_PROXY", "AWS_REGION", "AWS_PROFILE",
+		"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_EVENTBRIDGE",
+	} {
+		read[name] = ""
+	}
+	documented := 0
+	for _, row := range lines(t, "docs/configuration.md") {
+		cells := strings.Split(row, "|")
+		if len(cells) < 2 {
+			continue
+		}
+		for _, match := range variableName.FindAllStringSubmatch(cells[1], -1) {
+			documented++
+			assert.Contains(t, read, match[1], "docs/configuration.md has a row for a variable that nothing reads")
+		}
+	}
+	assert.Greater(t, documented, 10)
+}
+
+var variableName = regexp.MustCompile("`([A-Z][A-Z_]+)`")
 
 // variables are what env tags name, with their defaults. A proxy's lower-case name is the same variable.
 func variables(t *testing.T) map[string]string {
