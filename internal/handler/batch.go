@@ -74,7 +74,7 @@ func (g *gate) closed(ctx context.Context) error {
 	return g.shut
 }
 
-// saw shuts the gate if a record failed because Huawei Cloud throttles.
+// saw shuts the gate if the failure of a record asks to begin nothing else for now.
 func (g *gate) saw(err error) {
 	if _, throttled := attempt.Patience(err); throttled {
 		g.mu.Lock()
