@@ -63,7 +63,7 @@ check: go ## Check what can be checked in about ten seconds: form, go vet and th
 	go test $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/test/(deploy|frontdoor)$$')
 
 .PHONY: test
-test: go ## Run all tests, which takes about two minutes; make check is for the time between
+test: go ## Run all tests, which takes about a minute; make check is for the time between
 	go test $(RACE) -shuffle=on -count=1 ./...
 
 .PHONY: oracle
@@ -81,7 +81,7 @@ $(DIST)/%/bootstrap: go
 workflow: go deploy/node_modules ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
 	@echo 'Running the workflow of deploy/statemachine with the functions, on a fake Huawei Cloud ...'
 	@mkdir -p dist && rm -f dist/workflow.txt
-	@DEPLOY_TOOLS=1 WORKFLOW_REPORT=$(CURDIR)/dist/workflow.txt go test -count=1 -run '^TestTheWorkflow' ./test/deploy
+	@DEPLOY_TOOLS=1 WORKFLOW_REPORT='$(CURDIR)/dist/workflow.txt' go test -count=1 -run '^TestTheWorkflow' ./test/deploy
 	@cat dist/workflow.txt
 
 deploy/node_modules: deploy/package-lock.json | node
@@ -143,6 +143,7 @@ fuzz: go ## Fuzz whatever parses, FUZZTIME executions each
 	go test -run '^$$' -fuzz 'FuzzUnwrap$$' -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzUnwrapHTTP -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzErrorBody -fuzztime $(FUZZTIME) ./pkg/client
+	go test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./pkg/wire
 
 .PHONY: clean
 clean: ## Remove what was built

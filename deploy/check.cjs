@@ -1,11 +1,11 @@
-// Checks templates and state machine definitions without a cloud: says what is wrong and ends with 1, or 0 if
-// nothing is.
+// Checks templates and state machine definitions without a cloud: says what is wrong and ends with
+// 1, or 0 if nothing is.
 //
 //   node check.cjs <file>...     templates are .yaml, definitions .json
 "use strict";
 
-// What the validator says and we don't follow, by its rule, and why. A rule that has nothing more to say must go from
-// here: that fails too.
+// What the validator says and we don't follow, by its rule, and why. A rule that has nothing more
+// to say must go from here: that fails too.
 const exclusions = {
   W2509: "takes CredentialsSecretArn for a password: it is an ARN, and people must be able to see which",
   I9001: "names can't change without a replacement: they are fixed on purpose, so that commands and people find them",

@@ -26,7 +26,7 @@ text=$(aws logs describe-query-definitions --query-definition-name-prefix "$stac
 if [ -z "$text" ] || [ "$text" = None ]; then
   fail "There is no saved query $stack/$function/$query. There are: ${names:-none; is the stack deployed here?}"
 fi
-text=$(echo "$text" | sed "s|SUBJECT|$SUBJECT|g")
+text=$(printf "%s" "$text" | sed "s|SUBJECT|$SUBJECT|g")
 
 now=$(date +%s)
 id=$(aws logs start-query --log-group-name "/aws/lambda/$stack-$function" --query-string "$text" \
@@ -41,4 +41,5 @@ aws logs get-query-results --query-id "$id" --query 'results[][].[field, value]'
   $1 == "@ptr" || NF < 2 { next }
   $1 == "@timestamp" { rows++; printf "%s%s\n", (rows > 1 ? "\n" : ""), $2; next }
   { printf "  %-14s %s\n", $1, substr($0, length($1) + 2) }
-  END { printf "%s%d found in the last '"$hours"' hours by %s\n", (rows ? "\n" : ""), rows, "'"$stack/$function/$query"'" }'
+  END { printf "%s%d found", (rows ? "\n" : ""), rows }'
+echo " in the last $hours hours by $stack/$function/$query"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Says what make is about to do to a stack, and everything that is missing for it. Ends with 1 if something is.
+# Says what make is about to do to a stack, and everything that is missing for it. Ends with 1 if
+# something is.
 #
 #   ready.sh <deploy|delete|replay|logs> <stack> <settings> [<bucket>]
 verb=$1 stack=$2 settings=$3 bucket=$4
@@ -7,7 +8,8 @@ missing=
 need() { missing="$missing
   - $1"; }
 
-# A value such as <the region> stands for one that only a person can choose. Nothing is asked of AWS before.
+# A value such as <the region> stands for one that only a person can choose. Nothing is asked of AWS
+# before.
 if [ "$verb" = deploy ] && [ -f "$settings" ]; then
   open=$(sed -n 's/^[[:space:]]*"\([A-Za-z0-9]*\)=\(<[^"]*\)".*/  - \1: \2/p' "$settings")
   if [ -n "$open" ]; then
@@ -18,7 +20,8 @@ $open"
 fi
 
 [ -f "$settings" ] ||
-  need "the stage: there is no $settings. Stages are $(cd deploy && echo samconfig.*.toml | sed 's/samconfig\.//g; s/\.toml//g')"
+  need "the stage: there is no $settings. Stages are $(cd deploy &&
+    echo samconfig.*.toml | sed 's/samconfig\.//g; s/\.toml//g')"
 if ! command -v aws >/dev/null; then
   need "the aws client: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 else
@@ -35,16 +38,21 @@ if [ "$verb" = deploy ]; then
   fi
 fi
 if [ "$verb" = delete ] && [ -n "$account" ] && [ -n "$region" ]; then
-  query='Stacks[0].EnableTerminationProtection'
-  if [ "$(aws cloudformation describe-stacks --stack-name "$stack" --query "$query" --output text 2>/dev/null)" = True ]; then
-    need "an end of its protection: aws cloudformation update-termination-protection --stack-name $stack --no-enable-termination-protection"
-  fi
+  protected=$(aws cloudformation describe-stacks --stack-name "$stack" \
+    --query 'Stacks[0].EnableTerminationProtection' --output text 2>/dev/null)
+  [ "$protected" != True ] || need "the end of its protection:
+    aws cloudformation update-termination-protection --stack-name $stack --no-enable-termination-protection"
 fi
 
 where="${stack:-?} in account ${account:-?}, region ${region:-?}"
 case $verb in
-  deploy) echo "This deploys the stack $where, with the parameters of $settings and artifacts in s3://${bucket:-?}." ;;
-  delete) echo "This deletes the stack $where, with its queues, dead letters, archive and logs. A secret of its own can be restored for 30 days." ;;
+  deploy)
+    echo "This deploys the stack $where, with the parameters of $settings and artifacts in s3://${bucket:-?}."
+    ;;
+  delete)
+    echo "This deletes the stack $where, with its queues, dead letters, archive and logs." \
+      "A secret of its own can be restored for 30 days."
+    ;;
   replay) echo "This puts the dead letters of the stack $where back into their queue." ;;
 esac
 [ -z "$missing" ] || { echo "Missing:$missing"; exit 1; }

@@ -3,13 +3,14 @@
 // is told by the environment what make is told:
 //
 //	FUNCTION  the function's name, as its folder in functions/
-//	EVENT     the event's file; for a deployed function one outside events/, whose samples name things
-//	          that aren't yours
+//	EVENT     the event's file; for a deployed function one outside events/, whose samples name
+//	          things that aren't yours
 //	DRY_RUN   1: send it with "dry_run": true in its data
-//	PORT      of the sandbox, 3001 unless set
+//	PORT      where the sandbox serves, 3001 unless set
 //	REMOTE    1: the deployed function. What the event asks for is shown first, and it asks before it
 //	          goes on
-//	STACK     of the deployed function, whose name is <STACK>-<FUNCTION>; empty: FUNCTION is the whole name
+//	STACK     the stack of the deployed function, which is called <STACK>-<FUNCTION>; without it
+//	          FUNCTION is the whole name
 //	YES       1: don't ask
 package main
 

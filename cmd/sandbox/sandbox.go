@@ -25,11 +25,11 @@ const (
 	secretKey = "SANDBOX-SECRET-KEY"
 )
 
-// defaults are what the stage dev sets, so that the samples in events/ work as they do there.
+// defaults let the samples in events/ work, as they do in the stage dev.
 var defaults = map[string]string{
 	"REGION_ID":          "cn-north-4",
 	"SERVICE_PRINCIPALS": "service.SecMaster",
-	"TRUSTED_SERVICES":   "service.SecMaster",
+	"TRUSTED_SERVICES":   "service.SecMaster,service.RAM",
 }
 
 // environment is what the functions get of the environment of this program, with the defaults. A
@@ -76,7 +76,7 @@ func access(base string) map[string]string {
 // sandbox is an organization in the fake Huawei Cloud, and the functions that work on it.
 type sandbox struct {
 	cloud     *huaweitest.Cloud
-	env       map[string]string // of each function, without its access
+	env       map[string]string // what all functions get; each has its own access as well
 	functions []*function
 	ended     func(f *function, payload []byte, i *show.Invocation)
 }
@@ -142,10 +142,10 @@ func (s *sandbox) onRequest(other func(show.Call)) {
 type function struct {
 	*lambdalocal.Function
 	name string
-	door string // host and port
+	door string // host and port where the function reaches the fake
 
 	mu  sync.Mutex
-	now *show.Invocation // nil: none
+	now *show.Invocation // the invocation under way, or nil
 }
 
 func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function, error) {

@@ -97,7 +97,7 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 		http.Error(w, text, http.StatusNotFound)
 	})
 	server := serve(listener, mux)
-	out.Print(strings.TrimSuffix(manual, "\n"))
+	fmt.Print(manual)
 	<-ctx.Done()
 	return server.Close()
 }
@@ -107,7 +107,7 @@ type screen struct {
 	out *show.Printer
 
 	mu       sync.Mutex
-	ready    bool              // until then nothing is shown
+	ready    bool              // nothing is shown before
 	shown    map[string]string // what an event led to the last time, by function and event
 	failures map[string]string // why a message failed the last time, by its id
 }
@@ -198,7 +198,7 @@ func (s *screen) letters(all []lambdalocal.Message) string {
 
 // destination is what Lambda sends to the dead letters about an asynchronous event that failed.
 func destination(payload []byte, a lambdalocal.Answer, attempts int) []byte {
-	record, _ := json.Marshal(map[string]any{ // of JSON only
+	record, _ := json.Marshal(map[string]any{ // it holds nothing but JSON
 		"version": "1.0", "timestamp": time.Now().UTC().Format(time.RFC3339Nano),
 		"requestContext": map[string]any{
 			"requestId": a.RequestID, "condition": "RetriesExhausted", "approximateInvokeCount": attempts,
@@ -234,11 +234,11 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 		port = ""
 	}
 	for _, f := range s.functions {
-		sample, err := f.sample(ctx)
+		sample, trouble, err := f.sample(ctx)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&b, "\n%s\n", f.name)
+		fmt.Fprintf(&b, "\n%s\n", f.name+trouble)
 		fmt.Fprintf(&b, "  make invoke FUNCTION=%s EVENT=%s%s\n", f.name, sample, port)
 		fmt.Fprintf(&b, "  curl -d @%s %s/queue/%s\n", sample, base, f.name)
 		fmt.Fprintf(&b, "  curl %s/dead-letters/%s\n", base, f.name)
@@ -248,7 +248,7 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 			"--payload fileb://%s /dev/stdout\n", base, f.name, sample)
 	}
 	f := s.functions[0]
-	sample, err := f.sample(ctx)
+	sample, _, err := f.sample(ctx)
 	fmt.Fprintf(&b, "\nOne of them as an HTTP server of its own, at the same fake\n  env")
 	variables := access(base)
 	maps.Copy(variables, map[string]string{"HOST": "127.0.0.1", "PORT": "8080"})
@@ -264,16 +264,16 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 }
 
 // sample is the first file in events/ with a plain event that the function takes, which it is asked
-// by a dry run.
-func (f *function) sample(ctx context.Context) (string, error) {
+// by a dry run, and what is wrong with the function if it can't take any.
+func (f *function) sample(ctx context.Context) (file, trouble string, err error) {
 	files, err := filepath.Glob("events/*.json")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		var event map[string]any
 		if json.Unmarshal(b, &event) != nil || event["specversion"] == nil {
@@ -283,15 +283,21 @@ func (f *function) sample(ctx context.Context) (string, error) {
 			data["dry_run"] = true
 		}
 		if b, err = json.Marshal(event); err != nil {
-			return "", err
+			return "", "", err
 		}
 		a, err := f.Invoke(ctx, b)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		if a.Failure() != "InvalidEventError" {
-			return file, nil
+		switch a.Failure() {
+		case "InvalidEventError": // another function's
+		case "MisconfiguredError":
+			var failed struct{ ErrorMessage string }
+			_ = json.Unmarshal(a.Payload, &failed)
+			return file, " can't work: " + failed.ErrorMessage, nil
+		default:
+			return file, "", nil
 		}
 	}
-	return "<your event>.json", nil
+	return "<your event>.json", "", nil
 }

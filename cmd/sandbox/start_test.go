@@ -74,10 +74,10 @@ func TestWhatTheFunctionsGetOfTheEnvironment(t *testing.T) {
 	})
 	assert.Equal(t, map[string]string{
 		"DRY_RUN": "1", "MAX_ATTEMPTS": "2", "AWS_LAMBDA_LOG_LEVEL": "DEBUG", "TEXT": "a=b",
-		"REGION_ID": "", "SERVICE_PRINCIPALS": "service.SecMaster", "TRUSTED_SERVICES": "service.SecMaster",
+		"REGION_ID": "", "SERVICE_PRINCIPALS": "service.SecMaster", "TRUSTED_SERVICES": "service.SecMaster,service.RAM",
 	}, env)
 	assert.Equal(t, []string{
-		"REGION_ID= (yours)", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster",
+		"REGION_ID= (yours)", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
 	}, settings(env))
 }
 

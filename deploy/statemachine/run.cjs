@@ -1,11 +1,14 @@
-// Runs the workflow once on this machine: the states by a local interpreter, its functions by an Invoke API.
+// Runs the workflow once on this machine: the states by a local interpreter, its functions by an
+// Invoke API.
 //
 //   node run.cjs < order.json
 //
-// The order: {"definition": <file>, "substitutions": {...}, "invoke": <base URL of the Invoke API>, "context": {...},
-// "redriven": <the input of the state "NeedsAPerson", from which to go on; without it the execution begins at StartAt>}.
-// The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>], "trace": [<state>],
-// "asked": [{"function", "type", "data", "answered": <outcome or error>}]}.
+// The order: {"definition": <file>, "substitutions": {...}, "invoke": <base URL of the Invoke API>,
+// "context": {...}, "redriven": <the input of the state "NeedsAPerson", from which to go on;
+// without it the execution begins at StartAt>}.
+//
+// The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>],
+// "trace": [<state>], "asked": [{"function", "type", "data", "answered": <outcome or error>}]}.
 "use strict";
 
 // The interpreter wants Node 22 for this one function; it runs on 20 with it.
@@ -31,7 +34,8 @@ if (order.redriven) {
 const events = [];
 const asked = [];
 
-// invoke does what the integration with Lambda does: an error of the function becomes an error by its errorType.
+// invoke does what the integration with Lambda does: an error of the function becomes an error by
+// its errorType.
 async function invoke({ FunctionName, Payload }) {
   const call = { function: FunctionName, type: Payload.type, data: Payload.data };
   asked.push(call);

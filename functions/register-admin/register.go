@@ -57,9 +57,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Acc
 				func(ctx context.Context) (client.Response, error) {
 					return f.api.RegisterDelegatedAdministrator(ctx, string(r.AccountID), string(one.ServicePrincipal))
 				},
-				func(ctx context.Context, refusal *client.APIError) error {
-					return f.look(ctx, e, r.AccountID, one, refusal)
-				})
+				func(ctx context.Context) error { return f.look(ctx, e, r.AccountID, one) })
 			if err != nil {
 				return r, err
 			}
@@ -70,7 +68,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Acc
 
 // look sets the outcome if what is delegated, the account or what is trusted explains the refusal.
 func (f function) look(
-	ctx context.Context, e events.Event, id events.AccountID, one *events.Registration, refusal *client.APIError,
+	ctx context.Context, e events.Event, id events.AccountID, one *events.Registration,
 ) error {
 	delegated, err := f.delegated(ctx, id)
 	if err != nil {

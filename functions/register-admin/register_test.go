@@ -45,7 +45,7 @@ func status(status string) func(*huaweitest.Cloud) {
 // unknown is a cloud that doesn't know the account, and refuses with this status and a code nobody published.
 func unknown(status int) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) {
-		c.SetUnpublished(huaweitest.Unpublished{UnknownAccount: huaweitest.Answer{
+		c.SetUnpublished(huaweitest.Unpublished{UnknownAccount: huaweitest.Error{
 			Status: status, Code: "Organizations.9999", Message: "for reasons",
 		}})
 		c.RemoveAccount(decisions.Account)
@@ -65,7 +65,7 @@ func refuses(times, status int) func(*huaweitest.Cloud) {
 // raced is a cloud in which the account became administrator just after it was read that it isn't.
 func raced(status int) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) {
-		c.SetUnpublished(huaweitest.Unpublished{AlreadyDelegated: huaweitest.Answer{Status: status, Code: "Organizations.9999"}})
+		c.SetUnpublished(huaweitest.Unpublished{AlreadyDelegated: huaweitest.Error{Status: status, Code: "Organizations.9999"}})
 		c.Delegate(decisions.Account, "service.SecMaster")
 		c.Script("GET", delegatedPath, huaweitest.Fault{Status: 200, Body: []byte(`{"delegated_services":[]}`)})
 	}

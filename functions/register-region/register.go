@@ -40,7 +40,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 		func(ctx context.Context) (client.Response, error) {
 			return f.api.RegisterRegion(ctx, string(r.RegionID))
 		},
-		func(ctx context.Context, _ *client.APIError) error { return f.look(ctx, &r) })
+		func(ctx context.Context) error { return f.look(ctx, &r) })
 	return r, err
 }
 

@@ -12,7 +12,7 @@ type Cloud struct {
 	mu sync.Mutex // held for moments only: never while waiting, writing an answer, or calling clock or onRequest
 
 	clock       func() time.Time
-	credentials map[string]Credentials // by access key
+	credentials map[string]Credentials // the key is the access key
 	unpublished Unpublished
 	pageSize    int
 	quota       quota
@@ -21,13 +21,14 @@ type Cloud struct {
 
 	region   string
 	accounts map[string]*account
+	services []string // that can have trusted access
 	trusted  []grant
 
 	requests []Request
 }
 
-// Credentials are what a client signs with. SecurityToken is set for temporary credentials only. With an empty DomainID any
-// X-Domain-Id passes.
+// Credentials are what a client signs with. SecurityToken is set for temporary credentials only.
+// With an empty DomainID any X-Domain-Id passes.
 type Credentials struct {
 	AccessKey     string
 	SecretKey     string
@@ -47,12 +48,16 @@ type grant struct {
 	at        time.Time
 }
 
-// New returns an organization without a region, accounts and trusted services, that knows the given credentials.
+// New returns an organization without a region, accounts and trusted services, that knows the given
+// credentials. The services that can have trusted access are a few that landing zones on Huawei Cloud use.
 func New(credentials ...Credentials) *Cloud {
 	c := &Cloud{
 		clock:       time.Now,
 		credentials: map[string]Credentials{},
 		accounts:    map[string]*account{},
+		services: []string{
+			"service.SecMaster", "service.CTS", "service.RAM", "service.IdentityCenter", "service.AOM", "service.CFW",
+		},
 	}
 	c.SetUnpublished(Unpublished{})
 	c.AddCredentials(credentials...)
@@ -75,8 +80,8 @@ func (c *Cloud) RemoveCredentials(accessKey string) {
 	delete(c.credentials, accessKey)
 }
 
-// SetClock sets the cloud's clock, by which it checks signatures, dates its answers and counts quotas; nil is [time.Now]. Delays are
-// waited for in the time of package time.
+// SetClock sets the cloud's clock, by which it checks signatures, dates its answers and counts
+// quotas; nil is [time.Now]. Delays are waited for in the time of package time.
 func (c *Cloud) SetClock(now func() time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,28 +105,32 @@ func (c *Cloud) PageSize(n int) {
 	c.pageSize = n
 }
 
-// RateLimit answers 429 from the (n+1)th authenticated call of an API within a window on; n = 0 removes the limit. Windows begin with
-// an API's first call and last for per by the cloud's clock.
+// RateLimit answers 429 from the (n+1)th authenticated call of an API within a window on; n = 0
+// removes the limit. Windows begin with an API's first call and last for per by the cloud's clock.
 func (c *Cloud) RateLimit(n int, per time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.quota = quota{n: n, per: per, windows: map[string]*window{}}
 }
 
-// Answer is an error as a service answers it. A Status below 400 is a success without a body.
-type Answer struct {
+// Error is what a service answers in place of doing what it was asked. A Status below 400 makes it
+// a success without a body.
+type Error struct {
 	Status  int
 	Code    string
 	Message string
 }
 
-// Unpublished holds the answers that Huawei does not publish. A zero Answer is the default that the package documentation names.
+// Unpublished holds the answers that Huawei does not publish. The zero Error stands for the default
+// that the package documentation names.
 type Unpublished struct {
-	AlreadyDelegated Answer // register
-	UnknownAccount   Answer // register, account, delegated-services
-	InactiveAccount  Answer // register, any status but "active"
-	UntrustedService Answer // register
-	InvalidRequest   Answer // Organizations: body, limit, marker. The reason is appended to Message
+	AlreadyDelegated Error // register
+	UnknownAccount   Error // register, account, delegated-services
+	InactiveAccount  Error // register, any status but "active"
+	UntrustedService Error // register
+	AlreadyTrusted   Error // enable
+	UnknownService   Error // enable
+	InvalidRequest   Error // Organizations: body, limit, marker. The reason is appended to Message
 }
 
 // SetUnpublished replaces all the unpublished answers.
@@ -129,11 +138,15 @@ func (c *Cloud) SetUnpublished(u Unpublished) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unpublished = Unpublished{
-		AlreadyDelegated: cmp.Or(u.AlreadyDelegated, Answer{409, "Organizations.9901", "The account is a delegated administrator already."}),
-		UnknownAccount:   cmp.Or(u.UnknownAccount, Answer{404, "Organizations.9902", "The account does not exist."}),
-		InactiveAccount:  cmp.Or(u.InactiveAccount, Answer{400, "Organizations.9903", "The account is not active."}),
-		UntrustedService: cmp.Or(u.UntrustedService, Answer{400, "Organizations.1900", "The trusted service is disabled."}),
-		InvalidRequest:   cmp.Or(u.InvalidRequest, Answer{400, "Organizations.9900", "Bad request"}),
+		AlreadyDelegated: cmp.Or(
+			u.AlreadyDelegated, Error{409, "Organizations.9901", "The account is a delegated administrator already."},
+		),
+		UnknownAccount:   cmp.Or(u.UnknownAccount, Error{404, "Organizations.9902", "The account does not exist."}),
+		InactiveAccount:  cmp.Or(u.InactiveAccount, Error{400, "Organizations.9903", "The account is not active."}),
+		UntrustedService: cmp.Or(u.UntrustedService, Error{400, "Organizations.1900", "The trusted service is disabled."}),
+		AlreadyTrusted:   cmp.Or(u.AlreadyTrusted, Error{409, "Organizations.9904", "The service is trusted already."}),
+		UnknownService:   cmp.Or(u.UnknownService, Error{400, "Organizations.9905", "The service does not exist."}),
+		InvalidRequest:   cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
 	}
 }
 
@@ -151,7 +164,8 @@ func (c *Cloud) Region() string {
 	return c.region
 }
 
-// AddAccount adds a member account, or changes its status: "active", "suspended", "pending_closure", or one nobody documented.
+// AddAccount adds a member account, or changes its status: "active", "suspended",
+// "pending_closure", or one nobody documented.
 func (c *Cloud) AddAccount(id, status string) {
 	now := c.now()
 	c.mu.Lock()
@@ -170,15 +184,39 @@ func (c *Cloud) RemoveAccount(id string) {
 	delete(c.accounts, id)
 }
 
-// TrustService enables trusted access for the principals.
+// AddService adds principals that can have trusted access.
+func (c *Cloud) AddService(principals ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addServices(principals)
+}
+
+func (c *Cloud) addServices(principals []string) {
+	for _, p := range principals {
+		if !slices.Contains(c.services, p) {
+			c.services = append(c.services, p)
+		}
+	}
+}
+
+// TrustService enables trusted access for the principals, and adds those that are unknown.
 func (c *Cloud) TrustService(principals ...string) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.addServices(principals)
 	c.trusted = grantAll(c.trusted, principals, now)
 }
 
-// Delegate makes the account a delegated administrator for the principals, trusted or not. An unknown account is added as active.
+// Trusted returns the principals that have trusted access, in the order in which they got it.
+func (c *Cloud) Trusted() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return principalsOf(c.trusted)
+}
+
+// Delegate makes the account a delegated administrator for the principals, trusted or not. An
+// unknown account is added as active.
 func (c *Cloud) Delegate(accountID string, principals ...string) {
 	now := c.now()
 	c.mu.Lock()
@@ -191,7 +229,8 @@ func (c *Cloud) Delegate(accountID string, principals ...string) {
 	a.delegated = grantAll(a.delegated, principals, now)
 }
 
-// Delegations returns the principals the account is a delegated administrator for, in the order of registration.
+// Delegations returns the principals the account is a delegated administrator for, in the order of
+// registration.
 func (c *Cloud) Delegations(accountID string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,8 +238,12 @@ func (c *Cloud) Delegations(accountID string) []string {
 	if a == nil {
 		return nil
 	}
+	return principalsOf(a.delegated)
+}
+
+func principalsOf(grants []grant) []string {
 	var principals []string
-	for _, g := range a.delegated {
+	for _, g := range grants {
 		principals = append(principals, g.principal)
 	}
 	return principals

@@ -1,47 +1,64 @@
-// Package huaweitest is a fake Huawei Cloud: IAM Identity Center and Organizations behind one API gateway, as far as registering
-// regions and delegated administrators needs them. It keeps state, verifies every signature over the bytes it received, can be told to
-// fail, and remembers every request. A [Cloud] is an [net/http.Handler] for any server and an [net/http.RoundTripper] for tests without
-// a network, such as those in a testing/synctest bubble. It starts no goroutines and waits only in a [Fault]'s Delay.
+// Package huaweitest is a fake Huawei Cloud: IAM Identity Center and Organizations behind one API
+// gateway, as far as registering regions, trusted services and delegated administrators needs them.
+// It keeps state, verifies every signature over the bytes it received, can be told to fail, and
+// remembers every request. A [Cloud] is an [net/http.Handler] for any server and an
+// [net/http.RoundTripper] for tests without a network, such as those in a testing/synctest bubble.
+// It starts no goroutines and waits only in a [Fault]'s Delay.
 //
-// A request passes the gateway (is there such an API? is the signature right? is the quota used up?) and then its service. One route
-// table says what exists, see routes.go.
+// A request passes the gateway (is there such an API? is the signature right? is the quota used
+// up?) and then its service. One route table says what exists, see routes.go.
 //
 // # Documented
 //
 // These follow Huawei Cloud's API pages, error tables and SDKs:
-//   - paths, methods, bodies, status codes: 200 for register-regions, 201 for register a delegated administrator, both without a body
-//   - 409 IIC.1216, one region per organization, whichever it is; 404 IIC.1254, no region registered; 400 IIC.400, bad request
-//   - 404 APIGW.0101 for an unknown path or method, 401 APIGW.0301 for a request not authenticated, 429 APIGW.0308 beyond a quota
-//   - error bodies of error_code, error_msg and request_id, the latter equal to the X-Request-Id header that every answer has
-//   - SDK-HMAC-SHA256: the canonical request, UNSIGNED-PAYLOAD for bodies that are not JSON, 15 minutes of clock skew, Host and
-//     Content-Type not necessarily signed
+//   - paths, methods, bodies, status codes: 200 for register-regions and enabling trusted access,
+//     201 for register a delegated administrator, both without a body
+//   - 409 IIC.1216, one region per organization, whichever it is; 404 IIC.1254, no region
+//     registered; 400 IIC.400, bad request
+//   - 404 APIGW.0101 for an unknown path or method, 401 APIGW.0301 for a request not authenticated,
+//     429 APIGW.0308 beyond a quota
+//   - error bodies of error_code, error_msg and request_id, the latter equal to the X-Request-Id
+//     header that every answer has
+//   - SDK-HMAC-SHA256: the canonical request, UNSIGNED-PAYLOAD for bodies that are not JSON, 15
+//     minutes of clock skew, Host and Content-Type not necessarily signed
 //   - limit from 1 to 2000; next_marker null on the last page
 //
 // # Assumed
 //
-// Huawei publishes nothing about these, so nothing should depend on them; [Cloud.SetUnpublished] changes the answers:
+// Huawei publishes nothing about these, so nothing should depend on them; [Cloud.SetUnpublished]
+// changes the answers:
 //   - register for an account already delegated: 409 Organizations.9901, a code that does not exist
 //   - an unknown account, on register and on both reads: 404 Organizations.9902, likewise
 //   - register for an account that is not active: 400 Organizations.9903, likewise
-//   - register for a service that is not trusted: 400 Organizations.1900, which is known from disabling trusted access
-//   - bad bodies, limits and markers in Organizations: 400 Organizations.9900, a code that does not exist
+//   - register for a service that is not trusted: 400 Organizations.1900, which is known from
+//     disabling trusted access
+//   - enabling a service that is trusted already: 409 Organizations.9904, a code that does not
+//     exist
+//   - enabling a service that does not exist: 400 Organizations.9905, likewise
+//   - bad bodies, limits and markers in Organizations: 400 Organizations.9900, a code that does not
+//     exist
 //
 // Nor about these:
 //   - the order of these checks: account known, already delegated, account active, service trusted
 //   - an unknown API is refused before its signature is looked at
 //   - 200 as the default limit (the API pages say 200 or 1000)
-//   - a quota counts per API and in fixed windows, calls refused for it included, other refused calls not
+//   - a quota counts per API and in fixed windows, calls refused for it included, other refused
+//     calls not
 //   - the message texts
 //
 // # Stricter than Huawei Cloud
 //
 // To catch mistakes that the real gateway may forgive, the fake refuses:
-//   - an X-Security-Token or X-Domain-Id that is sent but not signed (the real gateway accepts an unsigned token), a token with
-//     credentials that have none, another domain than the credentials'
-//   - SignedHeaders not in lower case, sorted and without doubles, and signed headers that are missing or sent more than once
-//   - an X-Sdk-Content-Sha256 that is not signed, or is neither UNSIGNED-PAYLOAD nor the hash of the body
-//   - POST bodies without Content-Type application/json, and bodies with fields the API page does not know
+//   - an X-Security-Token or X-Domain-Id that is sent but not signed (the real gateway accepts an
+//     unsigned token), a token with credentials that have none, another domain than the
+//     credentials'
+//   - SignedHeaders not in lower case, sorted and without duplicates, and signed headers that are
+//     missing or sent more than once
+//   - an X-Sdk-Content-Sha256 that is not signed, or is neither UNSIGNED-PAYLOAD nor the hash of
+//     the body
+//   - POST bodies without Content-Type application/json, and bodies with fields the API page does
+//     not know
 //
-// Percent-encoding is not compared literally: path and query are signed by their decoded values, so %2f may stand for %2F and + for
-// %20 in a query, as with the real gateway.
+// Percent-encoding is not compared literally: path and query are signed by their decoded values, so
+// %2f may stand for %2F and + for %20 in a query, as with the real gateway.
 package huaweitest

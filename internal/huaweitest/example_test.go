@@ -15,7 +15,9 @@ func Example() {
 
 	client := &http.Client{Transport: cloud} // or any http.Server with cloud as its Handler
 	for range 2 {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://huawei.example/v1/register-regions", nil)
+		req, err := http.NewRequestWithContext(
+			context.Background(), http.MethodPost, "https://huawei.example/v1/register-regions", nil,
+		)
 		if err != nil {
 			panic(err)
 		}

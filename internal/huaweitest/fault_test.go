@@ -30,24 +30,37 @@ func TestFaultAnswers(t *testing.T) {
 	}{
 		"an error": {
 			fault:  huaweitest.Fault{Status: 503, Code: "APIGW.0201", Message: "Backend unavailable"},
-			status: 503, raw: `{"error_code":"APIGW.0201","error_msg":"Backend unavailable","request_id":"00000000000000000000000000000001"}`, code: "APIGW.0201",
+			status: 503, code: "APIGW.0201",
+			raw: `{"error_code":"APIGW.0201","error_msg":"Backend unavailable",` +
+				`"request_id":"00000000000000000000000000000001"}`,
 			header: map[string]string{"Content-Type": "application/json", "X-Request-Id": "00000000000000000000000000000001"},
 		},
 		"headers": {
-			fault:  huaweitest.Fault{Status: 429, Body: []byte{}, Header: http.Header{"retry-after": {"7"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}}},
+			fault: huaweitest.Fault{
+				Status: 429, Body: []byte{}, Header: http.Header{"retry-after": {"7"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}},
+			},
 			status: 429, header: map[string]string{"Retry-After": "7", "Date": "Thu, 01 Jan 1970 00:00:00 GMT"},
 		},
 		"a header left out": {
 			fault:  huaweitest.Fault{Status: 401, Body: []byte{}, Header: http.Header{"Date": nil, "X-Request-Id": nil}},
 			status: 401, header: map[string]string{"Date": "", "X-Request-Id": ""},
 		},
-		"a redirect":  {fault: huaweitest.Fault{Status: 302, Header: http.Header{"Location": {"/elsewhere"}}}, status: 302, header: map[string]string{"Location": "/elsewhere"}},
-		"HTML":        {fault: huaweitest.Fault{Status: 502, Body: []byte("<html>Bad Gateway")}, status: 502, raw: "<html>Bad Gateway", header: map[string]string{"Content-Type": "text/html; charset=utf-8"}},
-		"not UTF-8":   {fault: huaweitest.Fault{Status: 500, Body: []byte("\xff\xfe\x80")}, status: 500, raw: "\xff\xfe\x80"},
-		"empty":       {fault: huaweitest.Fault{Status: 500, Body: []byte{}}, status: 500},
-		"nested JSON": {fault: huaweitest.Fault{Status: 400, Code: "IIC.1", Body: []byte(`{"error":{"code":"IIC.1"}}`)}, status: 400, raw: `{"error":{"code":"IIC.1"}}`, code: "IIC.1"},
-		"a success":   {fault: huaweitest.Fault{Status: 200, Body: []byte("no JSON")}, status: 200, raw: "no JSON"},
-		"no content":  {fault: huaweitest.Fault{Status: 204}, status: 204},
+		"a redirect": {
+			fault: huaweitest.Fault{Status: 302, Header: http.Header{"Location": {"/elsewhere"}}}, status: 302,
+			header: map[string]string{"Location": "/elsewhere"},
+		},
+		"HTML": {
+			fault: huaweitest.Fault{Status: 502, Body: []byte("<html>Bad Gateway")}, status: 502, raw: "<html>Bad Gateway",
+			header: map[string]string{"Content-Type": "text/html; charset=utf-8"},
+		},
+		"not UTF-8": {fault: huaweitest.Fault{Status: 500, Body: []byte("\xff\xfe\x80")}, status: 500, raw: "\xff\xfe\x80"},
+		"empty":     {fault: huaweitest.Fault{Status: 500, Body: []byte{}}, status: 500},
+		"nested JSON": {
+			fault: huaweitest.Fault{Status: 400, Code: "IIC.1", Body: []byte(`{"error":{"code":"IIC.1"}}`)}, status: 400,
+			raw: `{"error":{"code":"IIC.1"}}`, code: "IIC.1",
+		},
+		"a success":  {fault: huaweitest.Fault{Status: 200, Body: []byte("no JSON")}, status: 200, raw: "no JSON"},
+		"no content": {fault: huaweitest.Fault{Status: 204}, status: 204},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +103,10 @@ func overServer(t *testing.T) func(*huaweitest.Cloud) client {
 func TestFaultTruncatesAnswer(t *testing.T) {
 	t.Parallel()
 	c := huaweitest.New(permanent)
-	c.Script("GET", registered, huaweitest.Fault{Status: 200, Body: []byte(`{"regions":[{"reg`), Header: http.Header{"Content-Length": {"44"}}})
+	c.Script(
+		"GET", registered,
+		huaweitest.Fault{Status: 200, Body: []byte(`{"regions":[{"reg`), Header: http.Header{"Content-Length": {"44"}}},
+	)
 	got, err := overServer(t)(c).try("GET", registered, "")
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.Equal(t, 200, got.status)
@@ -105,16 +121,24 @@ func TestFaultStages(t *testing.T) {
 		region string
 		bad    int // status of a request signed badly, with the fault still queued
 	}{
-		"an answer before the signature check":  {huaweitest.Fault{Status: 503}, 503, "", 503},
-		"an answer after the signature check":   {huaweitest.Fault{Status: 503, When: huaweitest.AfterSignature}, 503, "", 401},
-		"an answer after the write":             {huaweitest.Fault{Status: 504, When: huaweitest.AfterWrite}, 504, "cn-north-4", 401},
-		"a reset before the signature check":    {huaweitest.Fault{Reset: true}, 0, "", 0},
-		"a reset after the signature check":     {huaweitest.Fault{Reset: true, When: huaweitest.AfterSignature}, 0, "", 401},
-		"a reset after the write":               {huaweitest.Fault{Reset: true, When: huaweitest.AfterWrite}, 0, "cn-north-4", 401},
-		"a reset with a status is still one":    {huaweitest.Fault{Reset: true, Status: 503}, 0, "", 0},
-		"headers alone let it be served":        {huaweitest.Fault{Header: http.Header{"X": {"y"}}}, 200, "cn-north-4", 401},
-		"headers alone after the write as well": {huaweitest.Fault{Header: http.Header{"X": {"y"}}, When: huaweitest.AfterWrite}, 200, "cn-north-4", 401},
-		"the zero fault does nothing":           {huaweitest.Fault{}, 200, "cn-north-4", 401},
+		"an answer before the signature check": {huaweitest.Fault{Status: 503}, 503, "", 503},
+		"an answer after the signature check": {
+			huaweitest.Fault{Status: 503, When: huaweitest.AfterSignature}, 503, "", 401,
+		},
+		"an answer after the write": {
+			huaweitest.Fault{Status: 504, When: huaweitest.AfterWrite}, 504, "cn-north-4", 401,
+		},
+		"a reset before the signature check": {huaweitest.Fault{Reset: true}, 0, "", 0},
+		"a reset after the signature check":  {huaweitest.Fault{Reset: true, When: huaweitest.AfterSignature}, 0, "", 401},
+		"a reset after the write": {
+			huaweitest.Fault{Reset: true, When: huaweitest.AfterWrite}, 0, "cn-north-4", 401,
+		},
+		"a reset with a status is still one": {huaweitest.Fault{Reset: true, Status: 503}, 0, "", 0},
+		"headers alone let it be served":     {huaweitest.Fault{Header: http.Header{"X": {"y"}}}, 200, "cn-north-4", 401},
+		"headers alone after the write as well": {
+			huaweitest.Fault{Header: http.Header{"X": {"y"}}, When: huaweitest.AfterWrite}, 200, "cn-north-4", 401,
+		},
+		"the zero fault does nothing": {huaweitest.Fault{}, 200, "cn-north-4", 401},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -187,11 +211,23 @@ func TestFaultMatching(t *testing.T) {
 		hit          []string // "GET path" requests hit
 		missed       []string
 	}{
-		"a path":             {"GET", accounts + "a1", []string{"GET " + accounts + "a1"}, []string{"GET " + accounts + "a2", "GET " + accounts + "a1/delegated-services"}},
-		"a path's query":     {"GET", trusted, []string{"GET " + trusted + "?limit=1"}, nil},
-		"an escaped path":    {"GET", accounts + "a%20b", []string{"GET " + accounts + "a%20b"}, []string{"GET " + accounts + "a"}},
-		"an API's pattern":   {"GET", accounts + "{account_id}", []string{"GET " + accounts + "a1", "GET " + accounts + "a2"}, []string{"GET " + accounts + "a1/delegated-services"}},
-		"any method":         {"", registered, []string{"GET " + registered, "POST " + registered}, []string{"GET " + trusted}},
+		"a path": {
+			"GET", accounts + "a1",
+			[]string{"GET " + accounts + "a1"},
+			[]string{"GET " + accounts + "a2", "GET " + accounts + "a1/delegated-services"},
+		},
+		"a path's query": {"GET", trusted, []string{"GET " + trusted + "?limit=1"}, nil},
+		"an escaped path": {
+			"GET", accounts + "a%20b", []string{"GET " + accounts + "a%20b"}, []string{"GET " + accounts + "a"},
+		},
+		"an API's pattern": {
+			"GET", accounts + "{account_id}",
+			[]string{"GET " + accounts + "a1", "GET " + accounts + "a2"},
+			[]string{"GET " + accounts + "a1/delegated-services"},
+		},
+		"any method": {
+			"", registered, []string{"GET " + registered, "POST " + registered}, []string{"GET " + trusted},
+		},
 		"any path":           {"GET", "", []string{"GET " + registered, "GET /nowhere"}, []string{"POST " + regions}},
 		"everything":         {"", "", []string{"GET " + registered, "POST " + regions, "HEAD /"}, nil},
 		"no API of the fake": {"PUT", "/v9/x", []string{"PUT /v9/x"}, []string{"GET /v9/x"}},
@@ -235,11 +271,21 @@ func TestDelay(t *testing.T) {
 		status  int
 		region  string
 	}{
-		"then served":                {huaweitest.Fault{Delay: 3 * time.Second}, time.Minute, 3 * time.Second, 200, "cn-north-4"},
-		"then refused":               {huaweitest.Fault{Delay: 3 * time.Second, Status: 503}, time.Minute, 3 * time.Second, 503, ""},
-		"after the write":            {huaweitest.Fault{Delay: 3 * time.Second, When: huaweitest.AfterWrite}, time.Minute, 3 * time.Second, 200, "cn-north-4"},
-		"cut short":                  {huaweitest.Fault{Delay: time.Hour}, 2 * time.Second, 2 * time.Second, 0, ""},
-		"cut short after the write":  {huaweitest.Fault{Delay: time.Hour, When: huaweitest.AfterWrite}, 2 * time.Second, 2 * time.Second, 0, "cn-north-4"},
+		"then served": {
+			huaweitest.Fault{Delay: 3 * time.Second}, time.Minute, 3 * time.Second, 200, "cn-north-4",
+		},
+		"then refused": {
+			huaweitest.Fault{Delay: 3 * time.Second, Status: 503}, time.Minute, 3 * time.Second, 503, "",
+		},
+		"after the write": {
+			huaweitest.Fault{Delay: 3 * time.Second, When: huaweitest.AfterWrite},
+			time.Minute, 3 * time.Second, 200,
+			"cn-north-4",
+		},
+		"cut short": {huaweitest.Fault{Delay: time.Hour}, 2 * time.Second, 2 * time.Second, 0, ""},
+		"cut short after the write": {
+			huaweitest.Fault{Delay: time.Hour, When: huaweitest.AfterWrite}, 2 * time.Second, 2 * time.Second, 0, "cn-north-4",
+		},
 		"longer than the clock skew": {huaweitest.Fault{Delay: time.Hour}, 2 * time.Hour, time.Hour, 200, "cn-north-4"},
 	} {
 		t.Run(name, func(t *testing.T) {

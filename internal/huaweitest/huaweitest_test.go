@@ -22,7 +22,9 @@ const (
 	registered = "/v1/registered-regions"
 	admins     = "/v1/organizations/delegated-administrators/register"
 	accounts   = "/v1/organizations/accounts/"
+	services   = "/v1/organizations/services"
 	trusted    = "/v1/organizations/trusted-services"
+	enable     = "/v1/organizations/trusted-services/enable"
 )
 
 var (
@@ -101,7 +103,8 @@ func (c client) request(method, path, body string) *http.Request {
 	return req
 }
 
-// sign is a client's signing, for requests whose URL is in canonical form already. It shares no code with the verifier.
+// sign is a client's signing, for requests whose URL is in canonical form already. It shares no
+// code with the verifier.
 func sign(req *http.Request, body string, creds huaweitest.Credentials, signed ...string) {
 	slices.Sort(signed)
 	var headers strings.Builder
@@ -117,10 +120,14 @@ func sign(req *http.Request, body string, creds huaweitest.Credentials, signed .
 	if declared := req.Header.Get("X-Sdk-Content-Sha256"); declared != "" {
 		payload = declared
 	}
-	canonical := req.Method + "\n" + req.URL.EscapedPath() + "/\n" + req.URL.RawQuery + "\n" + headers.String() + "\n" + list + "\n" + payload
+	canonical := req.Method + "\n" + req.URL.EscapedPath() + "/\n" + req.URL.RawQuery + "\n" +
+		headers.String() + "\n" + list + "\n" + payload
 	mac := hmac.New(sha256.New, []byte(creds.SecretKey))
 	fmt.Fprintf(mac, "SDK-HMAC-SHA256\n%s\n%x", req.Header.Get("X-Sdk-Date"), sha256.Sum256([]byte(canonical)))
-	req.Header.Set("Authorization", fmt.Sprintf("SDK-HMAC-SHA256 Access=%s, SignedHeaders=%s, Signature=%x", creds.AccessKey, list, mac.Sum(nil)))
+	req.Header.Set(
+		"Authorization",
+		fmt.Sprintf("SDK-HMAC-SHA256 Access=%s, SignedHeaders=%s, Signature=%x", creds.AccessKey, list, mac.Sum(nil)),
+	)
 }
 
 func last(c *huaweitest.Cloud) huaweitest.Request {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Request is the record of a request and how it was answered. It holds what a test for leaks needs, Authorization and
-// X-Security-Token included, but prints and logs itself without headers and body.
+// Request is the record of a request and how it was answered. It holds what a test for leaks needs,
+// Authorization and X-Security-Token included, but prints and logs itself without headers and body.
 type Request struct {
 	ID       string    // the X-Request-Id it was answered with
-	Time     time.Time // of arrival, by the cloud's clock
+	Time     time.Time // when it arrived, by the cloud's clock
 	Method   string
 	Host     string
 	Path     string // escaped, as sent
@@ -23,26 +23,27 @@ type Request struct {
 
 	Verified  bool   // the signature is right, whatever the answer
 	Status    int    // 0 as long as there is no answer, and when the connection was cut
-	ErrorCode string // of the answer, "" for none
+	ErrorCode string // the code in the answer, "" for none
 }
 
-// Requests returns all requests in the order of arrival, those not answered yet included. Headers and bodies are shared: don't change
-// them.
+// Requests returns all requests in the order of arrival, those not answered yet included. Headers
+// and bodies are shared: don't change them.
 func (c *Cloud) Requests() []Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.requests)
 }
 
-// OnRequest sets a function that is called with every request just before its answer is sent, from several goroutines at once if
-// requests come so. nil is none.
+// OnRequest sets a function that is called with every request just before its answer is sent, from
+// several goroutines at once if requests come so. nil is none.
 func (c *Cloud) OnRequest(f func(Request)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.onRequest = f
 }
 
-// String returns one line: method, path and query, status, error code, and "(unverified)" if the signature is not right.
+// String returns one line: method, path and query, status, error code, and "(unverified)" if the
+// signature is not right.
 func (r Request) String() string {
 	s := r.Method + " " + r.Path
 	if r.RawQuery != "" {

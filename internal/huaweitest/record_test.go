@@ -85,7 +85,9 @@ func TestRecordShowsNoSecrets(t *testing.T) {
 		texts = append(texts, fmt.Sprintf(verb, r), fmt.Sprintf(verb, &r), fmt.Sprintf(verb, c.Requests()))
 	}
 	for _, text := range texts {
-		for _, secret := range []string{"TOKEN2", "SK2", "Signature", fmt.Sprintf("%x", "TOKEN2"), fmt.Sprintf("%X", "TOKEN2")} {
+		for _, secret := range []string{
+			"TOKEN2", "SK2", "Signature", fmt.Sprintf("%x", "TOKEN2"), fmt.Sprintf("%X", "TOKEN2"),
+		} {
 			assert.NotContains(t, text, secret)
 		}
 	}
@@ -95,8 +97,10 @@ func TestRecordShowsNoSecrets(t *testing.T) {
 func TestRecordAsLine(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]huaweitest.Request{
-		"POST /v1/x 200":                     {Method: "POST", Path: "/v1/x", Status: 200, Verified: true},
-		"GET /v1/x?limit=1 404 IIC.1254":     {Method: "GET", Path: "/v1/x", RawQuery: "limit=1", Status: 404, ErrorCode: "IIC.1254", Verified: true},
+		"POST /v1/x 200": {Method: "POST", Path: "/v1/x", Status: 200, Verified: true},
+		"GET /v1/x?limit=1 404 IIC.1254": {
+			Method: "GET", Path: "/v1/x", RawQuery: "limit=1", Status: 404, ErrorCode: "IIC.1254", Verified: true,
+		},
 		"HEAD / 401 APIGW.0301 (unverified)": {Method: "HEAD", Path: "/", Status: 401, ErrorCode: "APIGW.0301"},
 		"POST /v1/x no answer":               {Method: "POST", Path: "/v1/x", Verified: true},
 	} {

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// route is one API. Its pattern may have one {...}, which stands for one segment. serve runs with the cloud's lock held.
+// route is one API. Its pattern may have one {...}, which stands for one segment. serve runs with
+// the cloud's lock held.
 type route struct {
 	method  string
 	pattern string
@@ -30,7 +31,9 @@ func routes() []route {
 		{http.MethodPost, "/v1/organizations/delegated-administrators/register", (*Cloud).registerDelegatedAdministrator},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}", (*Cloud).showAccount},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}/delegated-services", (*Cloud).listDelegatedServices},
+		{http.MethodGet, "/v1/organizations/services", (*Cloud).listServices},
 		{http.MethodGet, "/v1/organizations/trusted-services", (*Cloud).listTrustedServices},
+		{http.MethodPost, "/v1/organizations/trusted-services/enable", (*Cloud).enableTrustedService},
 	}
 }
 
@@ -53,7 +56,7 @@ func match(method, escapedPath string) (route, string) {
 	return route{}, ""
 }
 
-// segments splits a path before it decodes it: an escaped slash is no separator.
+// segments splits a path before it decodes it: an escaped slash is not a separator.
 func segments(escapedPath string) []string {
 	parts := strings.Split(escapedPath, "/")
 	for i, p := range parts {
@@ -89,13 +92,13 @@ func (c *Cloud) registerDelegatedAdministrator(q call) reply {
 	a, principal := c.accounts[body["account_id"]], body["service_principal"]
 	switch {
 	case a == nil:
-		return reply{Answer: c.unpublished.UnknownAccount}
+		return reply{Error: c.unpublished.UnknownAccount}
 	case granted(a.delegated, principal):
-		return reply{Answer: c.unpublished.AlreadyDelegated}
+		return reply{Error: c.unpublished.AlreadyDelegated}
 	case a.status != "active":
-		return reply{Answer: c.unpublished.InactiveAccount}
+		return reply{Error: c.unpublished.InactiveAccount}
 	case !granted(c.trusted, principal):
-		return reply{Answer: c.unpublished.UntrustedService}
+		return reply{Error: c.unpublished.UntrustedService}
 	}
 	a.delegated = append(a.delegated, grant{principal, q.Time})
 	return success(201, nil)
@@ -104,7 +107,7 @@ func (c *Cloud) registerDelegatedAdministrator(q call) reply {
 func (c *Cloud) showAccount(q call) reply {
 	a := c.accounts[q.id]
 	if a == nil {
-		return reply{Answer: c.unpublished.UnknownAccount}
+		return reply{Error: c.unpublished.UnknownAccount}
 	}
 	return success(200, map[string]any{"account": map[string]string{
 		"id":          q.id,
@@ -119,13 +122,33 @@ func (c *Cloud) showAccount(q call) reply {
 func (c *Cloud) listDelegatedServices(q call) reply {
 	a := c.accounts[q.id]
 	if a == nil {
-		return reply{Answer: c.unpublished.UnknownAccount}
+		return reply{Error: c.unpublished.UnknownAccount}
 	}
 	return c.page(q, "delegated_services", "delegation_enabled_at", a.delegated)
 }
 
 func (c *Cloud) listTrustedServices(q call) reply {
 	return c.page(q, "trusted_services", "enabled_at", c.trusted)
+}
+
+func (c *Cloud) listServices(call) reply {
+	return success(200, map[string]any{"services": append([]string{}, c.services...)})
+}
+
+func (c *Cloud) enableTrustedService(q call) reply {
+	body, err := fields(q, "service_principal")
+	if err != nil {
+		return c.invalid(err)
+	}
+	principal := body["service_principal"]
+	switch {
+	case granted(c.trusted, principal):
+		return reply{Error: c.unpublished.AlreadyTrusted}
+	case !slices.Contains(c.services, principal):
+		return reply{Error: c.unpublished.UnknownService}
+	}
+	c.trusted = append(c.trusted, grant{principal, q.Time})
+	return success(200, nil)
 }
 
 // page answers the part of the list that the request asks for.
@@ -165,7 +188,8 @@ func (c *Cloud) page(q call, listName, timeName string, list []grant) reply {
 	})
 }
 
-// marker stands for the place after g in the list at path. It is opaque and has what a client may forget to escape.
+// marker stands for the place after g in the list at path. It is opaque and has what a client may
+// forget to escape.
 func marker(path string, g grant) string {
 	sum := sha256.Sum256([]byte(path + "\n" + g.principal))
 	return "after /+ " + base64.StdEncoding.EncodeToString(sum[:])
@@ -173,7 +197,8 @@ func marker(path string, g grant) string {
 
 // fields reads a body that must be a JSON object of exactly the named strings, none of them empty.
 func fields(q call, names ...string) (map[string]string, error) {
-	if mediaType, _, err := mime.ParseMediaType(q.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+	mediaType, _, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
 		return nil, errors.New("Content-Type is not application/json")
 	}
 	var body map[string]string
@@ -186,7 +211,7 @@ func fields(q call, names ...string) (map[string]string, error) {
 		}
 	}
 	if len(body) > len(names) {
-		return nil, fmt.Errorf("fields beside %s", strings.Join(names, ", "))
+		return nil, fmt.Errorf("fields other than %s", strings.Join(names, ", "))
 	}
 	return body, nil
 }
@@ -194,15 +219,15 @@ func fields(q call, names ...string) (map[string]string, error) {
 func (c *Cloud) invalid(err error) reply {
 	a := c.unpublished.InvalidRequest
 	a.Message += ": " + err.Error()
-	return reply{Answer: a}
+	return reply{Error: a}
 }
 
 func fail(status int, code, message string) reply {
-	return reply{Answer: Answer{status, code, message}}
+	return reply{Error: Error{status, code, message}}
 }
 
 func success(status int, body any) reply {
-	return reply{Answer: Answer{Status: status}, body: body}
+	return reply{Error: Error{Status: status}, body: body}
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -62,7 +62,8 @@ func TestBadBodies(t *testing.T) {
 		"an empty field":     `{"region_id":"","account_id":"","service_principal":"service.SecMaster"}`,
 		"a field of null":    `{"region_id":null,"account_id":"a1","service_principal":null}`,
 		"a field of numbers": `{"region_id":4,"account_id":4,"service_principal":"service.SecMaster"}`,
-		"an unknown field":   `{"region_id":"cn-north-4","account_id":"a1","service_principal":"service.SecMaster","dry_run":"true"}`,
+		"an unknown field": `{"region_id":"cn-north-4","account_id":"a1","service_principal":"service.SecMaster",` +
+			`"dry_run":"true"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,7 +105,7 @@ func TestUnknownAPIs(t *testing.T) {
 		"a slash at the end":                 "GET " + registered + "/",
 		"an account without an id":           "GET " + accounts,
 		"an escaped slash":                   "GET /v1/organizations%2Ftrusted-services",
-		"not built yet":                      "POST /v1/organizations/trusted-services/enable",
+		"not built yet":                      "POST /v1/organizations/trusted-services/disable",
 		"the warming of a connection":        "HEAD /",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +139,10 @@ func TestDelegation(t *testing.T) {
 	cl := newClient(t, c)
 	cl.creds, cl.at = temporary, at
 
-	assert.JSONEq(t, `{"delegated_services":[],"page_info":{"next_marker":null,"current_count":0}}`, cl.call("GET", accounts+"a1/delegated-services", "").raw)
+	assert.JSONEq(
+		t, `{"delegated_services":[],"page_info":{"next_marker":null,"current_count":0}}`,
+		cl.call("GET", accounts+"a1/delegated-services", "").raw,
+	)
 	for _, principal := range []string{"service.SecMaster", "service.AOM"} {
 		got := cl.call("POST", admins, `{"service_principal":"`+principal+`","account_id":"a1"}`)
 		assert.Equal(t, 201, got.status, got.raw)
@@ -154,7 +158,8 @@ func TestDelegation(t *testing.T) {
 		{"service_principal":"service.AOM","enabled_at":"2026-01-02T03:04:05Z"}
 		],"page_info":{"next_marker":null,"current_count":2}}`, cl.call("GET", trusted, "").raw)
 	assert.JSONEq(t, `{"account":{"id":"a1","urn":"organizations::management:account:o-fake/a1","name":"account-a1",
-		"join_method":"created","joined_at":"2026-01-02T03:04:05Z","status":"active"}}`, cl.call("GET", accounts+"a1", "").raw)
+		"join_method":"created","joined_at":"2026-01-02T03:04:05Z","status":"active"}}`,
+		cl.call("GET", accounts+"a1", "").raw)
 
 	c.Delegate("a2", "service.CTS", "service.CTS", "service.AOM")
 	assert.Equal(t, []string{"service.CTS", "service.AOM"}, c.Delegations("a2"), "in order, trusted or not")
@@ -164,6 +169,25 @@ func TestDelegation(t *testing.T) {
 	assert.Nil(t, c.Delegations("a3"))
 }
 
+func TestTrustedServices(t *testing.T) {
+	t.Parallel()
+	c := huaweitest.New(permanent)
+	cl := newClient(t, c)
+	assert.Contains(t, cl.call("GET", services, "").raw, `"service.AOM"`)
+	assert.NotContains(t, cl.call("GET", services, "").raw, "service.X")
+	c.AddService("service.X", "service.CTS", "service.X")
+	c.TrustService("service.Y", "service.CTS")
+	assert.Equal(t, 1, strings.Count(cl.call("GET", services, "").raw, "service.X"))
+	assert.Equal(t, 1, strings.Count(cl.call("GET", services, "").raw, "service.CTS"))
+	assert.Contains(t, cl.call("GET", services, "").raw, "service.Y", "it is trusted, so it exists")
+	got := cl.call("POST", enable, `{"service_principal":"service.AOM"}`)
+	assert.Equal(t, 200, got.status)
+	assert.Empty(t, got.raw)
+	assert.Equal(t, []string{"service.Y", "service.CTS", "service.AOM"}, c.Trusted())
+	assert.Contains(t, cl.call("GET", trusted, "").raw, "service.AOM")
+	assert.Equal(t, 400, cl.call("POST", enable, `{"service_principal":""}`).status)
+}
+
 func TestUnpublishedAnswers(t *testing.T) {
 	t.Parallel()
 	register := func(account, principal string) [3]string {
@@ -171,48 +195,58 @@ func TestUnpublishedAnswers(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		call [3]string
-		want huaweitest.Answer // by default
-		set  func(huaweitest.Answer) huaweitest.Unpublished
+		want huaweitest.Error // by default
+		set  func(huaweitest.Error) huaweitest.Unpublished
 	}{
 		"already delegated": {
 			register("active", "service.AOM"),
-			huaweitest.Answer{Status: 409, Code: "Organizations.9901"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{AlreadyDelegated: a} },
+			huaweitest.Error{Status: 409, Code: "Organizations.9901"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{AlreadyDelegated: a} },
 		},
 		"unknown account on register": {
 			register("nobody", "service.AOM"),
-			huaweitest.Answer{Status: 404, Code: "Organizations.9902"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownAccount: a} },
+			huaweitest.Error{Status: 404, Code: "Organizations.9902"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownAccount: a} },
 		},
 		"unknown account on read": {
 			[3]string{"GET", accounts + "nobody"},
-			huaweitest.Answer{Status: 404, Code: "Organizations.9902"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownAccount: a} },
+			huaweitest.Error{Status: 404, Code: "Organizations.9902"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownAccount: a} },
 		},
 		"unknown account on delegated services": {
 			[3]string{"GET", accounts + "nobody/delegated-services"},
-			huaweitest.Answer{Status: 404, Code: "Organizations.9902"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownAccount: a} },
+			huaweitest.Error{Status: 404, Code: "Organizations.9902"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownAccount: a} },
 		},
 		"suspended account": {
 			register("suspended", "service.AOM"),
-			huaweitest.Answer{Status: 400, Code: "Organizations.9903"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{InactiveAccount: a} },
+			huaweitest.Error{Status: 400, Code: "Organizations.9903"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{InactiveAccount: a} },
 		},
 		"account with a status of its own": {
 			register("odd", "service.AOM"),
-			huaweitest.Answer{Status: 400, Code: "Organizations.9903"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{InactiveAccount: a} },
+			huaweitest.Error{Status: 400, Code: "Organizations.9903"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{InactiveAccount: a} },
 		},
 		"untrusted service": {
 			register("active", "service.CTS"),
-			huaweitest.Answer{Status: 400, Code: "Organizations.1900"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{UntrustedService: a} },
+			huaweitest.Error{Status: 400, Code: "Organizations.1900"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UntrustedService: a} },
+		},
+		"trusted already": {
+			[3]string{"POST", enable, `{"service_principal":"service.AOM"}`},
+			huaweitest.Error{Status: 409, Code: "Organizations.9904"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{AlreadyTrusted: a} },
+		},
+		"unknown service": {
+			[3]string{"POST", enable, `{"service_principal":"service.Nothing"}`},
+			huaweitest.Error{Status: 400, Code: "Organizations.9905"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownService: a} },
 		},
 		"invalid request": {
 			[3]string{"GET", trusted + "?limit=0"},
-			huaweitest.Answer{Status: 400, Code: "Organizations.9900"},
-			func(a huaweitest.Answer) huaweitest.Unpublished { return huaweitest.Unpublished{InvalidRequest: a} },
+			huaweitest.Error{Status: 400, Code: "Organizations.9900"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{InvalidRequest: a} },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -223,7 +257,7 @@ func TestUnpublishedAnswers(t *testing.T) {
 			c.AddAccount("suspended", "suspended")
 			c.AddAccount("odd", "beamed_up")
 			cl := newClient(t, c)
-			check := func(want huaweitest.Answer) {
+			check := func(want huaweitest.Error) {
 				got := cl.call(tt.call[0], tt.call[1], tt.call[2])
 				assert.Equal(t, want.Status, got.status)
 				assert.Equal(t, want.Code, got.Code)
@@ -232,7 +266,7 @@ func TestUnpublishedAnswers(t *testing.T) {
 			}
 			check(tt.want)
 			for _, status := range []int{400, 403, 404, 409} {
-				a := huaweitest.Answer{Status: status, Code: "Organizations.7777", Message: "guess"}
+				a := huaweitest.Error{Status: status, Code: "Organizations.7777", Message: "guess"}
 				c.SetUnpublished(tt.set(a))
 				check(a)
 			}

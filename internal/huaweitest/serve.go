@@ -16,7 +16,7 @@ import (
 // call is a request on its way to its answer.
 type call struct {
 	Request
-	index   int    // of its record
+	index   int    // where its record is in Cloud.requests
 	route   route  // zero for an unknown API
 	id      string // what stands for the {...} of the route
 	refused error  // what is wrong with the signature
@@ -24,7 +24,7 @@ type call struct {
 
 // reply is the answer of the gateway or a service: an error, or a success with a JSON body or none.
 type reply struct {
-	Answer
+	Error
 	body any
 }
 
@@ -35,7 +35,8 @@ type response struct {
 	body   []byte
 }
 
-// ServeHTTP answers as Huawei Cloud would. It panics with [http.ErrAbortHandler] to cut the connection.
+// ServeHTTP answers as Huawei Cloud would. It panics with [http.ErrAbortHandler] to cut the
+// connection.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp := c.exchange(r)
 	if resp.status == 0 {
@@ -46,8 +47,8 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(resp.body)
 }
 
-// RoundTrip answers as ServeHTTP does, without a network. A connection that is cut is [io.EOF], or the cause why the request's context
-// ended.
+// RoundTrip answers as ServeHTTP does, without a network. A connection that is cut is [io.EOF], or
+// the cause why the request's context ended.
 func (c *Cloud) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
@@ -93,12 +94,13 @@ func (c *Cloud) exchange(r *http.Request) response {
 		a = c.serve(q)
 	}
 	if f.Status != 0 {
-		a = reply{Answer: Answer{f.Status, f.Code, f.Message}}
+		a = reply{Error: Error{f.Status, f.Code, f.Message}}
 	}
 	return c.send(q, a, f)
 }
 
-// receive reads the request, as a server got it or as a client is about to send it, and begins its record.
+// receive reads the request, as a server got it or as a client is about to send it, and begins its
+// record.
 func (c *Cloud) receive(r *http.Request) (call, error) {
 	q := call{Request: Request{
 		Time:     c.now(),
@@ -135,11 +137,14 @@ func (c *Cloud) serve(q call) reply {
 	defer c.mu.Unlock()
 	switch {
 	case q.route.serve == nil:
-		return fail(404, "APIGW.0101", "The API does not exist or has not been published in the environment: "+q.Method+" "+q.Path)
+		return fail(
+			404, "APIGW.0101", "The API does not exist or has not been published in the environment: "+q.Method+" "+q.Path,
+		)
 	case q.refused != nil:
 		return fail(401, "APIGW.0301", "Incorrect IAM authentication information: "+q.refused.Error())
 	case !c.quota.take(q.route, q.Time):
-		return fail(429, "APIGW.0308", fmt.Sprintf("The throttling threshold has been reached: policy user over ratelimit,limit:%d,time:%s", c.quota.n, c.quota.per))
+		return fail(429, "APIGW.0308", fmt.Sprintf("The throttling threshold has been reached: "+
+			"policy user over ratelimit,limit:%d,time:%s", c.quota.n, c.quota.per))
 	}
 	return q.route.serve(c, q)
 }

@@ -39,8 +39,9 @@ func (c *Cloud) verify(r Request) error {
 	}
 
 	signed := strings.Split(list, ";")
-	if list != strings.ToLower(list) || !slices.IsSorted(signed) || len(slices.Compact(slices.Clone(signed))) != len(signed) {
-		return errors.New("SignedHeaders are not in lower case, sorted and without doubles")
+	once := slices.Compact(slices.Clone(signed))
+	if list != strings.ToLower(list) || !slices.IsSorted(signed) || len(once) != len(signed) {
+		return errors.New("SignedHeaders are not in lower case, sorted and without duplicates")
 	}
 	var headers strings.Builder
 	for _, name := range signed {
@@ -69,7 +70,9 @@ func (c *Cloud) verify(r Request) error {
 		return err
 	}
 
-	canonical := hexSHA256([]byte(strings.Join([]string{r.Method, canonicalURI(r.Path), query, headers.String(), list, payload}, "\n")))
+	canonical := hexSHA256(
+		[]byte(strings.Join([]string{r.Method, canonicalURI(r.Path), query, headers.String(), list, payload}, "\n")),
+	)
 	mac := hmac.New(sha256.New, []byte(creds.SecretKey))
 	mac.Write([]byte("SDK-HMAC-SHA256\n" + r.Header.Get("X-Sdk-Date") + "\n" + canonical))
 	if !hmac.Equal([]byte(signature), []byte(hex.EncodeToString(mac.Sum(nil)))) {
@@ -128,13 +131,14 @@ func payloadHash(r Request, signed []string) (string, error) {
 		return hash, nil
 	case declared[0] != "UNSIGNED-PAYLOAD":
 		return "", errors.New("X-Sdk-Content-Sha256 is not the hash of the body")
-	case contentType == "" || strings.Contains(contentType, "application/json") || strings.Contains(contentType, "application/bson"):
+	case contentType == "", strings.Contains(contentType, "application/json"),
+		strings.Contains(contentType, "application/bson"):
 		return "", fmt.Errorf("UNSIGNED-PAYLOAD with Content-Type %q", contentType)
 	}
 	return declared[0], nil
 }
 
-// canonicalURI encodes each segment anew. The slash at its end is part of the signature only.
+// canonicalURI encodes each segment again. The slash at its end is part of the signature only.
 func canonicalURI(escapedPath string) string {
 	parts := segments(escapedPath)
 	for i, p := range parts {

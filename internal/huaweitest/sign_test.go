@@ -61,7 +61,10 @@ func (vs vectors) wire(t *testing.T, v vector) wire {
 	t.Helper()
 	url := strings.TrimPrefix(v.URL, "https://")
 	host, target, _ := strings.Cut(url, "/")
-	w := wire{method: v.Method, target: "/" + target, host: host, body: v.Body, header: map[string]string{"Content-Type": "application/json"}}
+	w := wire{
+		method: v.Method, target: "/" + target, host: host, body: v.Body,
+		header: map[string]string{"Content-Type": "application/json"},
+	}
 	var names []string
 	for name, value := range v.SignedHeaders {
 		names = append(names, name)
@@ -70,7 +73,8 @@ func (vs vectors) wire(t *testing.T, v vector) wire {
 		}
 	}
 	slices.Sort(names)
-	w.header["Authorization"] = "SDK-HMAC-SHA256 Access=" + vs.AK + ", SignedHeaders=" + strings.Join(names, ";") + ", Signature=" + v.Signature
+	w.header["Authorization"] = "SDK-HMAC-SHA256 Access=" + vs.AK +
+		", SignedHeaders=" + strings.Join(names, ";") + ", Signature=" + v.Signature
 	return w
 }
 
@@ -125,7 +129,8 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 			t.Parallel()
 			c := vs.cloud(t, v)
 			changed := 0
-			// refused sends the vector with each byte of the place changed in turn. Flipping the lowest bit never only changes the case.
+			// refused sends the vector with each byte of the place changed in turn. Flipping the lowest bit
+			// never only changes the case.
 			refused := func(place string, get func(*wire) string, set func(*wire, string)) {
 				original := vs.wire(t, v)
 				text := get(&original)
@@ -145,8 +150,13 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 				}
 			}
 			refused("body", func(w *wire) string { return w.body }, func(w *wire, s string) { w.body = s })
-			refused("path and query", func(w *wire) string { return w.target[1:] }, func(w *wire, s string) { w.target = "/" + s })
-			refused("Authorization", func(w *wire) string { return w.header["Authorization"] }, func(w *wire, s string) { w.header["Authorization"] = s })
+			refused(
+				"path and query", func(w *wire) string { return w.target[1:] }, func(w *wire, s string) { w.target = "/" + s },
+			)
+			refused(
+				"Authorization", func(w *wire) string { return w.header["Authorization"] },
+				func(w *wire, s string) { w.header["Authorization"] = s },
+			)
 			for name := range v.SignedHeaders {
 				if name == "host" {
 					refused(name, func(w *wire) string { return w.host }, func(w *wire, s string) { w.host = s })
@@ -175,10 +185,12 @@ func TestEncodingOnTheWireMayDiffer(t *testing.T) {
 	t.Parallel()
 	vs := loadVectors(t)
 	v := vs.Vectors[3]
+	const admins = "/v1/organizations/delegated-administrators"
 	for name, target := range map[string]string{
-		"another order":         "/v1/organizations/delegated-administrators?service_principal=service.SecMaster&marker=a%20b%2Fc%2Bd%3D%3D&limit=200",
-		"plus for a space":      "/v1/organizations/delegated-administrators?limit=200&marker=a+b%2Fc%2Bd%3D%3D&service_principal=service.SecMaster",
-		"lower-case hex digits": "/v1/organizations/delegated%2dadministrators?limit=200&marker=a%20b%2fc%2bd%3d%3d&service_principal=service.SecMaster",
+		"another order":    admins + "?service_principal=service.SecMaster&marker=a%20b%2Fc%2Bd%3D%3D&limit=200",
+		"plus for a space": admins + "?limit=200&marker=a+b%2Fc%2Bd%3D%3D&service_principal=service.SecMaster",
+		"lower-case hex digits": "/v1/organizations/delegated%2dadministrators" +
+			"?limit=200&marker=a%20b%2fc%2bd%3d%3d&service_principal=service.SecMaster",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,9 +202,10 @@ func TestEncodingOnTheWireMayDiffer(t *testing.T) {
 		})
 	}
 	for name, target := range map[string]string{
-		"an unescaped plus":  "/v1/organizations/delegated-administrators?limit=200&marker=a%20b%2Fc+d%3D%3D&service_principal=service.SecMaster",
-		"an escaped slash":   "/v1/organizations%2Fdelegated-administrators?limit=200&marker=a%20b%2Fc%2Bd%3D%3D&service_principal=service.SecMaster",
-		"a doubly escaped %": "/v1/organizations/delegated-administrators?limit=200&marker=a%2520b%2Fc%2Bd%3D%3D&service_principal=service.SecMaster",
+		"an unescaped plus": admins + "?limit=200&marker=a%20b%2Fc+d%3D%3D&service_principal=service.SecMaster",
+		"an escaped slash": "/v1/organizations%2Fdelegated-administrators" +
+			"?limit=200&marker=a%20b%2Fc%2Bd%3D%3D&service_principal=service.SecMaster",
+		"a doubly escaped %": admins + "?limit=200&marker=a%2520b%2Fc%2Bd%3D%3D&service_principal=service.SecMaster",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -242,8 +255,11 @@ func TestSignatureChecks(t *testing.T) {
 			change: []change{set("X-Domain-Id", "any"), resign(permanent, "x-sdk-date", "x-domain-id")},
 		},
 		"the body's own hash": {
-			creds:  permanent,
-			change: []change{set("X-Sdk-Content-Sha256", "d1d546f455be1d99cf9c1e8f2ea2e19e6048c1b9db5d70e842e37536e19354e3"), resign(permanent, "x-sdk-date", contentSHA)},
+			creds: permanent,
+			change: []change{
+				set("X-Sdk-Content-Sha256", "d1d546f455be1d99cf9c1e8f2ea2e19e6048c1b9db5d70e842e37536e19354e3"),
+				resign(permanent, "x-sdk-date", contentSHA),
+			},
 		},
 		"no Authorization": {creds: permanent, change: []change{drop("Authorization")}, want: "0 Authorization headers"},
 		"two Authorizations": {
@@ -261,9 +277,15 @@ func TestSignatureChecks(t *testing.T) {
 			change: []change{replace(", SignedHeaders=", ", Headers=")},
 			want:   "Authorization header is not",
 		},
-		"no signature":          {creds: permanent, change: []change{replace(", Signature=", "")}, want: "Authorization header is not"},
-		"an unknown access key": {creds: huaweitest.Credentials{AccessKey: "AK3", SecretKey: "SK1"}, want: "access key is unknown"},
-		"another's secret key":  {creds: huaweitest.Credentials{AccessKey: "AK1", SecretKey: "SK2"}, want: "signature does not match"},
+		"no signature": {
+			creds: permanent, change: []change{replace(", Signature=", "")}, want: "Authorization header is not",
+		},
+		"an unknown access key": {
+			creds: huaweitest.Credentials{AccessKey: "AK3", SecretKey: "SK1"}, want: "access key is unknown",
+		},
+		"another's secret key": {
+			creds: huaweitest.Credentials{AccessKey: "AK1", SecretKey: "SK2"}, want: "signature does not match",
+		},
 		"a signature in capitals": {creds: permanent, change: []change{func(r *http.Request) {
 			head, sig, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
 			r.Header.Set("Authorization", head+"Signature="+strings.ToUpper(sig))
@@ -290,12 +312,16 @@ func TestSignatureChecks(t *testing.T) {
 			change: []change{set("X-Sdk-Date", "20260102T030405Z", "20260102T030405Z"), resign(permanent, "x-sdk-date")},
 			want:   `"x-sdk-date" was sent 2 times`,
 		},
-		"signed headers in capitals": {creds: permanent, change: []change{replace("host;x-sdk-date", "Host;X-Sdk-Date")}, want: "lower case"},
-		"signed headers in disorder": {creds: permanent, change: []change{replace("host;x-sdk-date", "x-sdk-date;host")}, want: "sorted"},
-		"doubled signed headers": {
+		"signed headers in capitals": {
+			creds: permanent, change: []change{replace("host;x-sdk-date", "Host;X-Sdk-Date")}, want: "lower case",
+		},
+		"signed headers in disorder": {
+			creds: permanent, change: []change{replace("host;x-sdk-date", "x-sdk-date;host")}, want: "sorted",
+		},
+		"duplicate signed headers": {
 			creds:  permanent,
 			change: []change{resign(permanent, "host", "host", "x-sdk-date")},
-			want:   "without doubles",
+			want:   "without duplicates",
 		},
 		"no token with temporary credentials": {
 			creds:  temporary,
@@ -348,9 +374,12 @@ func TestSignatureChecks(t *testing.T) {
 			want:   "UNSIGNED-PAYLOAD with",
 		},
 		"UNSIGNED-PAYLOAD without Content-Type": {
-			creds:  permanent,
-			change: []change{drop("Content-Type"), set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD"), resign(permanent, "x-sdk-date", contentSHA)},
-			want:   "UNSIGNED-PAYLOAD with",
+			creds: permanent,
+			change: []change{
+				drop("Content-Type"), set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD"),
+				resign(permanent, "x-sdk-date", contentSHA),
+			},
+			want: "UNSIGNED-PAYLOAD with",
 		},
 		"a malformed query": {
 			creds:  permanent,
@@ -358,8 +387,11 @@ func TestSignatureChecks(t *testing.T) {
 			want:   "query is malformed",
 		},
 		"a header in whatever case of the map": {
-			creds:  permanent,
-			change: []change{func(r *http.Request) { r.Header["x-sdk-date"] = r.Header["X-Sdk-Date"]; delete(r.Header, "X-Sdk-Date") }},
+			creds: permanent,
+			change: []change{func(r *http.Request) {
+				r.Header["x-sdk-date"] = r.Header["X-Sdk-Date"]
+				delete(r.Header, "X-Sdk-Date")
+			}},
 		},
 		"a Host in the header map is not Host's": {creds: permanent, change: []change{set("Host", "elsewhere.example")}},
 	}

@@ -48,7 +48,7 @@ func TestTheInvokeAPIAnswersAsLambda(t *testing.T) {
 		payload string
 
 		status        int
-		errorType     string // of the API
+		errorType     string // what the API answers instead of invoking
 		functionError string
 		body          string // "" isn't compared
 	}{

@@ -43,9 +43,9 @@ func (m Mapping) Deliver(ctx context.Context) (int, error) {
 	return delivered, err
 }
 
-// Run delivers messages as they come and come back, until ctx ends, which is no error. It returns
-// when the invocations under way have; what they don't delete becomes visible again after its
-// timeout.
+// Run delivers messages as they come and come back, until ctx ends, which isn't an error. It
+// returns when the invocations under way have; what they don't delete becomes visible again after
+// its timeout.
 func (m Mapping) Run(ctx context.Context) error {
 	_, err := m.deliver(ctx, time.Time{})
 	if ctx.Err() != nil {

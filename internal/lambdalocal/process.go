@@ -33,12 +33,12 @@ var errNotTaken = errors.New("lambdalocal: process exited before it took the inv
 // goroutine or is idle.
 type process struct {
 	fn     *Function
-	binary os.FileInfo // of the file it was started from, nil if unknown
+	binary os.FileInfo // describes the file it was started from; nil if unknown
 	cmd    *exec.Cmd
 	stop   context.CancelFunc // SIGTERM, SIGKILL after grace; doesn't wait
-	used   bool               // by an invocation; for the owner only
+	used   bool               // an invocation has had it; only the owner may look
 
-	work   chan *invocation // from the owner to a waiting GET .../next
+	work   chan *invocation // takes an invocation from the owner to a waiting GET .../next
 	ready  chan struct{}    // closed by the first GET .../next
 	exited chan struct{}    // closed when nothing of the process is left
 

@@ -34,7 +34,7 @@ type Queue struct {
 	mu       sync.Mutex
 	advanced time.Duration
 	sequence uint64
-	messages []*Message // in the order of arrival
+	messages []*Message // stand in the order in which they came
 	changed  chan struct{}
 }
 

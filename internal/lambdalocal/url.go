@@ -44,7 +44,7 @@ func (u URL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var out events.LambdaFunctionURLResponse
 	answer, err := u.Function.Invoke(r.Context(), payload)
 	if err != nil || answer.FunctionError != "" || json.Unmarshal(answer.Payload, &out) != nil {
-		http.Error(w, `{"Message":"Internal Server Error"}`, http.StatusBadGateway) // as AWS hides what happened
+		http.Error(w, `{"Message":"Internal Server Error"}`, http.StatusBadGateway) // AWS says no more
 		return
 	}
 	for name, value := range out.Headers {

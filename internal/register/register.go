@@ -23,7 +23,7 @@ import (
 func Write(
 	ctx context.Context, r *events.Registration, what string,
 	write func(context.Context) (client.Response, error),
-	look func(context.Context, *client.APIError) error,
+	look func(context.Context) error,
 ) error {
 	var refusal *client.APIError
 	for range 2 {
@@ -37,7 +37,7 @@ func Write(
 		if refusal = client.Refusal(err); refusal == nil {
 			return err
 		}
-		if err := look(ctx, refusal); err != nil {
+		if err := look(ctx); err != nil {
 			return fmt.Errorf("%w, after %w", err, refusal)
 		}
 		switch {

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// LongestWait is the longest wait between two attempts. What asks for more patience than that is left
-// to the caller.
+// LongestWait is the longest wait between two attempts. What asks for more patience than that is
+// left to the caller.
 const LongestWait = 20 * time.Second
 
 const firstWait = 200 * time.Millisecond
 
-// Do calls try until it returns nil, at most so many times. Only a transient failure is tried again,
-// after an exponential wait with full jitter that begins at 200 ms. A RetryAfter of up to LongestWait
-// is honoured. After a longer one, and after a quota that is used up for nobody says how long, Do
-// returns at once: waiting is then the caller's business.
+// Do calls try until it returns nil, at most so many times. Only a transient failure is tried
+// again, after an exponential wait with full jitter that begins at 200 ms. A RetryAfter of up to
+// LongestWait is honoured. After a longer one, and after a quota that is used up for nobody says
+// how long, Do returns at once: waiting is then the caller's business.
 //
-// No wait is begun that the deadline of ctx would cut, and no attempt after it. When ctx ends, the error
-// is transient and has in it the last failure that was answered, or else the last one.
+// No wait is begun that the deadline of ctx would cut, and no attempt after it. When ctx ends, the
+// error is transient and has in it the last failure that was answered, or else the last one.
 func Do(ctx context.Context, attempts int, try func(context.Context) *Failure) error {
 	var last *Failure
 	for n := 1; ; n++ {
@@ -51,8 +51,8 @@ func Do(ctx context.Context, attempts int, try func(context.Context) *Failure) e
 	}
 }
 
-// cut is the failure of a call whose context ended, with the last failure of an attempt if there was
-// one.
+// cut is the failure of a call whose context ended, with the last failure of an attempt if there
+// was one.
 func cut(ctx context.Context, attempts int, last *Failure) error {
 	if last == nil {
 		return Transient.Errorf("no time left: %w", context.Cause(ctx))

@@ -21,9 +21,9 @@ func (k Kind) Errorf(format string, args ...any) error {
 	return &Failure{Kind: k, Err: fmt.Errorf(format, args...)}
 }
 
-// Failure is an error with its kind, and what [Do] needs to know about the attempt that ended in it.
-// The zero value of everything but Err is a transient failure without an answer.
-type Failure struct {
+// Failure is an error with its kind, and what [Do] needs to know about the attempt that ended in
+// it. The zero value of everything but Err is a transient failure without an answer.
+type Failure struct { //nolint:errname // a kind of failure is what the project calls it
 	Kind       Kind          // the empty Kind is Transient
 	Err        error         // says what failed; never nil
 	Answered   bool          // the other side answered, so Err tells more than a deadline would
@@ -44,8 +44,8 @@ func KindOf(err error) Kind {
 	return Transient
 }
 
-// Patience reports whether err asks to begin nothing else for now, because a quota is used up or more
-// than [LongestWait] is asked for, and how long to wait. The wait is 0 if err doesn't say.
+// Patience reports whether err asks to begin nothing else for now, because a quota is used up or
+// more than [LongestWait] is asked for, and how long to wait. The wait is 0 if err doesn't say.
 func Patience(err error) (time.Duration, bool) {
 	f, ok := errors.AsType[*Failure](err)
 	if !ok || KindOf(err) != Transient || !f.Throttled && f.RetryAfter <= LongestWait {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// RetryAfter returns how long the header Retry-After of an answer asks to wait, given in seconds or as
-// a date on the clock of the header Date. It is at least a second, and 0 if there is no such header.
+// RetryAfter returns how long the header Retry-After of an answer asks to wait, given in seconds or
+// as a date on the clock of the header Date. It is at least a second, and 0 if there is no such
+// header.
 func RetryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
 	seconds, err := strconv.ParseUint(value, 10, 31)

@@ -109,22 +109,19 @@ func (r *reply) clean(text string, limit int) string { return wire.Clean(text, l
 
 // readError reads what the body says of an error. Services and gateways write the same in several
 // ways: two pairs of keys, at the top or one level below, codes as texts or numbers, or no JSON at
-// all. In a success only an error_code at the top is one, since its data may have a code of any kind.
+// all. In a success only an error_code at the top is one, since its data may have a code of any
+// kind.
 func (r *reply) readError(contentType string) {
-	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
-	pairs := [][2]string{{"error_code", "error_msg"}, {"code", "message"}}
 	switch {
-	case r.Status/100 == 2:
-		if text(r.object["error_code"]) == "" {
-			return
-		}
-		levels, pairs = levels[:1], pairs[:1]
+	case r.Status/100 == 2 && r.clean(text(r.object["error_code"]), maxWord) == "":
+		return
 	case r.object == nil:
 		r.Message = fmt.Sprintf("%s, without a JSON object (%d bytes of %s)", http.StatusText(r.Status), len(r.body),
 			cmp.Or(r.clean(contentType, maxWord), "no type"))
 		return
 	}
-	for _, keys := range pairs {
+	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
+	for _, keys := range [][2]string{{"error_code", "error_msg"}, {"code", "message"}} {
 		for _, level := range levels {
 			if r.Code == "" {
 				r.Code = r.clean(text(level[keys[0]]), maxWord)
@@ -165,7 +162,8 @@ func text(raw json.RawMessage) string {
 	return ""
 }
 
-// credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no secret.
+// credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no
+// secret.
 func credible(word string, form *regexp.Regexp, secrets []string) bool {
 	return len(word) <= 64 && form.MatchString(word) && wire.Redact(word, secrets...) == word
 }

@@ -70,23 +70,33 @@ func TestEveryShapeOfErrorBodyIsRead(t *testing.T) {
 			`{"code":12345678901234567890,"message":"m"}`,
 			Answer{Code: "12345678901234567890", Message: "m"},
 		},
-		"a code without a message":   {`{"error_code":"A.1"}`, Answer{Code: "A.1"}},
-		"a message without a code":   {`{"error_msg":"m"}`, Answer{Message: "m"}},
-		"the code is an object":      {`{"error_code":{"x":1},"error_msg":"m"}`, Answer{Message: "m"}},
-		"error is a text":            {`{"error":"gone","error_code":"A.1"}`, Answer{Code: "A.1"}},
-		"a byte order mark":          {"\ufeff" + `{"error_code":"A.1"}`, Answer{Code: "A.1"}},
-		"not UTF-8":                  {"{\"error_code\":\"A.1\",\"error_msg\":\"a\xff\xfeb\"}", Answer{Code: "A.1", Message: "a\ufffd\ufffdb"}},
-		"control characters":         {`{"error_code":"A.1","error_msg":"a\r\n\u0000b"}`, Answer{Code: "A.1", Message: "a   b"}},
-		"an object of nothing":       {`{}`, Answer{}},
-		"below something else":       {`{"meta":{"code":"A.1","message":"m"}}`, Answer{}},
-		"two levels below error":     {`{"error":{"error":{"code":"A.1"}}}`, Answer{}},
-		"keys in another case":       {`{"Error_Code":"A.1","CODE":"B"}`, Answer{}},
-		"HTML":                       {"<html>secret</html>", Answer{Message: "Bad Gateway, without a JSON object (19 bytes of no type)"}},
-		"nothing":                    {"", Answer{Message: "Bad Gateway, without a JSON object (0 bytes of no type)"}},
-		"an array":                   {`[1]`, Answer{Message: "Bad Gateway, without a JSON object (3 bytes of no type)"}},
-		"null":                       {`null`, Answer{Message: "Bad Gateway, without a JSON object (4 bytes of no type)"}},
-		"half an object":             {`{"error_code":"A`, Answer{Message: "Bad Gateway, without a JSON object (16 bytes of no type)"}},
-		"an object and something on": {`{"error_code":"A"}x`, Answer{Message: "Bad Gateway, without a JSON object (19 bytes of no type)"}},
+		"a code without a message": {`{"error_code":"A.1"}`, Answer{Code: "A.1"}},
+		"a message without a code": {`{"error_msg":"m"}`, Answer{Message: "m"}},
+		"the code is an object":    {`{"error_code":{"x":1},"error_msg":"m"}`, Answer{Message: "m"}},
+		"error is a text":          {`{"error":"gone","error_code":"A.1"}`, Answer{Code: "A.1"}},
+		"a byte order mark":        {"\ufeff" + `{"error_code":"A.1"}`, Answer{Code: "A.1"}},
+		"not UTF-8": {
+			"{\"error_code\":\"A.1\",\"error_msg\":\"a\xff\xfeb\"}", Answer{Code: "A.1", Message: "a\ufffd\ufffdb"},
+		},
+		"control characters": {
+			`{"error_code":"A.1","error_msg":"a\r\n\u0000b"}`, Answer{Code: "A.1", Message: "a   b"},
+		},
+		"an object of nothing":   {`{}`, Answer{}},
+		"below something else":   {`{"meta":{"code":"A.1","message":"m"}}`, Answer{}},
+		"two levels below error": {`{"error":{"error":{"code":"A.1"}}}`, Answer{}},
+		"keys in another case":   {`{"Error_Code":"A.1","CODE":"B"}`, Answer{}},
+		"HTML": {
+			"<html>secret</html>", Answer{Message: "Bad Gateway, without a JSON object (19 bytes of no type)"},
+		},
+		"nothing":  {"", Answer{Message: "Bad Gateway, without a JSON object (0 bytes of no type)"}},
+		"an array": {`[1]`, Answer{Message: "Bad Gateway, without a JSON object (3 bytes of no type)"}},
+		"null":     {`null`, Answer{Message: "Bad Gateway, without a JSON object (4 bytes of no type)"}},
+		"half an object": {
+			`{"error_code":"A`, Answer{Message: "Bad Gateway, without a JSON object (16 bytes of no type)"},
+		},
+		"an object and something on": {
+			`{"error_code":"A"}x`, Answer{Message: "Bad Gateway, without a JSON object (19 bytes of no type)"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -101,14 +111,15 @@ func TestEveryShapeOfErrorBodyIsRead(t *testing.T) {
 func TestASuccessHoldsAnErrorOnlyAtItsTop(t *testing.T) {
 	t.Parallel()
 	for body, code := range map[string]string{
-		`{"error_code":"IIC.1216","error_msg":"one region"}`:       "IIC.1216",
-		`{"error_code":1216,"error_msg":"one region"}`:             "1216",
-		`{"regions":[],"meta":{"code":"200","message":"ok"}}`:      "",
-		`{"code":"0","message":"ok","error":{"error_code":"A.1"}}`: "",
-		`{"error_code":"","error_msg":""}`:                         "",
-		`{"error_code":null}`:                                      "",
-		`<html>`:                                                   "",
-		``:                                                         "",
+		`{"error_code":"IIC.1216","error_msg":"one region"}`:          "IIC.1216",
+		`{"error_code":1216,"error_msg":"one region"}`:                "1216",
+		`{"regions":[],"meta":{"code":"200","message":"ok"}}`:         "",
+		`{"code":"0","message":"ok","error":{"error_code":"A.1"}}`:    "",
+		`{"error_code":"","error_msg":""}`:                            "",
+		`{"error_code":" \n","code":"A.1"}`:                           "",
+		`{"error_code":null}`:                                         "",
+		`<html>`:                                                      "",
+		``:                                                            "",
 		`{"account":{"error_code":"A.1","code":"A.1","message":"m"}}`: "",
 	} {
 		failure := failureOf(t, 200, http.Header{}, body)
@@ -205,7 +216,8 @@ func TestAFailureKnowsWhatTheNextAttemptNeedsToKnow(t *testing.T) {
 func FuzzErrorBody(f *testing.F) {
 	for _, body := range []string{
 		`{"error_code":"IIC.1216","error_msg":"one region","request_id":"r1"}`, `{"error":{"code":7,"message":"m"}}`,
-		`<html></html>`, ``, "\xff\xfe", `{"code":1e400}`, `{"error_code":null,"error_msg":["x"]}`, `{"error":{"error":{"code":"x"}}}`,
+		`<html></html>`, ``, "\xff\xfe", `{"code":1e400}`,
+		`{"error_code":null,"error_msg":["x"]}`, `{"error":{"error":{"code":"x"}}}`,
 		`{"error_msg":"SKexample"}`, "\ufeff{}",
 	} {
 		f.Add(400, "application/json", "3", []byte(body))
@@ -224,7 +236,8 @@ func FuzzErrorBody(f *testing.F) {
 			return
 		}
 		text := failure.Error()
-		if !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n\x00") || len(text) > 2048 || strings.Contains(text, secret) {
+		if !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n\x00") || len(text) > 2048 ||
+			strings.Contains(text, secret) {
 			t.Errorf("unfit for a log: %q", text)
 		}
 		kind := attempt.KindOf(failure)

@@ -26,9 +26,11 @@ type operation struct {
 	read func(body []byte, secrets []string) error
 }
 
-// get reads what stands at u. Each attempt fills a T of its own; check says what in it can't be true,
-// and cleans what goes on from there.
-func get[T any](ctx context.Context, c *Client, name string, u *url.URL, check func(answer *T, secrets []string) error) (T, error) {
+// get reads what stands at u. Each attempt fills a T of its own; check says what in it can't be
+// true, and cleans what goes on from there.
+func get[T any](
+	ctx context.Context, c *Client, name string, u *url.URL, check func(answer *T, secrets []string) error,
+) (T, error) {
 	var answer T
 	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, func(body []byte, secrets []string) error {
 		var fresh T
@@ -63,7 +65,7 @@ func (c *Client) do(ctx context.Context, op operation) (Response, error) {
 			again, err := s.fix(ctx, reply)
 			switch {
 			case err != nil:
-				return op.failed(fmt.Errorf("reloading credentials after %s: %w", failure, err))
+				return op.failed(fmt.Errorf("reloading credentials after %s: %w", failure.Error(), err))
 			case !again:
 				return failure
 			}

@@ -73,9 +73,11 @@ func TestWhatIsNotWorthAnotherAttemptIsTriedOnce(t *testing.T) {
 		kind     attempt.Kind
 		patience time.Duration // -1: none is asked for
 	}{
-		"refused":           {huaweitest.Fault{Status: 400, Code: "IIC.400"}, attempt.Refused, -1},
-		"forbidden":         {huaweitest.Fault{Status: 403, Code: "IIC.1000"}, attempt.Misconfigured, -1},
-		"redirected":        {huaweitest.Fault{Status: 302, Header: http.Header{"Location": {"/x"}}}, attempt.Misconfigured, -1},
+		"refused":   {huaweitest.Fault{Status: 400, Code: "IIC.400"}, attempt.Refused, -1},
+		"forbidden": {huaweitest.Fault{Status: 403, Code: "IIC.1000"}, attempt.Misconfigured, -1},
+		"redirected": {
+			huaweitest.Fault{Status: 302, Header: http.Header{"Location": {"/x"}}}, attempt.Misconfigured, -1,
+		},
 		"not management":    {huaweitest.Fault{Status: 401, Code: "Organizations.1001"}, attempt.Misconfigured, -1},
 		"a wrong endpoint":  {huaweitest.Fault{Status: 404, Body: []byte("<html>")}, attempt.Misconfigured, -1},
 		"429 without time":  {huaweitest.Fault{Status: 429, Code: "APIGW.0308"}, attempt.Transient, 0},

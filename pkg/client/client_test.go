@@ -195,6 +195,33 @@ func TestDelegatedAdministrators(t *testing.T) {
 	})
 }
 
+func TestTrustedServices(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		cloud.AddService("service.X")
+		services, err := c.Services(t.Context())
+		require.NoError(t, err)
+		assert.Subset(t, services, []string{secMaster, "service.CTS", "service.X"})
+
+		done, err := c.EnableTrustedService(t.Context(), secMaster)
+		require.NoError(t, err)
+		assert.Equal(t, 1, done.Attempts)
+		assert.NotEmpty(t, done.RequestID)
+		assert.Equal(t, []string{secMaster}, cloud.Trusted())
+
+		for _, refused := range []string{secMaster, "service.Nothing"} {
+			_, err = c.EnableTrustedService(t.Context(), refused)
+			require.NotNil(t, client.Refusal(err), refused)
+		}
+		cloud.Script("GET", "/v1/organizations/services", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"services":["` + secMaster + `",""]}`), Times: huaweitest.Forever,
+		})
+		services, err = c.Services(t.Context())
+		require.ErrorContains(t, err, "Services: status 200 the answer can't be read: it lists a service without a name")
+		assert.Empty(t, services)
+	})
+}
+
 func TestAnAccountIDStaysOneSegmentOfThePath(t *testing.T) {
 	t.Parallel()
 	for id, path := range map[string]string{

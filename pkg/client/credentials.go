@@ -27,8 +27,8 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(wire.Redacted), nil 
 // LogValue implements [slog.LogValuer].
 func (Secret) LogValue() slog.Value { return slog.StringValue(wire.Redacted) }
 
-// UnmarshalText takes text as it is. A character that can't stand in an HTTP header is an error that
-// doesn't show it.
+// UnmarshalText takes text as it is. A character that can't stand in an HTTP header is an error
+// that doesn't show it.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = Secret(text)
 	return fitsHeader(text)
@@ -50,8 +50,8 @@ func fitsHeader(text []byte) error {
 	return nil
 }
 
-// Credentials sign requests to Huawei Cloud. The variables are those of Huawei Cloud's SDKs. None is
-// required by its tag, since credentials may come from elsewhere; whoever reads them from the
+// Credentials sign requests to Huawei Cloud. The variables are those of Huawei Cloud's SDKs. None
+// is required by its tag, since credentials may come from elsewhere; whoever reads them from the
 // environment alone must see that both keys are there.
 type Credentials struct {
 	AccessKey     Secret   `env:"HUAWEICLOUD_SDK_AK"`
@@ -65,9 +65,9 @@ func (c Credentials) secrets() []string {
 	return []string{string(c.AccessKey), string(c.SecretKey), string(c.SecurityToken)}
 }
 
-// A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it; then the
-// func is called again, once for all calls that were refused. An error isn't kept, and fails the call
-// with the error's kind, see [attempt.KindOf].
+// A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it; then
+// the func is called again, once for all calls that were refused. An error isn't kept, and fails
+// the call with the error's kind, see [attempt.KindOf].
 type CredentialsFunc func(context.Context) (Credentials, error)
 
 // Static always returns c.
@@ -89,8 +89,8 @@ type loaded struct {
 	load        int
 }
 
-// newer returns the credentials of a later load than the given one. If there are none it loads them,
-// and says so.
+// newer returns the credentials of a later load than the given one. If there are none it loads
+// them, and says so.
 func (c *credentialsCache) newer(ctx context.Context, load int) (l loaded, now bool, err error) {
 	select {
 	case c.lock <- struct{}{}:
@@ -126,9 +126,10 @@ func (s *signer) sign(req *http.Request, body []byte) {
 	Sign(req, body, s.credentials, time.Now().Add(s.skew))
 }
 
-// fix reports whether the next request will be signed in another way, because a 401 may be the fault
-// of our clock, or of credentials that were replaced since they were loaded. It tries each once.
-// Services that answer 401 with a code of their own (Organizations.10xx) don't speak of the signature.
+// fix reports whether the next request will be signed in another way, because a 401 may be the
+// fault of our clock, or of credentials that were replaced since they were loaded. It tries each
+// once. Services that answer 401 with a code of their own (Organizations.10xx) don't speak of the
+// signature.
 func (s *signer) fix(ctx context.Context, r *reply) (bool, error) {
 	if r == nil || r.Status != http.StatusUnauthorized || strings.HasPrefix(r.Code, "Organizations.10") {
 		return false, nil

@@ -69,9 +69,11 @@ func TestA401IsBelieved(t *testing.T) {
 		cached bool // the credentials were loaded by an earlier call
 		loads  int
 	}{
-		"when the credentials stay the same":         {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, true, 2},
-		"when the clock is right enough":             {huaweitest.Fault{Status: 401, Code: "APIGW.0307"}, true, 2},
-		"when the server shows no clock":             {huaweitest.Fault{Status: 401, Code: "APIGW.0307", Header: http.Header{"Date": nil}}, true, 2},
+		"when the credentials stay the same": {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, true, 2},
+		"when the clock is right enough":     {huaweitest.Fault{Status: 401, Code: "APIGW.0307"}, true, 2},
+		"when the server shows no clock": {
+			huaweitest.Fault{Status: 401, Code: "APIGW.0307", Header: http.Header{"Date": nil}}, true, 2,
+		},
 		"when it has no code":                        {huaweitest.Fault{Status: 401}, true, 2},
 		"when the call itself loaded them":           {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, false, 1},
 		"at once when Organizations says who we are": {huaweitest.Fault{Status: 401, Code: "Organizations.1001"}, true, 1},
@@ -131,6 +133,27 @@ func TestRotatedCredentialsAreLoadedOnceForAllCallsThatFailed(t *testing.T) {
 		wg.Wait()
 		assert.EqualValues(t, 2, loads.Load(), "one at first, one for the rotation")
 		assert.Len(t, cloud.Requests(), 1+2*callers)
+	})
+}
+
+func TestA401ThatNothingFixesEndsTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cloud, loads := huaweitest.New(), 0
+		api := client.New(config(cloud), func(context.Context) (client.Credentials, error) {
+			loads++
+			return client.Credentials{AccessKey: client.Secret(fmt.Sprint("AK", loads)), SecretKey: "SKexample"}, nil
+		})
+		api.Warm(t.Context(), endpoint("https://identitycenter.myhuaweicloud.com"))
+		far := time.Now().Add(24 * time.Hour).UTC().Format(http.TimeFormat)
+		cloud.Script("POST", "", huaweitest.Fault{
+			Status: 401, Code: "APIGW.0301", Header: http.Header{"Date": {far}}, Times: 20,
+		})
+		done, err := api.RegisterRegion(t.Context(), "cn-north-4")
+		require.ErrorContains(t, err, "status 401")
+		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
+		assert.Equal(t, 3, done.Attempts, "as it was, with the server's clock, with other credentials")
+		assert.Equal(t, 2, loads)
 	})
 }
 

@@ -37,11 +37,11 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-// RegisterRegion registers IAM Identity Center in a region. There is one region per organization, and
-// no API to leave it. Only the organization's management account may call it.
+// RegisterRegion registers IAM Identity Center in a region. There is one region per organization,
+// and no API to leave it. Only the organization's management account may call it.
 //
-// The path is that of the API page's URI section and of Huawei Cloud's SDKs; the page's example shows
-// another, which doesn't exist.
+// The path is that of the API page's URI section and of Huawei Cloud's SDKs; the page's example
+// shows another, which doesn't exist.
 func (c *Client) RegisterRegion(ctx context.Context, regionID string) (Response, error) {
 	return c.post(ctx, "RegisterRegion", c.config.IdentityCenter.URL("v1", "register-regions"),
 		map[string]string{"region_id": regionID})

@@ -9,10 +9,11 @@ import (
 	"registrar/pkg/attempt"
 )
 
-// kindOf is the one table from what Huawei Cloud answers to what it means. A code alone is ambiguous:
-// the same code comes with several statuses. Only an answer that names its error by a code can refuse,
-// since whoever answers without one (a proxy, a firewall, a maintenance page) doesn't know the state.
-// Sources: the pages of error codes of IAM Identity Center (IIC), Organizations and API Gateway (APIGW).
+// kindOf is the one table from what Huawei Cloud answers to what it means. A code alone is
+// ambiguous: the same code comes with several statuses. Only an answer that names its error by a
+// code can refuse, since whoever answers without one (a proxy, a firewall, a maintenance page)
+// doesn't know the state. Sources: the pages of error codes of IAM Identity Center (IIC),
+// Organizations and API Gateway (APIGW).
 func kindOf(status int, code string) attempt.Kind {
 	if number, ok := strings.CutPrefix(code, "IdentityCenter."); ok {
 		code = "IIC." + number

@@ -99,7 +99,7 @@ func TestAPageThatCantBeTrueIsTransient(t *testing.T) {
 	}
 }
 
-// One odd name, of a service that Huawei Cloud may have tomorrow, must not make the list unreadable.
+// unreadable.
 func TestANameOfAServiceIsCutNotRefused(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {

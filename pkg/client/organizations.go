@@ -51,10 +51,38 @@ func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
 	return c.principals(ctx, "TrustedServices", c.organizations("trusted-services"))
 }
 
+// Services lists the service principals that can have trusted access at all.
+func (c *Client) Services(ctx context.Context) ([]string, error) {
+	type services struct {
+		Services []string `json:"services"`
+	}
+	answer, err := get(ctx, c, "Services", c.organizations("services"), func(answer *services, secrets []string) error {
+		for i := range answer.Services {
+			if err := cleanPrincipal(&answer.Services[i], secrets); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Services, nil
+}
+
+// EnableTrustedService gives a service trusted access to the organization. Only the organization's
+// management account may call it.
+func (c *Client) EnableTrustedService(ctx context.Context, servicePrincipal string) (Response, error) {
+	return c.post(ctx, "EnableTrustedService", c.organizations("trusted-services", "enable"),
+		map[string]string{"service_principal": servicePrincipal})
+}
+
 // RegisterDelegatedAdministrator makes a member account an administrator of a service for the whole
 // organization. Only the organization's management account may call it, and the service must have
 // trusted access.
-func (c *Client) RegisterDelegatedAdministrator(ctx context.Context, accountID, servicePrincipal string) (Response, error) {
+func (c *Client) RegisterDelegatedAdministrator(
+	ctx context.Context, accountID, servicePrincipal string,
+) (Response, error) {
 	return c.post(ctx, "RegisterDelegatedAdministrator", c.organizations("delegated-administrators", "register"),
 		map[string]string{"account_id": accountID, "service_principal": servicePrincipal})
 }
@@ -63,8 +91,8 @@ func (c *Client) organizations(elements ...string) *url.URL {
 	return c.config.Organizations.URL(append([]string{"v1", "organizations"}, elements...)...)
 }
 
-// principals reads a list to its last page. A list that doesn't end is a failure: a part of it would
-// be taken for the whole.
+// principals reads a list to its last page. A list that doesn't end is a failure: a part of it
+// would be taken for the whole.
 func (c *Client) principals(ctx context.Context, name string, u *url.URL) ([]string, error) {
 	var (
 		all    []string
@@ -114,10 +142,9 @@ func (p *page) check(secrets []string) error {
 	}
 	for _, list := range [][]service{p.Delegated, p.Trusted} {
 		for i := range list {
-			if list[i].Principal == "" {
-				return errors.New("it lists a service without a name")
+			if err := cleanPrincipal(&list[i].Principal, secrets); err != nil {
+				return err
 			}
-			list[i].Principal = wire.Clean(list[i].Principal, maxPrincipal, secrets...)
 		}
 	}
 	return nil
@@ -125,3 +152,13 @@ func (p *page) check(secrets []string) error {
 
 // WarmOrganizations is [Client.Warm] for the endpoint of Organizations.
 func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
+
+// cleanPrincipal cleans the name of a service. One of an odd form is cut rather than refused, or a
+// service that Huawei Cloud has tomorrow would make every list unreadable.
+func cleanPrincipal(name *string, secrets []string) error {
+	if *name == "" {
+		return errors.New("it lists a service without a name")
+	}
+	*name = wire.Clean(*name, maxPrincipal, secrets...)
+	return nil
+}

@@ -67,7 +67,8 @@ func authorization(method string, u *url.URL, signed map[string]string, body []b
 		", Signature=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// canonicalPath encodes each segment anew and ends in a slash, which is in the signature only, never in the URL.
+// canonicalPath encodes each segment again and ends in a slash, which is in the signature only,
+// never in the URL.
 func canonicalPath(escaped string) string {
 	segments := strings.Split(escaped, "/")
 	for i, s := range segments {

@@ -80,7 +80,8 @@ func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 	assert.Nil(t, client.Refusal(err))
 }
 
-// behind is a config whose requests go to an https endpoint through a proxy that answers CONNECT so.
+// behind is a config whose requests go to an https endpoint through a proxy that answers CONNECT
+// so.
 func behind(t *testing.T, answer http.HandlerFunc) client.Config {
 	t.Helper()
 	proxy, c := serve(t, answer, (*httptest.Server).Start)
@@ -142,6 +143,20 @@ func TestAConnectionThatIsRefusedIsTransient(t *testing.T) {
 	_, err := client.New(c, client.Static(credentials(keys()))).RegisterRegion(t.Context(), "cn-north-4")
 	require.Equal(t, attempt.Transient, attempt.KindOf(err))
 	assert.NotContains(t, err.Error(), server.URL+"/v1", "the operation says it")
+}
+
+func TestAnAnswerThatStallsIsCut(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"regions":[`)
+		assert.NoError(t, http.NewResponseController(w).Flush())
+		<-r.Context().Done()
+	}), (*httptest.Server).Start)
+	c.RequestTimeout = 100 * time.Millisecond
+	_, err := client.New(c, client.Static(credentials(keys()))).RegisteredRegions(t.Context())
+	require.EqualError(t, err, "RegisteredRegions: status 200 the answer can't be read: "+
+		"no answer within 100ms: context deadline exceeded")
+	assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 }
 
 func TestAnEndlessAnswerIsCut(t *testing.T) {

@@ -20,11 +20,12 @@ const maxText = 1 << 10 // bytes of a message
 
 // What the types of results begin with.
 const (
-	regionFamily = "org.region"
-	adminFamily  = "account.admin"
+	regionFamily  = "org.region"
+	serviceFamily = "org.service"
+	adminFamily   = "account.admin"
 )
 
-func families() []string { return []string{regionFamily, adminFamily} }
+func families() []string { return []string{regionFamily, serviceFamily, adminFamily} }
 
 // Outcome is what became of something that was to be registered, or of an event as a whole.
 type Outcome string
@@ -60,6 +61,7 @@ const (
 	RegionConflict   Reason = "region_conflict"    // another region is registered
 	AccountNotFound  Reason = "account_not_found"  // the account isn't in the organization
 	AccountNotActive Reason = "account_not_active" // the account is suspended, or being closed
+	UnknownService   Reason = "unknown_service"    // Huawei Cloud has no such service
 	Refused          Reason = "refused"            // Huawei Cloud refused it, as the error says
 )
 

@@ -1,6 +1,6 @@
-// Package wire is how registrar speaks HTTP: one transport, one type of endpoint, one way to tell what
-// a failure to get an answer means, and the one place where text from outside is cut and freed of
-// secrets.
+// Package wire is how registrar speaks HTTP: one transport, one type of endpoint, one way to tell
+// what a failure to get an answer means, and the one place where text from outside is cut and freed
+// of secrets.
 package wire
 
 import (
@@ -17,8 +17,8 @@ import (
 // UserAgent is what registrar calls itself in requests.
 const UserAgent = "registrar"
 
-// Client makes an HTTP client that follows no redirects and has no timeout of its own. A nil transport
-// is HTTP/1.1 with keep-alive, through the proxy that HTTPS_PROXY and NO_PROXY name.
+// Client makes an HTTP client that follows no redirects and has no timeout of its own. A nil
+// transport is HTTP/1.1 with keep-alive, through the proxy that HTTPS_PROXY and NO_PROXY name.
 func Client(transport http.RoundTripper) *http.Client {
 	if transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
@@ -33,8 +33,8 @@ func Client(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// proxyAnswered is asked about the answer of a proxy to CONNECT. Left alone, net/http would report the
-// proxy's status text as if nobody had answered.
+// proxyAnswered is asked about the answer of a proxy to CONNECT. Left alone, net/http would report
+// the proxy's status text as if nobody had answered.
 func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 	kind := attempt.Transient
 	switch status := answer.StatusCode; {
@@ -47,9 +47,9 @@ func proxyAnswered(_ context.Context, proxy *url.URL, _ *http.Request, answer *h
 		proxy.Host, answer.StatusCode, http.StatusText(answer.StatusCode))
 }
 
-// Unanswered tells what err, of an [http.Client] or of reading a body, means for an attempt that ran in
-// ctx. The failure doesn't show the URL, which may hold a secret. What else it shows may be the bytes
-// of a server, and is cleaned of the secrets as [Clean] does.
+// Unanswered tells what err, of an [http.Client] or of reading a body, means for an attempt that
+// ran in ctx. The failure doesn't show the URL, which may hold a secret. What else it shows may be
+// the bytes of a server, and is cleaned of the secrets as [Clean] does.
 func Unanswered(ctx context.Context, err error, secrets ...string) *attempt.Failure {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
@@ -76,12 +76,13 @@ func (e cleanError) Error() string { return e.text }
 
 func (e cleanError) Unwrap() error { return e.error }
 
-// ProxyURL is the text of a variable that names a proxy. It is read only to be checked: net/http reads
-// the variable by itself, and would call directly, without a word, where it can't make sense of it.
+// ProxyURL is the text of a variable that names a proxy. It is read only to be checked: net/http
+// reads the variable by itself, and would call directly, without a word, where it can't make sense
+// of it.
 type ProxyURL string
 
-// UnmarshalText takes what net/http takes for a proxy. Its error doesn't show the text, which may have
-// a password in it. The empty text means that there is no proxy.
+// UnmarshalText takes what net/http takes for a proxy. Its error doesn't show the text, which may
+// have a password in it. The empty text means that there is no proxy.
 func (p *ProxyURL) UnmarshalText(text []byte) error {
 	*p = ProxyURL(text)
 	if len(text) == 0 {

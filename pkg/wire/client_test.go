@@ -62,7 +62,8 @@ func TestRedirectsAreAnswersWhateverTheTransport(t *testing.T) {
 
 func TestEveryClientHasATransportOfItsOwn(t *testing.T) {
 	t.Parallel()
-	assert.NotSame(t, wire.Client(nil).Transport, wire.Client(nil).Transport)
+	one, other := wire.Client(nil), wire.Client(nil)
+	assert.NotSame(t, one.Transport, other.Transport)
 	assert.NotSame(t, http.DefaultTransport, wire.Client(nil).Transport)
 	assert.NotNil(t, wire.Client(nil).Transport.(*http.Transport).Proxy, "the proxy that the environment names")
 }
@@ -83,9 +84,13 @@ func TestNoAnswerHasAKind(t *testing.T) {
 			&url.Error{Err: fmt.Errorf("dial: %w", untrusted)}, attempt.Misconfigured,
 			"dial: tls: failed to verify certificate: x509: certificate signed by unknown authority",
 		},
-		"a kind of its own":      {fmt.Errorf("proxy: %w", attempt.Misconfigured.Errorf("407")), attempt.Misconfigured, "proxy: 407"},
+		"a kind of its own": {
+			fmt.Errorf("proxy: %w", attempt.Misconfigured.Errorf("407")), attempt.Misconfigured, "proxy: 407",
+		},
 		"a server quotes secret": {errors.New("malformed \"SKexample\r\n"), attempt.Transient, `malformed "[redacted]`},
-		"a server says too much": {errors.New(strings.Repeat("x", 5000)), attempt.Transient, strings.Repeat("x", 1021) + "…"},
+		"a server says too much": {
+			errors.New(strings.Repeat("x", 5000)), attempt.Transient, strings.Repeat("x", 1021) + "…",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +188,7 @@ func TestNetHTTPTakesTheSameForAProxy(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
 			probe := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNetHTTPTakesTheSameForAProxy$")
-			probe.Env = []string{proxyProbe + "=1", "HTTPS_PROXY=" + text}
+			probe.Env = []string{proxyProbe + "=1", "HTTPS_PROXY=" + text, "GORACE=atexit_sleep_ms=0"}
 			out, err := probe.Output()
 			require.NoError(t, err)
 			_, line, found := strings.Cut(string(out), "probe:")

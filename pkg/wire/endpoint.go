@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Endpoint is the base URL of a service: https, or http for a loopback address. The zero Endpoint is
-// not usable.
+// Endpoint is the base URL of a service: https, or http for a loopback address. The zero Endpoint
+// is not usable.
 type Endpoint struct{ base *url.URL }
 
 // ParseEndpoint reads an endpoint, such as https://organizations.myhuaweicloud.com.
@@ -33,22 +33,21 @@ func (e *Endpoint) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// URL is the address of what stands at the elements of a path below the endpoint. Each element is one
-// segment whatever is in it: a slash doesn't separate, and two dots don't lead up. The result is the
-// caller's.
+// URL is the address of what stands at the elements of a path below the endpoint. Each element is
+// one segment whatever is in it: a slash doesn't separate, and two dots don't lead up. The result
+// is the caller's.
 func (e Endpoint) URL(elements ...string) *url.URL {
-	path := strings.TrimRight(e.base.EscapedPath(), "/")
+	segments := []string{strings.TrimRight(e.base.EscapedPath(), "/")}
 	for _, element := range elements {
+		segment := url.PathEscape(element)
 		if element == "." || element == ".." {
-			element = strings.ReplaceAll(element, ".", "%2E")
-		} else {
-			element = url.PathEscape(element)
+			segment = strings.ReplaceAll(element, ".", "%2E")
 		}
-		path += "/" + element
+		segments = append(segments, segment)
 	}
 	u := *e.base
-	u.RawPath = path
-	u.Path, _ = url.PathUnescape(path) // it was escaped here
+	u.RawPath = strings.Join(segments, "/")
+	u.Path, _ = url.PathUnescape(u.RawPath) // it was escaped here
 	return &u
 }
 
@@ -60,8 +59,8 @@ func (e Endpoint) String() string {
 	return e.base.String()
 }
 
-// ParseURL reads an absolute http or https URL without user name and fragment. Its error doesn't show
-// the text, which may have a password in it.
+// ParseURL reads an absolute http or https URL without user name and fragment. Its error doesn't
+// show the text, which may have a password in it.
 func ParseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {

@@ -17,9 +17,9 @@ const Redacted = "[redacted]"
 
 const ellipsis = "…"
 
-// Clean makes a text from outside fit to be logged and passed on: the secrets are replaced as [Redact]
-// does, control characters and what is not UTF-8 are replaced too, and what is left is cut to limit
-// bytes. Secrets go first, so that no half of one is left at the cut.
+// Clean makes a text from outside fit to be logged and passed on: the secrets are replaced as
+// [Redact] does, control characters and what is not UTF-8 are replaced too, and what is left is cut
+// to limit bytes. Secrets go first, so that no half of one is left at the cut.
 func Clean(s string, limit int, secrets ...string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -30,7 +30,8 @@ func Clean(s string, limit int, secrets ...string) string {
 	return Cut(strings.TrimSpace(s), limit)
 }
 
-// Cut cuts valid UTF-8 to at most limit bytes, and ends it with an ellipsis if something was cut off.
+// Cut cuts valid UTF-8 to at most limit bytes, and ends it with an ellipsis if something was cut
+// off.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -45,8 +46,8 @@ func Cut(s string, limit int) string {
 	return s[:end] + ellipsis
 }
 
-// Redact replaces each of the secrets in s, be it plain or as base64, a URL, HTML or JSON would write
-// it. Secrets of less than 2 characters hide nothing and are left.
+// Redact replaces each of the secrets in s, be it plain or as base64, a URL, HTML or JSON would
+// write it. Secrets of less than 2 characters hide nothing and are left.
 func Redact(s string, secrets ...string) string {
 	var forms []string
 	for _, secret := range secrets {
@@ -84,8 +85,8 @@ func lowerHex(escaped string) string {
 	return strings.Join(parts, "%")
 }
 
-// base64Forms are what must stand in a base64 text that was made of a text with the secret in it: the
-// characters that the secret determines alone.
+// base64Forms are what must stand in a base64 text that was made of a text with the secret in it:
+// the characters that the secret determines alone.
 func base64Forms(secret string) []string {
 	const least = 8 // characters: shorter ones would replace what is not a secret
 	var forms []string

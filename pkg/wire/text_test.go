@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -152,7 +153,7 @@ func FuzzClean(f *testing.F) {
 	f.Add("SKexampleSKexample", uint16(12), "SKexample")
 	f.Fuzz(func(t *testing.T, text string, limit uint16, secret string) {
 		got := wire.Clean(text, int(limit), secret)
-		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("unfit for a log: %q", got)
 		}
 		if len(got) > int(limit) {

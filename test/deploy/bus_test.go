@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// matches says whether EventBridge's pattern matches an event, as far as our patterns go. What it doesn't know matches
-// nothing.
+// matches says whether EventBridge's pattern matches an event, as far as our patterns go. What it
+// doesn't know matches nothing.
 func matches(pattern, event any) bool {
 	for key, wanted := range object(pattern) {
 		if nested, ok := wanted.(map[string]any); ok {

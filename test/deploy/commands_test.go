@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// commands runs make with an aws client that writes down what it is asked for, and answers as if all was there.
+// commands runs make with an aws client that writes down what it is asked for, and answers as if
+// all was there.
 func commands(t *testing.T, args ...string) (calls []string, out string, err error) {
 	t.Helper()
 	bin, written := t.TempDir(), filepath.Join(t.TempDir(), "calls")
@@ -48,6 +49,10 @@ func TestMakeDeploysDevAsItIs(t *testing.T) {
 	calls, out, err := commands(t, "deploy", "BUCKET=artifacts")
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "This deploys the stack registrar-dev in account 123456789012, region eu-central-1")
+	require.Len(t, calls, 5)
+	deployed, parameters, _ := strings.Cut(calls[3], " --parameter-overrides ") // TestNoParameterOfAStageIsLost has all
+	assert.Regexp(t, `^RegionId=cn-north-4 .*DryRun=true`, parameters)
+	calls[3] = deployed
 	assert.Equal(t, []string{
 		"sts get-caller-identity --query Account --output text",
 		"s3api head-bucket --bucket artifacts",
@@ -55,9 +60,7 @@ func TestMakeDeploysDevAsItIs(t *testing.T) {
 			"--output-template-file dist/registrar-dev.yaml",
 		"cloudformation deploy --template-file dist/registrar-dev.yaml --s3-bucket artifacts --s3-prefix registrar-dev " +
 			"--stack-name registrar-dev --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND " +
-			"--no-fail-on-empty-changeset --tags project=registrar stage=dev --parameter-overrides " +
-			"RegionId=cn-north-4 ServicePrincipals=service.SecMaster,service.CTS " +
-			"DryRun=true LogLevel=DEBUG LogDays=14 ArchiveDays=7",
+			"--no-fail-on-empty-changeset --tags project=registrar stage=dev",
 		"cloudformation describe-stacks --stack-name registrar-dev " +
 			"--query Stacks[0].Outputs[].[OutputKey,OutputValue] --output table",
 	}, calls)
@@ -209,6 +212,19 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 	})
 }
 
+func TestMakeCheckDeploySaysWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	sh, err := exec.LookPath("sh")
+	require.NoError(t, err)
+	cmd := exec.Command(sh, "deploy/tools.sh")
+	cmd.Dir, cmd.Env = root, []string{"PATH=" + bin}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err)
+	assert.Contains(t, string(out), "left out: AWS's own transform and rules, by cfn-lint")
+	assert.Contains(t, string(out), "left out: creating the stack in moto")
+}
+
 func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{
@@ -229,7 +245,8 @@ func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	}
 }
 
-// SAM reads these lines whatever their form, so make must lose none: without DryRun=true a stage would register.
+// SAM reads these lines whatever their form, so make must lose none: without DryRun=true a stage
+// would register.
 func TestNoParameterOfAStageIsLost(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "samconfig.toml")

@@ -1,5 +1,5 @@
-// Package deploy tests what deploys the functions: the templates, their stages, the workflow and the commands of the
-// Makefile, all without a cloud.
+// Package deploy tests what deploys the functions: the templates, their stages, the workflow and
+// the commands of the Makefile, all without a cloud.
 package deploy
 
 import (
@@ -58,8 +58,8 @@ func makeIn(dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// needsTools skips a test that needs more than Go, git and make, unless DEPLOY_TOOLS is set, as make check-deploy and
-// make workflow do.
+// needsTools skips a test that needs more than Go, git and make, unless DEPLOY_TOOLS is set, as
+// make check-deploy and make workflow do.
 func needsTools(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("DEPLOY_TOOLS") == "" {

@@ -15,7 +15,8 @@ var metrics = []string{
 	"Duration", "HuaweiCloudLatency", "HuaweiCloudAttempts", "ColdStart",
 }
 
-// alarmed are the metrics with an alarm, and their alarms: "<namespace> <metric> <last dimension> <its value>".
+// alarmed are the metrics with an alarm, and their alarms: "<namespace> <metric> <last dimension>
+// <its value>".
 func (s *stack) alarmed() map[string][]string {
 	found := map[string][]string{}
 	for _, id := range s.of("AWS::CloudWatch::Alarm") {
@@ -79,7 +80,8 @@ func sameItems(a, b []any) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(item any) bool { return !slices.Contains(b, item) })
 }
 
-// retriesFor is how long a task waits at least between its first and last attempt, when they all fail with an error.
+// retriesFor is how long a task waits at least between its first and last attempt, when they all
+// fail with an error.
 func retriesFor(task any, failure string) time.Duration {
 	for _, retrier := range list(dig(task, "Retry")) {
 		names := list(dig(retrier, "ErrorEquals"))

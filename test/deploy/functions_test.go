@@ -36,8 +36,8 @@ func functionNames() ([]string, error) {
 	return names, err
 }
 
-// variables are what each function reads from its environment, with the default, by the env tags of the project's
-// packages that it is made of.
+// variables are what each function reads from its environment, with the default, by the env tags of
+// the project's packages that it is made of.
 var variables = sync.OnceValues(func() (map[string]map[string]string, error) {
 	names, err := functionNames()
 	if err != nil {
@@ -89,8 +89,8 @@ func envTags(file string, found map[string]string) error {
 // result is what a function puts on the bus: the source, and a pattern of the types.
 type result struct{ source, types string }
 
-// putByFunctions asks each function, deployed as in the template but for its secret and its sink, to register nothing
-// that makes sense. What it answers is a result of its own.
+// putByFunctions asks each function, deployed as in the template but for its secret and its sink,
+// to register nothing that makes sense. What it answers is a result of its own.
 func putByFunctions(t *testing.T, s *stack) (map[string]result, error) {
 	t.Helper()
 	put := map[string]result{}
@@ -126,7 +126,8 @@ func putByFunctions(t *testing.T, s *stack) (map[string]result, error) {
 	return put, nil
 }
 
-// serveFunctions runs built functions behind an Invoke API of this machine, and returns its base URL.
+// serveFunctions runs built functions behind an Invoke API of this machine, and returns its base
+// URL.
 func serveFunctions(t *testing.T, env map[string]string, names ...string) string {
 	t.Helper()
 	dist, err := built()

@@ -8,8 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// rule is something that must be true of the templates as deployed, and ways to break it, each of which it must
-// report: a rule that can't fail holds nothing. Each is in a file of its own, rule_<name>_test.go.
+// rule is something that must be true of the templates as deployed, and ways to break it, each of
+// which it must report: a rule that can't fail holds nothing. Each is in a file of its own,
+// rule_<name>_test.go.
 type rule struct {
 	check  func(s *stack, r *report)
 	broken map[string]func(tree any)
@@ -64,8 +65,8 @@ func theOthers(output string) any {
 	return attribute("RegisterRegionResources", "Outputs."+output)
 }
 
-// set, drop and replace change the template at a path such as "Resources/Bus/Type". They panic if nothing is there to
-// be changed, so that no broken copy is whole.
+// set, drop and replace change the template at a path such as "Resources/Bus/Type". They panic if
+// nothing is there to be changed, so that no broken copy is whole.
 func set(path string, v any) func(any) {
 	return func(tree any) {
 		parent, last := walk(tree, path)

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// stack is a template with its intrinsic functions worked out, and the resources of its nested stacks among its own.
-// A resource's Ref is its logical id, an attribute of it "<id>.<attribute>", and the id of a resource of a nested stack
-// "<nested stack>/<id>".
+// stack is a template with its intrinsic functions worked out, and the resources of its nested
+// stacks among its own. A resource's Ref is its logical id, an attribute of it "<id>.<attribute>",
+// and the id of a resource of a nested stack "<nested stack>/<id>".
 type stack struct {
 	*template
 	own        map[string]any // the template, or the nested one
@@ -23,8 +23,8 @@ type stack struct {
 	Globals    map[string]any
 }
 
-// deploy works out the template with the given parameters. What isn't given has its default, or, if there is none,
-// what stage dev gives.
+// deploy works out the template with the given parameters. What isn't given has its default, or, if
+// there is none, what stage dev gives.
 func (tpl *template) deploy(given map[string]any) *stack {
 	all := maps.Clone(given)
 	if all == nil {

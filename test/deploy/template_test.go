@@ -13,9 +13,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// template is what is deployed, as read: template.yaml, with its intrinsic functions in their long form, and beside
-// its sections the nested templates by their files in deploy/ ("Nested"), the workflow ("Workflow"), the parameters of
-// each stage ("Stages") and the runbook ("Runbook").
+// template is what is deployed, as read: template.yaml, with its intrinsic functions in their long
+// form, and beside its sections the nested templates by their files in deploy/ ("Nested"), the
+// workflow ("Workflow"), the parameters of each stage ("Stages") and the runbook ("Runbook").
 type template struct{ tree map[string]any }
 
 func load(t *testing.T) *template {
@@ -60,7 +60,8 @@ func parse(t *testing.T, file []byte) map[string]any {
 	return tree
 }
 
-// value reads YAML with the tags of CloudFormation: !Ref x is {"Ref": x}, and !Name x is {"Fn::Name": x}.
+// value reads YAML with the tags of CloudFormation: !Ref x is {"Ref": x}, and !Name x is
+// {"Fn::Name": x}.
 func value(n *yaml.Node) any {
 	var v any
 	switch n.Kind {

@@ -20,8 +20,8 @@ func TestValidatorsPassTheTemplate(t *testing.T) {
 	assert.Empty(t, string(out))
 }
 
-// TestValidatorsReportABrokenTemplate takes one run for all, since each takes seconds: templates broken in all ways,
-// and a workflow for each.
+// TestValidatorsReportABrokenTemplate takes one run for all, since each takes seconds: templates
+// broken in all ways, and a workflow for each.
 func TestValidatorsReportABrokenTemplate(t *testing.T) {
 	t.Parallel()
 	needsTools(t, "Node.js 20 and the packages of deploy/")

@@ -99,6 +99,7 @@ func newStage(t *testing.T) *stage {
 		"HUAWEICLOUD_SDK_AK": keys.AccessKey, "HUAWEICLOUD_SDK_SK": keys.SecretKey,
 		"HUAWEICLOUD_SDK_SECURITY_TOKEN": keys.SecurityToken, "HUAWEICLOUD_SDK_DOMAIN_ID": keys.DomainID,
 		"IDENTITYCENTER_ENDPOINT": server.URL, "ORGANIZATIONS_ENDPOINT": server.URL,
+		"TRUSTED_SERVICES": "*",
 	}
 	s.AddAccount(account, "active")
 	s.TrustService(secMaster, cts)

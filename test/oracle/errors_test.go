@@ -92,7 +92,8 @@ type reading struct {
 	Code, Message, RequestID, AuthorizationDetail string
 }
 
-// readings makes the call with each client, each against a site of its own, so that both come to the same state.
+// readings makes the call with each client, each against a site of its own, so that both come to
+// the same state.
 func (c call) readings(t *testing.T, set func(*testing.T, *site)) (theirs, ours reading) {
 	t.Helper()
 	prepare := func() site {
@@ -110,7 +111,9 @@ func (c call) readings(t *testing.T, set func(*testing.T, *site)) (theirs, ours 
 	err = c.ours(t.Context(), s.ours())
 	our, ok := errors.AsType[*client.APIError](err)
 	require.True(t, ok, "%T: %v", err, err)
-	return reading{their.StatusCode, their.ErrorCode, their.ErrorMessage, their.RequestId, their.EncodedAuthorizationMessage},
+	return reading{
+			their.StatusCode, their.ErrorCode, their.ErrorMessage, their.RequestId, their.EncodedAuthorizationMessage,
+		},
 		reading{our.Status, our.Code, our.Message, our.RequestID, our.EncodedAuthorizationMessage}
 }
 
@@ -125,23 +128,29 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 	}
 	tests := map[string]test{
 		"another region is registered": {
-			call: callRegisterRegion(), set: func(t *testing.T, s *site) { s.SetRegion("cn-south-1") }, status: 409, code: "IIC.1216",
+			call: callRegisterRegion(), status: 409, code: "IIC.1216",
+			set: func(t *testing.T, s *site) { s.SetRegion("cn-south-1") },
 		},
 		"the service is not trusted": {
-			call: callRegisterAdministrator(), set: func(t *testing.T, s *site) { s.AddAccount(account, "active") }, status: 400, code: "Organizations.1900",
+			call: callRegisterAdministrator(), status: 400, code: "Organizations.1900",
+			set: func(t *testing.T, s *site) { s.AddAccount(account, "active") },
 		},
 		"delegated already": {
-			call: callRegisterAdministrator(), set: func(t *testing.T, s *site) { s.Delegate(account, secMaster) }, status: 409, code: "Organizations.9901",
+			call: callRegisterAdministrator(), status: 409, code: "Organizations.9901",
+			set: func(t *testing.T, s *site) { s.Delegate(account, secMaster) },
 		},
 		"the account is suspended": {
-			call: callRegisterAdministrator(), set: func(t *testing.T, s *site) { s.AddAccount(account, "suspended") }, status: 400, code: "Organizations.9903",
+			call: callRegisterAdministrator(), status: 400, code: "Organizations.9903",
+			set: func(t *testing.T, s *site) { s.AddAccount(account, "suspended") },
 		},
 		"an unknown path": {call: callAccount(""), status: 404, code: "APIGW.0101"},
 		"a wrong secret key": {
-			call: callRegisterRegion(), set: func(t *testing.T, s *site) { s.keys.SecretKey = "another" }, status: 401, code: "APIGW.0301",
+			call: callRegisterRegion(), status: 401, code: "APIGW.0301",
+			set: func(t *testing.T, s *site) { s.keys.SecretKey = "another" },
 		},
 		"an unknown access key": {
-			call: callTrustedServices(), set: func(t *testing.T, s *site) { s.RemoveCredentials(s.keys.AccessKey) }, status: 401, code: "APIGW.0301",
+			call: callTrustedServices(), status: 401, code: "APIGW.0301",
+			set: func(t *testing.T, s *site) { s.RemoveCredentials(s.keys.AccessKey) },
 		},
 		"throttled": {
 			call: callRegisterRegion(), status: 429, code: "APIGW.0308",
@@ -153,9 +162,11 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 		},
 	}
 	for name, c := range map[string]call{
-		"register": callRegisterAdministrator(), "account": callAccount(account), "delegated services": callDelegatedServices(),
+		"register":           callRegisterAdministrator(),
+		"account":            callAccount(account),
+		"delegated services": callDelegatedServices(),
 	} {
-		for _, unknown := range []huaweitest.Answer{
+		for _, unknown := range []huaweitest.Error{
 			{Status: 400, Code: "Organizations.1300", Message: "No such account."},
 			{Status: 403, Code: "Organizations.1007", Message: "The policy does not allow it."},
 			{Status: 404, Code: "Organizations.1301", Message: `Konto "unbekannt" <&> 不存在`},
@@ -182,28 +193,39 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 		"a body too large":             {callRegisterRegion(), 413, "APIGW.0201"},
 	} {
 		tests[name] = test{call: tt.call, status: tt.status, code: tt.code, set: func(t *testing.T, s *site) {
-			s.Script("", "", huaweitest.Fault{When: huaweitest.AfterSignature, Status: tt.status, Code: tt.code, Message: "About " + name + "."})
+			s.Script(
+				"", "",
+				huaweitest.Fault{When: huaweitest.AfterSignature, Status: tt.status, Code: tt.code, Message: "About " + name + "."},
+			)
 		}}
 	}
+	const denied, detail = `"error_code":"PAP5.0001","error_msg":"Denied."`, `"encoded_authorization_message":"opaque+/="`
 	for name, body := range map[string]string{
-		"denied by a policy":                    `{"error_code":"PAP5.0001","error_msg":"Denied.","encoded_authorization_message":"opaque+/="}`,
-		"denied, with the other keys":           `{"code":"PAP5.0001","message":"Denied.","encoded_authorization_message":"opaque+/="}`,
-		"denied, nested":                        `{"error":{"code":"PAP5.0001","message":"Denied.","encoded_authorization_message":"opaque+/="}}`,
-		"denied, with the detail at the top":    `{"encoded_authorization_message":"opaque+/=","error":{"error_code":"PAP5.0001","error_msg":"Denied."}}`,
-		"denied, with details and a request id": `{"error_code":"PAP5.0001","error_msg":"Denied.","request_id":"no","details":[{"error_code":"X","error_msg":"x"}],"encoded_authorization_message":"opaque+/="}`,
+		"denied by a policy":                 `{` + denied + `,` + detail + `}`,
+		"denied, with the other keys":        `{"code":"PAP5.0001","message":"Denied.",` + detail + `}`,
+		"denied, nested":                     `{"error":{"code":"PAP5.0001","message":"Denied.",` + detail + `}}`,
+		"denied, with the detail at the top": `{` + detail + `,"error":{` + denied + `}}`,
+		"denied, with details and a request id": `{` + denied + `,"request_id":"no",` +
+			`"details":[{"error_code":"X","error_msg":"x"}],` + detail + `}`,
 	} {
-		tests[name] = test{call: callRegisterAdministrator(), status: 403, code: "PAP5.0001", detail: "opaque+/=", set: func(t *testing.T, s *site) {
+		set := func(_ *testing.T, s *site) {
 			s.Script("", "", huaweitest.Fault{When: huaweitest.AfterSignature, Status: 403, Body: []byte(body)})
-		}}
+		}
+		tests[name] = test{
+			call: callRegisterAdministrator(), status: 403, code: "PAP5.0001", detail: "opaque+/=", set: set,
+		}
 	}
-	// A refused signature is told with the hash of what was received, and the two clients sign other headers.
+	// A refused signature is told with the hash of what was received, and the two clients sign other
+	// headers.
 	hash := regexp.MustCompile("[0-9a-f]{64}$")
 
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			theirs, ours := tt.call.readings(t, tt.set)
-			theirs.Message, ours.Message = hash.ReplaceAllString(theirs.Message, "..."), hash.ReplaceAllString(ours.Message, "...")
+			theirs.Message, ours.Message = hash.ReplaceAllString(theirs.Message, "..."), hash.ReplaceAllString(
+				ours.Message, "...",
+			)
 			assert.Equal(t, theirs, ours)
 			assert.Equal(t, tt.status, ours.Status)
 			assert.Equal(t, tt.code, ours.Code)
@@ -225,7 +247,8 @@ func TestNoRegionIsAnErrorToTheOfficialClientAndAnEmptyListToOurs(t *testing.T) 
 	assert.Equal(t, "IIC.1254", s.last(t).ErrorCode, "the same answer")
 }
 
-// Where the official client reads less of an error, or hands on the whole body for a message, ours differs on purpose.
+// Where the official client reads less of an error, or hands on the whole body for a message, ours
+// differs on purpose.
 func TestOurClientReadsMoreOfAnError(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -233,11 +256,14 @@ func TestOurClientReadsMoreOfAnError(t *testing.T) {
 	}{
 		"a code without a message": {`{"error_code":"IIC.1006"}`, "IIC.1006", ""},
 		"a code that is a number":  {`{"code":1006,"message":"Later."}`, "1006", "Later."},
-		"no JSON":                  {"<html>gone</html>", "", "Conflict, without a JSON object (17 bytes text/html; charset=utf-8)"},
-		"nothing":                  {"", "", "Conflict, without a JSON object (0 bytes text/plain; charset=utf-8)"},
-		"control characters":       {`{"error_code":"IIC.1006","error_msg":"a\nb"}`, "IIC.1006", "a b"},
+		"no JSON": {
+			"<html>gone</html>", "", "Conflict, without a JSON object (17 bytes of text/html; charset=utf-8)",
+		},
+		"nothing":            {"", "", "Conflict, without a JSON object (0 bytes of text/plain; charset=utf-8)"},
+		"control characters": {`{"error_code":"IIC.1006","error_msg":"a\nb"}`, "IIC.1006", "a b"},
 		"a long message": {
-			`{"error_code":"IIC.1006","error_msg":"` + strings.Repeat("x", 2000) + `"}`, "IIC.1006", strings.Repeat("x", 1021) + "…",
+			`{"error_code":"IIC.1006","error_msg":"` + strings.Repeat("x", 2000) + `"}`,
+			"IIC.1006", strings.Repeat("x", 1021) + "…",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,5 +1,6 @@
-// Package oracle holds Huawei Cloud's official Go SDK against ours: its signer against client.Sign, its service clients against the fake
-// in internal/huaweitest, its reading of errors against client.APIError. The SDK is large, so this is a module of its own.
+// Package oracle holds Huawei Cloud's official Go SDK against ours: its signer against client.Sign,
+// its service clients against the fake in internal/huaweitest, its reading of errors against
+// client.APIError. The SDK is large, so this is a module of its own.
 package oracle
 
 import (
@@ -22,6 +23,7 @@ import (
 
 	"registrar/internal/huaweitest"
 	"registrar/pkg/client"
+	"registrar/pkg/wire"
 )
 
 const (
@@ -31,7 +33,8 @@ const (
 	dateLayout = "20060102T150405Z"
 )
 
-// TestMain fails when a test leaves something in the home directory: a client of the SDK without a user agent of its own does.
+// TestMain fails when a test leaves something in the home directory: a client of the SDK without a
+// user agent of its own does.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		home, err := os.MkdirTemp("", "oracle")
@@ -59,7 +62,9 @@ func kindsOfCredentials() map[string]huaweitest.Credentials {
 		"permanent credentials":               {AccessKey: "AK1", SecretKey: "SK1"},
 		"permanent credentials with a domain": {AccessKey: "AK2", SecretKey: "SK2", DomainID: domain},
 		"temporary credentials":               {AccessKey: "AK3", SecretKey: "SK3", SecurityToken: "TOKEN+3/=="},
-		"temporary credentials with a domain": {AccessKey: "AK4", SecretKey: "SK4", SecurityToken: "TOKEN+4/==", DomainID: domain},
+		"temporary credentials with a domain": {
+			AccessKey: "AK4", SecretKey: "SK4", SecurityToken: "TOKEN+4/==", DomainID: domain,
+		},
 	}
 }
 
@@ -79,8 +84,12 @@ func newSite(t *testing.T, keys huaweitest.Credentials) site {
 }
 
 func (s site) ours() *client.Client {
+	endpoint, err := wire.ParseEndpoint(s.server.URL)
+	if err != nil {
+		panic(err)
+	}
 	return client.New(client.Config{
-		IdentityCenter: client.Endpoint(s.server.URL), Organizations: client.Endpoint(s.server.URL),
+		IdentityCenter: endpoint, Organizations: endpoint,
 		MaxAttempts: 1, RequestTimeout: time.Minute,
 	}, client.Static(ourCredentials(s.keys)))
 }
@@ -124,10 +133,12 @@ type message struct {
 	body   []byte
 }
 
-// authorization is the header that the official signer makes for the message, with the same headers signed and no others.
+// authorization is the header that the official signer makes for the message, with the same headers
+// signed and no others.
 func (m message) authorization(t *testing.T, accessKey, secretKey string) string {
 	t.Helper()
-	builder := request.NewHttpRequestBuilder().WithEndpoint("https://"+m.signed["Host"]).WithMethod(m.method).WithPath(m.path).
+	builder := request.NewHttpRequestBuilder().
+		WithEndpoint("https://"+m.signed["Host"]).WithMethod(m.method).WithPath(m.path).
 		WithBody("", string(m.body)). // a string is taken as it is, all else is encoded
 		AddHeaderParam("Content-Type", "application/json")
 	for name, value := range m.signed {

@@ -52,13 +52,15 @@ func covered(t *testing.T, r huaweitest.Request) message {
 	return m
 }
 
-// callAll makes our client send each request it knows: with a body and without, with markers and an account id that need escaping.
+// callAll makes our client send each request it knows: with a body and without, with markers and an
+// account id that need escaping.
 func callAll(t *testing.T, s site) {
 	t.Helper()
 	s.AddAccount(account, "active")
 	s.AddAccount("a b+c%2F?é~*", "suspended")
 	s.PageSize(1)
 	s.TrustService(secMaster, "service.CTS")
+	s.AddService("service.RAM")
 	c := s.ours()
 
 	regions, err := c.RegisteredRegions(t.Context())
@@ -79,6 +81,11 @@ func callAll(t *testing.T, s site) {
 	services, err = c.TrustedServices(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{secMaster, "service.CTS"}, services)
+	services, err = c.Services(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{secMaster, "service.CTS", "service.RAM"}, services)
+	_, err = c.EnableTrustedService(t.Context(), "service.RAM")
+	require.NoError(t, err)
 	for id, status := range map[string]string{account: "active", "a b+c%2F?é~*": "suspended"} {
 		read, err := c.Account(t.Context(), id)
 		require.NoError(t, err)
@@ -93,7 +100,7 @@ func TestTheOfficialSignerWouldHaveSignedOurRequestsTheSame(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, keys)
 			callAll(t, s)
-			require.Len(t, s.Requests(), 11)
+			require.Len(t, s.Requests(), 13)
 			for _, r := range s.Requests() {
 				assert.True(t, r.Verified, r)
 				want := []string{"Host"}
@@ -162,10 +169,13 @@ func TestASignatureWithoutTheSlashAfterThePathIsRefused(t *testing.T) {
 	// byHand signs with the given canonical path in place of the one the algorithm has.
 	byHand := func(path string) string {
 		hash := func(b string) string { sum := sha256.Sum256([]byte(b)); return hex.EncodeToString(sum[:]) }
-		canonical := "GET\n" + path + "\n\nhost:" + m.signed["Host"] + "\nx-sdk-date:" + m.signed["X-Sdk-Date"] + "\n\nhost;x-sdk-date\n" + hash("")
+		canonical := "GET\n" + path + "\n\nhost:" + m.signed["Host"] + "\nx-sdk-date:" + m.signed["X-Sdk-Date"] +
+			"\n\nhost;x-sdk-date\n" + hash("")
 		mac := hmac.New(sha256.New, []byte(s.keys.SecretKey))
 		mac.Write([]byte("SDK-HMAC-SHA256\n" + m.signed["X-Sdk-Date"] + "\n" + hash(canonical)))
-		return fmt.Sprintf("SDK-HMAC-SHA256 Access=%s, SignedHeaders=host;x-sdk-date, Signature=%x", s.keys.AccessKey, mac.Sum(nil))
+		return fmt.Sprintf(
+			"SDK-HMAC-SHA256 Access=%s, SignedHeaders=host;x-sdk-date, Signature=%x", s.keys.AccessKey, mac.Sum(nil),
+		)
 	}
 	want := m.authorization(t, s.keys.AccessKey, s.keys.SecretKey)
 	assert.Equal(t, want, byHand("/v1/registered-regions/"), "the slash is in the signature")
@@ -177,14 +187,17 @@ func TestASignatureWithoutTheSlashAfterThePathIsRefused(t *testing.T) {
 	}
 }
 
-// Huawei Cloud's gateway is known to accept a token that is not signed; the official SDK signs it, and so must we.
+// Huawei Cloud's gateway is known to accept a token that is not signed; the official SDK signs it,
+// and so must we.
 func TestATokenThatIsNotSignedIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, kindsOfCredentials()["temporary credentials with a domain"])
 	_, err := s.ours().RegisterRegion(t.Context(), region)
 	require.NoError(t, err)
 	r := s.last(t)
-	for header, why := range map[string]string{"X-Security-Token": "X-Security-Token is not signed", "X-Domain-Id": "X-Domain-Id is not signed"} {
+	for header, why := range map[string]string{
+		"X-Security-Token": "X-Security-Token is not signed", "X-Domain-Id": "X-Domain-Id is not signed",
+	} {
 		m := covered(t, r)
 		delete(m.signed, header)
 		unsigned := m.authorization(t, s.keys.AccessKey, s.keys.SecretKey)
@@ -194,7 +207,7 @@ func TestATokenThatIsNotSignedIsRefused(t *testing.T) {
 	}
 }
 
-func TestABodyEncodedAnewAfterSigningIsRefused(t *testing.T) {
+func TestABodyEncodedAgainAfterSigningIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, kindsOfCredentials()["permanent credentials"])
 	s.AddAccount(account, "active")
@@ -209,7 +222,9 @@ func TestABodyEncodedAnewAfterSigningIsRefused(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"with the new line of a json.Encoder": append(slices.Clone(r.Body), '\n'),
 		"indented":                            indented,
-		"its fields in another order":         fmt.Appendf(nil, `{"service_principal":%q,"account_id":%q}`, secMaster, account),
+		"its fields in another order": fmt.Appendf(
+			nil, `{"service_principal":%q,"account_id":%q}`, secMaster, account,
+		),
 	} {
 		require.JSONEq(t, string(r.Body), string(body), name)
 		answer := s.replay(t, r, func(req *http.Request) { setBody(req, body) })

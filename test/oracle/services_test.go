@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,10 @@ func registerAdministrator(principal string) *orgmodel.RegisterDelegatedAdminist
 	return &orgmodel.RegisterDelegatedAdministratorRequest{
 		Body: &orgmodel.DelegatedAdministratorReqBody{AccountId: account, ServicePrincipal: principal},
 	}
+}
+
+func enableService(principal string) *orgmodel.EnableTrustedServiceRequest {
+	return &orgmodel.EnableTrustedServiceRequest{Body: &orgmodel.TrustedServiceReqBody{ServicePrincipal: principal}}
 }
 
 func showAccount(id string) *orgmodel.ShowAccountRequest {
@@ -43,9 +48,19 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 				principals = append(principals, fmt.Sprintf("service.No%d", i))
 			}
 			s.TrustService(principals...)
+			s.AddService("service.New")
 			o := s.official(t)
 
-			_, err := o.DescribeRegisteredRegions(&centermodel.DescribeRegisteredRegionsRequest{})
+			services, err := o.ListServices(&orgmodel.ListServicesRequest{})
+			require.NoError(t, err)
+			assert.Equal(t, append(slices.Clone(principals), "service.New"), *services.Services)
+			enabled, err := o.EnableTrustedService(enableService("service.No9"))
+			assertError(t, err, 400, "Organizations.9905")
+			assert.Nil(t, enabled)
+			_, err = o.EnableTrustedService(enableService(principals[0]))
+			assertError(t, err, 409, "Organizations.9904")
+
+			_, err = o.DescribeRegisteredRegions(&centermodel.DescribeRegisteredRegionsRequest{})
 			assertError(t, err, 404, "IIC.1254")
 			registered, err := o.RegisterRegion(registerRegion(region))
 			require.NoError(t, err)
@@ -70,7 +85,9 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 
 			assert.Equal(t, [][]string{principals[:3], principals[3:6], principals[6:]},
 				pages(t, func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto) {
-					answer, err := o.ListDelegatedServices(&orgmodel.ListDelegatedServicesRequest{AccountId: account, Limit: limit, Marker: marker})
+					answer, err := o.ListDelegatedServices(
+						&orgmodel.ListDelegatedServicesRequest{AccountId: account, Limit: limit, Marker: marker},
+					)
 					require.NoError(t, err)
 					var page []string
 					for _, d := range *answer.DelegatedServices {
@@ -91,6 +108,11 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 					return page, answer.PageInfo
 				}))
 
+			enabled, err = o.EnableTrustedService(enableService("service.New"))
+			require.NoError(t, err)
+			assert.Equal(t, 200, enabled.HttpStatusCode)
+			assert.Equal(t, append(slices.Clone(principals), "service.New"), s.Trusted())
+
 			shown, err := o.ShowAccount(showAccount(account))
 			require.NoError(t, err)
 			assert.Equal(t, account, shown.Account.Id)
@@ -104,7 +126,9 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 				assert.True(t, r.Verified, r)
 				assert.Equal(t, keys.SecurityToken, r.Header.Get("X-Security-Token"), r)
 				assert.Equal(t, keys.DomainID, r.Header.Get("X-Domain-Id"), r)
-				assert.NotContains(t, signedHeaders(r.Header), "Host", "the official clients leave it out, and ours may differ in that")
+				assert.NotContains(
+					t, signedHeaders(r.Header), "Host", "the official clients leave it out, and ours may differ in that",
+				)
 			}
 		})
 	}

@@ -63,9 +63,11 @@ func TestBothSignersGiveTheSignatureOfEachVector(t *testing.T) {
 	}
 }
 
-// Whatever is requested, the official signer and ours agree, and the fake believes it as it comes over the wire. What stays out:
+// Whatever is requested, the official signer and ours agree, and the fake believes it as it comes
+// over the wire. What stays out:
 //   - an escaped slash in a path, see TestAnEscapedSlashIsBeyondTheOfficialSigner
-//   - queries that url.ParseQuery refuses, with a bare ";" or "%": our client escapes all it puts into a query
+//   - queries that url.ParseQuery refuses, with a bare ";" or "%": our client escapes all it puts
+//     into a query
 //   - a request without a method, which net/http sends as a GET: our client names its methods
 //   - hosts that net/http sends in another form, those outside ASCII: Huawei Cloud has none
 func TestBothSignersAgreeOnRandomRequests(t *testing.T) {
@@ -111,7 +113,10 @@ func TestBothSignersAgreeOnRandomRequests(t *testing.T) {
 			req.URL.Host = "elsewhere.example" // Host goes before it
 		}
 		client.Sign(req, m.body, ourCredentials(keys), at)
-		require.Equal(t, m.authorization(t, keys.AccessKey, keys.SecretKey), req.Header.Get("Authorization"), "%s: %s %q", again, m.method, target)
+		require.Equal(
+			t, m.authorization(t, keys.AccessKey, keys.SecretKey), req.Header.Get("Authorization"), "%s: %s %q", again,
+			m.method, target,
+		)
 
 		var wire bytes.Buffer
 		require.NoError(t, req.Write(&wire), again)
@@ -125,10 +130,12 @@ func TestBothSignersAgreeOnRandomRequests(t *testing.T) {
 	}
 }
 
-// The SDK decodes a path before it splits it, so a slash within a segment becomes a separator, in its signature and on its wire alike. It
-// can't send an escaped slash, and so doesn't tell how one is to be signed. No document of Huawei Cloud does either. Ours and the fake
-// sign what is sent (RFC 3986, section 2.2: an escaped delimiter is data). Nothing depends on it: the only variable in our paths
-// is an account id, which has no slash in Huawei Cloud and which events with one are refused for.
+// The SDK decodes a path before it splits it, so a slash within a segment becomes a separator, in
+// its signature and on its wire alike. It can't send an escaped slash, and so doesn't tell how one
+// is to be signed. No document of Huawei Cloud does either. Ours and the fake sign what is sent
+// (RFC 3986, section 2.2: an escaped delimiter is data). Nothing depends on it: the only variable
+// in our paths is an account id, which has no slash in Huawei Cloud and which events with one are
+// refused for.
 func TestAnEscapedSlashIsBeyondTheOfficialSigner(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, kindsOfCredentials()["permanent credentials"])
@@ -146,7 +153,9 @@ func TestAnEscapedSlashIsBeyondTheOfficialSigner(t *testing.T) {
 	assert.Equal(t, "/v1/organizations/accounts/a%2Fb", sent.Path, "one segment")
 	assert.True(t, sent.Verified, "signed as sent")
 	assert.Equal(t, "Organizations.9902", sent.ErrorCode, "and so an account, unknown")
-	assert.NotEqual(t, covered(t, sent).authorization(t, s.keys.AccessKey, s.keys.SecretKey), sent.Header.Get("Authorization"))
+	assert.NotEqual(
+		t, covered(t, sent).authorization(t, s.keys.AccessKey, s.keys.SecretKey), sent.Header.Get("Authorization"),
+	)
 }
 
 const (
@@ -172,7 +181,8 @@ func (r random) word(alphabet string) string {
 
 // text may be empty and has what needs escaping, what looks escaped, and what is not UTF-8.
 func (r random) text(more ...string) string {
-	pieces := append(more, " ", "+", "%", "%20", "%2F", "%zz", "é", "漢字", "😀", "\xff", "\x00", "\n", "\x7f", "..", "~", "*", "{id}")
+	pieces := append(more, " ", "+", "%", "%20", "%2F", "%zz", "é", "漢字", "😀",
+		"\xff", "\x00", "\n", "\x7f", "..", "~", "*", "{id}")
 	var b strings.Builder
 	for range r.IntN(6) {
 		if r.chance(2) {
@@ -218,8 +228,8 @@ func (r random) query(values url.Values) string {
 	return "?" + raw
 }
 
-// encode is one of the many ways to percent-encode s: hex digits in either case, more escaped than must be. What is in bare may stand as
-// it is, and a slash does if it may: escaped it is another.
+// encode is one of the many ways to percent-encode s: hex digits in either case, more escaped than
+// must be. What is in bare may stand as it is, and a slash does if it may: escaped it is another.
 func (r random) encode(s, bare string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {

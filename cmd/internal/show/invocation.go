@@ -1,7 +1,6 @@
 package show
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -47,11 +46,11 @@ type logged struct {
 
 // end is what became of one event.
 type end struct {
-	outcome   string // or "failed", "held back"
-	errorType string // of a failure
+	outcome   string // the outcome of the event, "failed", or "held back"
+	errorType string // empty if nothing failed
 	text      string
 	details   []Line
-	messageID string // of the message of SQS that held the event
+	messageID string // names the message of SQS that held the event, if one did
 	err       string
 }
 
@@ -128,9 +127,7 @@ func (i *Invocation) addResult(payload []byte) {
 		i.steps = append(i.steps, step{at: time.Now(), line: Line{Text: "sent " + compact(payload)}})
 		return
 	}
-	if !slices.ContainsFunc(i.results, func(known result) bool { return known.ID == r.ID }) {
-		i.results = append(i.results, r)
-	}
+	i.results = append(i.results, r)
 }
 
 // Write adds a line that the function logged.
@@ -186,14 +183,16 @@ func (i *Invocation) End(a lambdalocal.Answer) {
 	}
 	_ = json.Unmarshal(a.Payload, &answer)
 	failure := a.Failure()
-	if failure == "" { // with the results, unless they have all come already
+	if failure == "" { // it may hold results that came by no other way
 		body := []byte(cmp.Or(answer.Body, string(a.Payload)))
 		var several []json.RawMessage
 		if json.Unmarshal(body, &several) != nil {
 			several = []json.RawMessage{body}
 		}
 		for _, one := range several {
-			if bytes.Contains(one, []byte(`"specversion"`)) {
+			var r result
+			_ = json.Unmarshal(one, &r)
+			if r.ID != "" && !slices.ContainsFunc(i.results, func(sent result) bool { return sent.ID == r.ID }) {
 				i.addResult(one)
 			}
 		}
@@ -267,7 +266,8 @@ func registered(all []registration, subject string) []Line {
 	var lines []Line
 	for _, r := range all {
 		if name := cmp.Or(r.ServicePrincipal, r.RegionID); name != subject || r.Message != "" {
-			lines = append(lines, Line{Text: join(": ", name+" "+r.Outcome, r.Reason, r.Message)})
+			outcome := cmp.Or(r.Outcome, "undecided") // since the event failed first
+			lines = append(lines, Line{Text: join(": ", name+" "+outcome, r.Reason, r.Message)})
 		}
 	}
 	return lines

@@ -41,9 +41,9 @@ const (
 // Line is what stands beside a label. Without a label it continues the line above.
 type Line struct {
 	Label string
-	Style Style // of the label
+	Style Style // how the label looks
 	Text  string
-	Whole bool // Text isn't wrapped
+	Whole bool // keeps Text in one line
 }
 
 // Print prints a title in bold, if there is one, and lines below it. A title that begins with a

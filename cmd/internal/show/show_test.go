@@ -111,7 +111,8 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"It is unknown."}]}}`))
 	about := `"type":"account.created","subject":"` + account + `",`
 	_, _ = i.Write(line(6, about+`"message":"event failed","cause_id":"c2","message_id":"m2","error_type":"TransientError",
-		"err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1}]`))
+		"err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1},
+		{"service_principal":"service.X","outcome":"","attempts":1}]`))
 	_, _ = i.Write(line(4, about+`"message":"event handled","cause_id":"c1","outcome":"rejected"`))
 	_, _ = i.Write(line(7, `"message":"event held back","cause_id":"c3","type":"account.created","err":"throttled"`))
 	_, _ = i.Write([]byte("panic: out of the blue\n"))
@@ -126,6 +127,7 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
               POST /v1/organizations/delegated-administrators/register 201 service.SecMaster
   failed      register-admin: TransientError, account.created 05261f92…
               service.CTS registered
+              service.X undecided
               not ready
               GET  /v1/short 404 Organizations.9902 (code invented by the fake)
   held back   register-admin: account.created
@@ -135,6 +137,28 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 	assert.Equal(t, []string{"rejected", "failed", "held back"}, i.Outcomes())
 	assert.Equal(t, map[string]string{"m2": "TransientError: not ready"}, i.Failures())
 	assert.False(t, i.Invalid())
+}
+
+func TestAResultThatIsSentAndAnsweredIsOne(t *testing.T) {
+	t.Parallel()
+	i := &Invocation{Function: "f"}
+	result := []byte(`{"id":"r1","type":"org.region.registered","causationid":"c1","data":{"outcome":"unchanged"}}`)
+	i.Result(result)
+	_, _ = i.Write(line(1, `"message":"event handled","cause_id":"c1","outcome":"unchanged"`))
+	i.End(lambdalocal.Answer{Payload: result})
+	assert.Equal(t, "  unchanged   f: org.region.registered\n", printed(t, false, "", i.Lines()...))
+}
+
+func TestResultsOfOneCauseTwiceInABatchAreTwo(t *testing.T) {
+	t.Parallel()
+	i := &Invocation{Function: "f"}
+	for second := range 2 {
+		i.Result([]byte(`{"id":"r1","type":"org.region.registered","causationid":"c1","data":{"outcome":"unchanged"}}`))
+		_, _ = i.Write(line(second, `"message":"event handled","cause_id":"c1","outcome":"unchanged"`))
+	}
+	i.End(lambdalocal.Answer{Payload: []byte(`{"batchItemFailures":[]}`)})
+	want := "  unchanged   f: org.region.registered\n"
+	assert.Equal(t, want+want, printed(t, false, "", i.Lines()...))
 }
 
 func TestTheAnswerTellsWhatNothingElseHasTold(t *testing.T) {

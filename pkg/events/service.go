@@ -1,0 +1,36 @@
+package events
+
+// BootstrapServices is what org.bootstrap says about the services with trusted access.
+type BootstrapServices struct {
+	ServicePrincipals []ServicePrincipal // each once; nil if the event names none
+}
+
+// OrgBootstrapServices is the input org.bootstrap, "the organization was set up", of whoever enables
+// trusted access.
+func OrgBootstrapServices() Input[BootstrapServices] {
+	return Input[BootstrapServices]{"org.bootstrap", func(o object) (d BootstrapServices, err error) {
+		d.ServicePrincipals, err = principals(o, nil)
+		return d, err
+	}}
+}
+
+// Reject implements [Data].
+func (d BootstrapServices) Reject(reason Reason, message string) Result {
+	return ServiceResult{Services{Outcome: Rejected, Reason: reason, Message: message}}
+}
+
+// ServiceResult is the data of org.service.* results.
+type ServiceResult struct{ Services }
+
+// Family implements [Result].
+func (r ServiceResult) Family() string { return serviceFamily }
+
+// Subject is the service, if there is only one.
+func (r ServiceResult) Subject() string {
+	if len(r.Registrations) != 1 {
+		return ""
+	}
+	return string(r.Registrations[0].ServicePrincipal)
+}
+
+func (r ServiceResult) data(cause Cause) any { return r.withCause(cause) }
