@@ -105,8 +105,8 @@ func (f function) look(
 	return err
 }
 
-// delegated lists what the account administers. A refusal means nothing: Huawei Cloud may refuse
-// the list of an account that it doesn't know.
+// delegated lists what the account administers. A refusal counts as an empty list, since Huawei
+// Cloud may refuse the list of an account that it doesn't know.
 func (f function) delegated(ctx context.Context, id events.AccountID) ([]string, error) {
 	services, err := f.api.DelegatedServices(ctx, string(id))
 	if client.Refusal(err) != nil {
