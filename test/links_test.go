@@ -14,7 +14,7 @@ import (
 
 var (
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	unsaid   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	dropped  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 	runbooks = regexp.MustCompile(`(docs/[a-z]+\.md)#([a-z-]+)`)
 )
 
@@ -49,7 +49,7 @@ func TestLinksInTemplatesLeadSomewhere(t *testing.T) {
 	assert.Empty(t, strings.Join(found, "\n"))
 }
 
-// follow says what is wrong with a link of a page, and nothing about links to other hosts.
+// follow says what is wrong with a link of a page. Links to other hosts are not checked.
 func follow(t *testing.T, page, target string) string {
 	t.Helper()
 	if strings.Contains(target, "://") {
@@ -69,7 +69,7 @@ func follow(t *testing.T, page, target string) string {
 	return ""
 }
 
-// anchors are what links to the headings of a page end in.
+// anchors are the anchors of the headings of a page.
 func anchors(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
@@ -79,7 +79,7 @@ func anchors(t *testing.T, page string) []string {
 			inFence = !inFence
 		}
 		if heading := strings.TrimLeft(line, "#"); heading != line && !inFence {
-			heading = unsaid.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			heading = dropped.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
 			all = append(all, strings.ReplaceAll(heading, " ", "-"))
 		}
 	}

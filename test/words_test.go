@@ -20,8 +20,10 @@ import (
 
 // notYet are the parts of the project whose words are still to be rewritten. It shall become empty.
 var notYet = []string{
-	".ci/", ".github/", "Makefile", "cmd/", "deploy/", "docs/schemas/", "docs/worked-example/",
-	"functions/", "internal/", "pkg/", "template.yaml", "test/",
+	".ci/", ".github/", "Makefile", "cmd/", "deploy/", "docs/worked-example/", "template.yaml",
+	"functions/register-service/", "internal/huaweitest/", "internal/lambdalocal/",
+	"pkg/attempt/", "pkg/client/", "pkg/wire/",
+	"test/deploy/", "test/frontdoor/sandbox_test.go", "test/frontdoor/samples_test.go", "test/oracle/",
 }
 
 // widestComment is how many columns a line that is only a comment may have.
@@ -105,8 +107,8 @@ var (
 	fence        = regexp.MustCompile("^\\s*```")
 )
 
-// sentenceFaults finds the lines with more than one sentence, and those that end within one. Tables,
-// headings and code are left out.
+// sentenceFaults finds the lines with more than one sentence, and those that end within one.
+// Tables, headings and code are left out.
 func sentenceFaults(lines []string) []string {
 	var found []string
 	inFence := false
@@ -145,8 +147,8 @@ func TestGoCommentsAreReadable(t *testing.T) {
 	assert.Empty(t, strings.Join(found, "\n"))
 }
 
-// commentFaults finds comments that are too wide, and those that begin with "of", which explain a thing
-// by a fragment. What an example is expected to print is not a comment.
+// commentFaults finds comments that are too wide, and those that begin with "of", which explain a
+// thing by a fragment. What an example is expected to print is not a comment.
 func commentFaults(t *testing.T, name, source string) []string {
 	t.Helper()
 	set := token.NewFileSet()

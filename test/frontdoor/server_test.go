@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serveHTTP runs a function as an HTTP server, which it is where there is no Lambda, and returns its URL once it answers.
+// serveHTTP runs a function outside Lambda, where it is an HTTP server, and returns its URL once it
+// answers.
 func (s *stage) serveHTTP(t *testing.T, name string) (url string, cmd *exec.Cmd) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
@@ -62,7 +63,7 @@ func TestOutsideLambdaAFunctionIsAnHTTPServer(t *testing.T) {
 		assert.Equal(t, "application/cloudevents+json", resp.Header.Get("Content-Type"))
 		r := resultsIn(t, body)[0]
 		assert.Equal(t, outcome, r.Data.Outcome)
-		assert.Empty(t, r.TraceParent, "there is no trace of Lambda's")
+		assert.Empty(t, r.TraceParent, "Lambda gave no trace")
 	}
 	resp, err := http.Post(url, "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)
