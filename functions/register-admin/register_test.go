@@ -144,10 +144,10 @@ var rows = map[string]decisions.Row{
 		Data: one, Cloud: status("pending_closure"), Want: "rejected", Each: "rejected account_not_active",
 		Calls: path(delegated, write, delegated, account),
 	},
-	"the account has a status that nobody documented, the event young": {
+	"the account has an undocumented status, the event is young": {
 		Data: one, Cloud: status("creating"), Want: "TransientError", Calls: path(delegated, write, delegated, account),
 	},
-	"the account has a status that nobody documented, the event old": {
+	"the account has an undocumented status, the event is old": {
 		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected", Each: "rejected account_not_found",
 		Calls: path(delegated, write, delegated, account),
 	},

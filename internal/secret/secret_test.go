@@ -98,11 +98,11 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 				return
 			}
 			require.Error(t, err)
-			said := err.Error()
+			message := err.Error()
 			for short, variable := range variables {
-				said = strings.ReplaceAll(said, variable, short)
+				message = strings.ReplaceAll(message, variable, short)
 			}
-			assert.Equal(t, test.errs, said)
+			assert.Equal(t, test.errs, message)
 		})
 	}
 }
@@ -298,7 +298,7 @@ func TestEachFailureHasItsKind(t *testing.T) {
 		"expired AWS credentials": {
 			awstest.Refuse(status, "ExpiredTokenException"), attempt.Transient, "ExpiredTokenException",
 		},
-		"a code nobody knows": {awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException"},
+		"a code that is not known": {awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException"},
 		"a proxy's refusal": {
 			awstest.Garbage(http.StatusForbidden, "<html>Ж</html>"), attempt.Misconfigured, "status 403",
 		},

@@ -392,7 +392,7 @@ func TestModesOfHTTP(t *testing.T) {
 			header: header("Ce-Specversion", "1.0", "Ce-Id", "%E2%82%AC%20a", "Ce-Source", "/s", "Ce-Type", `"a \"b\""`),
 			want:   events.Event{Cause: events.Cause{ID: "€ a", Source: "/s", Type: `a "b"`}},
 		},
-		"JSON that isn't said to be a CloudEvent": {
+		"a CloudEvent sent as plain JSON": {
 			header: header("Content-Type", "application/json"), body: structured,
 			reason: "the request is not a CloudEvent: send Content-Type application/cloudevents+json",
 		},
