@@ -110,6 +110,9 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 				`,"data":{"region_id":"cn-north-4"}`,
 				`,"data":{"region_id":null,"more":{"x":[1]}}`,
 				`,"data":{"region_id":"a-` + strings.Repeat("b", 62) + `"}`,
+				`,"data":{"service_principals":null}`,
+				`,"data":{"service_principals":["x","y"]}`,
+				`,"data":{"service_principals":[` + twenty + `]}`,
 				`,"data":{"dry_run":true}`,
 				`,"data_base64":"e30="`,
 				`,"datacontenttype":"application/json; charset=utf-8"`,
@@ -129,6 +132,10 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 				`,"data":{"region_id":"CN-NORTH-4"}`,
 				`,"data":{"region_id":"north"}`,
 				`,"data":{"region_id":"a-` + strings.Repeat("b", 63) + `"}`,
+				`,"data":{"service_principals":"x"}`,
+				`,"data":{"service_principals":[""]}`,
+				`,"data":{"service_principals":[null]}`,
+				`,"data":{"service_principals":[` + twenty + `,` + last + `]}`,
 				`,"data":{"dry_run":"true"}`,
 				`,"data_base64":5`,
 				`,"data":{},"data_base64":"e30="`,
@@ -194,7 +201,8 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 	}
 }
 
-// isTaken reports whether the payload is an event whose data decodes.
+// isTaken reports whether the payload is an event whose data decodes for every function that takes
+// it.
 func isTaken(t *testing.T, eventType, payload string) bool {
 	t.Helper()
 	envelope, err := events.Unwrap([]byte(payload))
@@ -205,6 +213,9 @@ func isTaken(t *testing.T, eventType, payload string) bool {
 	switch eventType {
 	case "org.bootstrap":
 		_, err = events.OrgBootstrapRegion().Decode(&e)
+		if err == nil {
+			_, err = events.OrgBootstrapServices().Decode(&e)
+		}
 	case "account.created":
 		_, err = events.AccountCreatedInput().Decode(&e)
 	default:

@@ -30,12 +30,12 @@ func TestTheRegionOfAnOrgBootstrap(t *testing.T) {
 		"unknown fields are ignored": {
 			data: `{"region_id":"eu-west-101","Region_ID":5,"x":{"y":[]}}`, want: "eu-west-101",
 		},
-		"the services are for another function": {data: `{"region_id":"eu-west-101","service_principals":5}`, want: "eu-west-101"},
-		"no region":                             {data: `{}`},
-		"no data is like empty data":            {data: ``},
-		"null data is like empty data":          {data: `null`},
-		"a null region is like none":            {data: `{"region_id":null}`},
-		"the key in another case is none":       {data: `{"Region_Id":"cn-north-4"}`},
+		"services don't matter":           {data: `{"region_id":"eu-west-101","service_principals":5}`, want: "eu-west-101"},
+		"no region":                       {data: `{}`},
+		"no data is like empty data":      {data: ``},
+		"null data is like empty data":    {data: `null`},
+		"a null region is like none":      {data: `{"region_id":null}`},
+		"the key in another case is none": {data: `{"Region_Id":"cn-north-4"}`},
 		"a region of wrong form": {
 			data: `{"region_id":"Beijing 4"}`, problem: `data.region_id: "Beijing 4" is not a region id such as cn-north-4`,
 		},
