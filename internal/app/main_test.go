@@ -114,13 +114,19 @@ func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
 	answered := make(chan string, 1)
 	go func() {
 		resp, err := http.Post(url, "text/plain", strings.NewReader("x"))
-		if assert.NoError(t, err) {
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			answered <- string(body)
+		if err != nil {
+			answered <- err.Error()
+			return
 		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		answered <- string(body)
 	}()
-	<-begun
+	select {
+	case <-begun:
+	case early := <-answered:
+		require.FailNow(t, "answered before it was begun", early)
+	}
 	stop()
 	for { // until the server takes no other connections
 		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))

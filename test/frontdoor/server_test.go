@@ -2,11 +2,11 @@ package frontdoor
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,14 +20,8 @@ import (
 // answers.
 func (s *stage) serveHTTP(t *testing.T, name string) (url string, cmd *exec.Cmd) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-
 	cmd = exec.Command(filepath.Join(dist, name, "bootstrap"))
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=0"}
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -37,8 +31,13 @@ func (s *stage) serveHTTP(t *testing.T, name string) (url string, cmd *exec.Cmd)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	url = "http://127.0.0.1:" + port
+	address := regexp.MustCompile(`"address":"(127\.0\.0\.1:\d+)"`)
 	require.Eventually(t, func() bool {
+		match := address.FindStringSubmatch(s.log.String())
+		if match == nil {
+			return false
+		}
+		url = "http://" + match[1]
 		resp, err := http.Get(url + "/healthz")
 		if err != nil {
 			return false
