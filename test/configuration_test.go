@@ -59,7 +59,8 @@ func TestEveryDocumentedVariableIsRead(t *testing.T) {
 
 var variableName = regexp.MustCompile("`([A-Z][A-Z_]+)`")
 
-// variables are what env tags name, with their defaults. A proxy's lower-case name is the same variable.
+// variables are the names in env tags, with their defaults. The lower-case names of proxies are
+// left out.
 func variables(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}

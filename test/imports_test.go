@@ -1,4 +1,4 @@
-// Package test holds what is true of the project as a whole.
+// Package test checks what must be true of the project as a whole.
 package test
 
 import (
@@ -14,8 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What each part of the project may import of it, by pattern; the first pattern that matches counts.
-// Imports run one way: functions, internal, pkg/client and pkg/events, pkg/wire, pkg/attempt.
+// allowed says which other parts each part of the project may import, as patterns. The first
+// pattern that matches a part applies. Imports run one way: functions, internal, pkg/client and
+// pkg/events, pkg/wire, pkg/attempt.
 var allowed = []struct{ part, imports string }{
 	{"pkg/attempt", ""},
 	{"pkg/wire", "pkg/attempt"},

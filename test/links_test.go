@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	unsaid = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	dropped  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	runbooks = regexp.MustCompile(`(docs/[a-z]+\.md)#([a-z-]+)`)
 )
 
 func TestLinksInMarkdownLeadSomewhere(t *testing.T) {
@@ -32,7 +33,23 @@ func TestLinksInMarkdownLeadSomewhere(t *testing.T) {
 	assert.Empty(t, strings.Join(found, "\n"))
 }
 
-// follow says what is wrong with a link of a page, and nothing about links to other hosts.
+// Alarms lead to a part of the runbook, which must be there.
+func TestLinksInTemplatesLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	var found []string
+	for _, file := range files(t, ".yaml") {
+		for n, line := range lines(t, file) {
+			for _, match := range runbooks.FindAllStringSubmatch(line, -1) {
+				if !slices.Contains(anchors(t, match[1]), match[2]) {
+					found = append(found, fmt.Sprintf("%s:%d: %s has no heading #%s", file, n+1, match[1], match[2]))
+				}
+			}
+		}
+	}
+	assert.Empty(t, strings.Join(found, "\n"))
+}
+
+// follow says what is wrong with a link of a page. Links to other hosts are not checked.
 func follow(t *testing.T, page, target string) string {
 	t.Helper()
 	if strings.Contains(target, "://") {
@@ -52,7 +69,7 @@ func follow(t *testing.T, page, target string) string {
 	return ""
 }
 
-// anchors are what links to the headings of a page end in.
+// anchors are the anchors of the headings of a page.
 func anchors(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
@@ -62,7 +79,7 @@ func anchors(t *testing.T, page string) []string {
 			inFence = !inFence
 		}
 		if heading := strings.TrimLeft(line, "#"); heading != line && !inFence {
-			heading = unsaid.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			heading = dropped.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
 			all = append(all, strings.ReplaceAll(heading, " ", "-"))
 		}
 	}

@@ -18,12 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// notYet are the parts of the project whose words are still to be rewritten. It shall become empty.
-var notYet = []string{
-	".ci/", ".github/", "Makefile", "cmd/", "deploy/", "docs/schemas/", "docs/worked-example/",
-	"functions/", "internal/", "pkg/", "template.yaml", "test/",
-}
-
 // widestComment is how many columns a line that is only a comment may have.
 const widestComment = 100
 
@@ -105,8 +99,8 @@ var (
 	fence        = regexp.MustCompile("^\\s*```")
 )
 
-// sentenceFaults finds the lines with more than one sentence, and those that end within one. Tables,
-// headings and code are left out.
+// sentenceFaults finds the lines with more than one sentence, and those that end within one.
+// Tables, headings and code are left out.
 func sentenceFaults(lines []string) []string {
 	var found []string
 	inFence := false
@@ -145,8 +139,8 @@ func TestGoCommentsAreReadable(t *testing.T) {
 	assert.Empty(t, strings.Join(found, "\n"))
 }
 
-// commentFaults finds comments that are too wide, and those that begin with "of", which explain a thing
-// by a fragment. What an example is expected to print is not a comment.
+// commentFaults finds comments that are too wide, and those that begin with "of", which explain a
+// thing by a fragment. What an example is expected to print is not a comment.
 func commentFaults(t *testing.T, name, source string) []string {
 	t.Helper()
 	set := token.NewFileSet()
@@ -212,7 +206,7 @@ func TestBadWordsAndLinesAreFound(t *testing.T) {
 	}
 }
 
-// files lists the project's files whose names end like that, but for what isn't rewritten yet.
+// files lists the project's files whose names end like that.
 func files(t *testing.T, endings ...string) []string {
 	t.Helper()
 	var found []string
@@ -226,9 +220,8 @@ func files(t *testing.T, endings ...string) []string {
 			}
 			return nil
 		}
-		late := slices.ContainsFunc(notYet, func(part string) bool { return strings.HasPrefix(path, part) })
 		isOne := slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(path, ending) })
-		if isOne && !late && entry.Name() != "package-lock.json" {
+		if isOne && entry.Name() != "package-lock.json" {
 			found = append(found, path)
 		}
 		return nil

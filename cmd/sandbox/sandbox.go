@@ -19,7 +19,7 @@ import (
 	"registrar/internal/lambdalocal"
 )
 
-// The keys that the fake knows. They are no secret: they open nothing else.
+// The keys that the fake knows. They are not a secret: they open nothing else.
 const (
 	accessKey = "SANDBOX-ACCESS-KEY"
 	secretKey = "SANDBOX-SECRET-KEY"

@@ -15,13 +15,13 @@ import (
 
 type function struct {
 	api         *client.Client
-	allowed     register.Principals // what an event wants that names none, and all that events may name
+	allowed     register.Principals // the services that events may name, and the default of those that name none
 	readyWithin time.Duration       // how long after its event an account may still be unknown
 }
 
-// register makes the account an administrator of each service. A service that is rejected doesn't keep the
-// others from being registered. Any other failure ends the event, and when that is delivered again, what
-// was done is unchanged.
+// register makes the account an administrator of each service. A service that is rejected doesn't
+// keep the others from being registered. Any other failure ends the event. When it is delivered
+// again, what was done before is unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.AccountCreated) (events.Result, error) {
 	r := events.AdminResult{AccountID: asked.AccountID}
 	var forbidden []string
@@ -89,7 +89,7 @@ func (f function) look(
 		one.Message = fmt.Sprintf("Account %s is %s; only an active account can administer %s.",
 			id, account.Status, one.ServicePrincipal)
 		return nil
-	default: // unknown, or in a status that nobody documented: accounts are created asynchronously
+	default: // unknown, or in an undocumented status: accounts are created asynchronously
 		if e.Time.IsZero() || time.Since(e.Time) < f.readyWithin {
 			return attempt.Transient.Errorf("account %s is not ready in the organization", id)
 		}
@@ -105,8 +105,8 @@ func (f function) look(
 	return err
 }
 
-// delegated lists what the account administers. A refusal means that nothing is delegated, as it may for
-// an account that Huawei Cloud doesn't know.
+// delegated lists what the account administers. A refusal counts as an empty list, since Huawei
+// Cloud may refuse the list of an account that it doesn't know.
 func (f function) delegated(ctx context.Context, id events.AccountID) ([]string, error) {
 	services, err := f.api.DelegatedServices(ctx, string(id))
 	if client.Refusal(err) != nil {

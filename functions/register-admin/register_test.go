@@ -42,7 +42,8 @@ func status(status string) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) { c.AddAccount(decisions.Account, status) }
 }
 
-// unknown is a cloud that doesn't know the account, and refuses with this status and a code nobody published.
+// unknown is a cloud that doesn't know the account, and refuses with the status and an unpublished
+// code.
 func unknown(status int) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) {
 		c.SetUnpublished(huaweitest.Unpublished{UnknownAccount: huaweitest.Error{
@@ -62,10 +63,12 @@ func refuses(times, status int) func(*huaweitest.Cloud) {
 	})
 }
 
-// raced is a cloud in which the account became administrator just after it was read that it isn't.
+// raced is a cloud in which the account became administrator just after the list was read.
 func raced(status int) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) {
-		c.SetUnpublished(huaweitest.Unpublished{AlreadyDelegated: huaweitest.Error{Status: status, Code: "Organizations.9999"}})
+		c.SetUnpublished(huaweitest.Unpublished{
+			AlreadyDelegated: huaweitest.Error{Status: status, Code: "Organizations.9999"},
+		})
 		c.Delegate(decisions.Account, "service.SecMaster")
 		c.Script("GET", delegatedPath, huaweitest.Fault{Status: 200, Body: []byte(`{"delegated_services":[]}`)})
 	}
@@ -73,17 +76,20 @@ func raced(status int) func(*huaweitest.Cloud) {
 
 var rows = map[string]decisions.Row{
 	"nothing is registered": {
-		Data: one, Want: "registered", Each: "registered", Calls: path(delegated, write), State: administers, Is: "service.SecMaster",
+		Data: one, Want: "registered", Each: "registered", Calls: path(delegated, write), State: administers,
+		Is: "service.SecMaster",
 	},
 	"two services, nothing is registered": {
 		Data: two, Want: "registered", Each: "registered, registered", Calls: path(delegated, write, write),
 		State: administers, Is: "service.SecMaster service.CTS",
 	},
 	"one of two is registered": {
-		Data: two, Cloud: delegates("service.SecMaster"), Want: "registered", Each: "unchanged, registered", Calls: path(delegated, write),
+		Data: two, Cloud: delegates("service.SecMaster"), Want: "registered", Each: "unchanged, registered",
+		Calls: path(delegated, write),
 	},
 	"all is registered": {
-		Data: two, Cloud: delegates("service.CTS", "service.SecMaster"), Want: "unchanged", Each: "unchanged, unchanged", Calls: delegated,
+		Data: two, Cloud: delegates("service.CTS", "service.SecMaster"), Want: "unchanged", Each: "unchanged, unchanged",
+		Calls: delegated,
 	},
 	"what is registered stands on the last of three pages": {
 		Data: one, Want: "unchanged", Each: "unchanged", Calls: path(delegated, delegated, delegated),
@@ -119,7 +125,8 @@ var rows = map[string]decisions.Row{
 		Calls: path(delegated, write, delegated, account),
 	},
 	"the account is unknown, the event from the future": {
-		Data: one, Age: -time.Hour, Cloud: unknown(409), Want: "TransientError", Calls: path(delegated, write, delegated, account),
+		Data: one, Age: -time.Hour, Cloud: unknown(409), Want: "TransientError",
+		Calls: path(delegated, write, delegated, account),
 	},
 	"the account is unknown, the event old": {
 		Data: one, Age: time.Hour, Cloud: unknown(404), Want: "rejected", Each: "rejected account_not_found",
@@ -137,10 +144,10 @@ var rows = map[string]decisions.Row{
 		Data: one, Cloud: status("pending_closure"), Want: "rejected", Each: "rejected account_not_active",
 		Calls: path(delegated, write, delegated, account),
 	},
-	"the account has a status that nobody documented, the event young": {
+	"the account has an undocumented status, the event is young": {
 		Data: one, Cloud: status("creating"), Want: "TransientError", Calls: path(delegated, write, delegated, account),
 	},
-	"the account has a status that nobody documented, the event old": {
+	"the account has an undocumented status, the event is old": {
 		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected", Each: "rejected account_not_found",
 		Calls: path(delegated, write, delegated, account),
 	},
@@ -156,22 +163,27 @@ var rows = map[string]decisions.Row{
 	},
 
 	"refused twice": {
-		Data: two, Cloud: refuses(2, 400), Want: "rejected", Each: "rejected refused, registered", Text: "service.SecMaster: for reasons",
+		Data: two, Cloud: refuses(2, 400), Want: "rejected", Each: "rejected refused, registered",
+		Text:  "service.SecMaster: for reasons",
 		Calls: path(delegated, write, why, write, why, write), State: administers, Is: "service.CTS",
 	},
 	"refused by a 409, and nothing explains it": {
-		Data: one, Cloud: refuses(1, 409), Want: "TransientError", Text: "409 Organizations.9999", Calls: path(delegated, write, why),
+		Data: one, Cloud: refuses(1, 409), Want: "TransientError", Text: "409 Organizations.9999",
+		Calls: path(delegated, write, why),
 	},
 	"refused by a 403": {
-		Data: two, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 Organizations.9999 for reasons", Calls: path(delegated, write),
+		Data: two, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 Organizations.9999 for reasons",
+		Calls: path(delegated, write),
 	},
 	"every call is answered by a wrong endpoint, the event old": {
-		Data: one, Age: 2 * time.Hour, Cloud: answers("", "", huaweitest.Fault{Status: 404, Body: []byte("<html>"), Times: huaweitest.Forever}),
-		Want: "MisconfiguredError", Text: "404", Calls: delegated,
+		Data: one, Age: 2 * time.Hour,
+		Cloud: answers("", "", huaweitest.Fault{Status: 404, Body: []byte("<html>"), Times: huaweitest.Forever}),
+		Want:  "MisconfiguredError", Text: "404", Calls: delegated,
 	},
 	"every call is answered by a firewall, the event old": {
-		Data: one, Age: 2 * time.Hour, Cloud: answers("", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),
-		Want: "TransientError", Text: "418", Calls: path(delegated, delegated, delegated, delegated),
+		Data: one, Age: 2 * time.Hour,
+		Cloud: answers("", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),
+		Want:  "TransientError", Text: "418", Calls: path(delegated, delegated, delegated, delegated),
 	},
 	"reading what is delegated is refused": {
 		Data: one, Cloud: answers("GET", delegatedPath, huaweitest.Fault{Status: 400, Code: "Organizations.9999"}),
@@ -202,32 +214,49 @@ var rows = map[string]decisions.Row{
 		},
 	},
 
-	"the event names no service":          {Data: bare, Want: "rejected invalid_data", Text: "SERVICE_PRINCIPALS names no default"},
-	"the event names no account":          {Data: `{"service_principal":"x"}`, Want: "rejected invalid_data", Text: "account_id: is missing"},
-	"the event names an account wrongly":  {Data: `{"account_id":"../x","service_principal":"x"}`, Want: "rejected invalid_data"},
-	"the event names a service wrongly":   {Data: `{"account_id":"a","service_principal":"x y"}`, Want: "rejected invalid_data"},
-	"the event gives the account as null": {Data: `{"account_id":null,"service_principal":"x"}`, Want: "rejected invalid_data"},
+	"the event names no service": {
+		Data: bare, Want: "rejected invalid_data", Text: "SERVICE_PRINCIPALS names no default",
+	},
+	"the event names no account": {
+		Data: `{"service_principal":"x"}`, Want: "rejected invalid_data", Text: "account_id: is missing",
+	},
+	"the event names an account wrongly": {
+		Data: `{"account_id":"../x","service_principal":"x"}`, Want: "rejected invalid_data",
+	},
+	"the event names a service wrongly": {
+		Data: `{"account_id":"a","service_principal":"x y"}`, Want: "rejected invalid_data",
+	},
+	"the event gives the account as null": {
+		Data: `{"account_id":null,"service_principal":"x"}`, Want: "rejected invalid_data",
+	},
 }
 
-func function15m(api *client.Client, allowed register.Principals) handler.Function {
+// ready15m is the function with an ACCOUNT_READY_WITHIN of 15 minutes.
+func ready15m(api *client.Client, allowed register.Principals) handler.Function {
 	return handler.Take(events.AccountCreatedInput(), function{api, allowed, 15 * time.Minute}.register)
 }
 
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "account.created", func(api *client.Client) handler.Function {
-		return function15m(api, register.Principals{Any: true})
+		return ready15m(api, register.Principals{Any: true})
 	}, rows)
 }
 
 func TestDecisionsWithinABound(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "account.created", func(api *client.Client) handler.Function {
-		return function15m(api, register.Principals{Names: []events.ServicePrincipal{"service.SecMaster"}})
+		return ready15m(api, register.Principals{Names: []events.ServicePrincipal{"service.SecMaster"}})
 	}, map[string]decisions.Row{
-		"the event names no service":          {Data: bare, Want: "registered", Each: "registered", Calls: path(delegated, write)},
-		"the event names one that is allowed": {Data: one, Want: "registered", Each: "registered", Calls: path(delegated, write)},
-		"the event names one that isn't":      {Data: two, Want: "rejected not_allowed", Text: "doesn't allow service.CTS."},
-		"the event names one in another case": {Data: strings.Replace(one, "SecMaster", "secmaster", 1), Want: "rejected not_allowed"},
+		"the event names no service": {
+			Data: bare, Want: "registered", Each: "registered", Calls: path(delegated, write),
+		},
+		"the event names one that is allowed": {
+			Data: one, Want: "registered", Each: "registered", Calls: path(delegated, write),
+		},
+		"the event names one that isn't": {Data: two, Want: "rejected not_allowed", Text: "doesn't allow service.CTS."},
+		"the event names one in another case": {
+			Data: strings.Replace(one, "SecMaster", "secmaster", 1), Want: "rejected not_allowed",
+		},
 	})
 }

@@ -1,4 +1,5 @@
-// Command register-region registers the region of IAM Identity Center when an organization is set up.
+// Command register-region registers the region of IAM Identity Center when an organization is set
+// up.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 
 type function struct {
 	api     *client.Client
-	allowed events.RegionID // wanted by an event that names none, and the only one that events may name; empty for any
+	allowed events.RegionID // the only region that events may name, and their default; empty if they may name any
 }
 
 // register makes the wanted region the one in which IAM Identity Center is registered.
@@ -44,8 +44,8 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 	return r, err
 }
 
-// look sets the outcome if a region is registered. Another one is never replaced, since moving Identity
-// Center deletes its data.
+// look sets the outcome if a region is registered. Another one is never replaced, since moving
+// Identity Center deletes its data.
 func (f function) look(ctx context.Context, r *events.RegionResult) error {
 	registered, err := f.api.RegisteredRegions(ctx)
 	switch {

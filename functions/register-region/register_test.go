@@ -15,12 +15,12 @@ const (
 	write = "POST register-regions"
 )
 
-// there is a cloud in which the region is registered.
-func there(region string) func(*huaweitest.Cloud) {
+// has is a cloud in which the region is registered.
+func has(region string) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) { c.SetRegion(region) }
 }
 
-// refuses is a cloud that refuses to register, so many times and with this status.
+// refuses is a cloud that refuses to register: the given number of times, with the given status.
 func refuses(times, status int) func(*huaweitest.Cloud) {
 	return answers("POST", "/v1/register-regions", huaweitest.Fault{
 		Times: times, Status: status, Code: "IIC.9999", Message: "for reasons",
@@ -31,7 +31,7 @@ func answers(method, path string, fault huaweitest.Fault) func(*huaweitest.Cloud
 	return func(c *huaweitest.Cloud) { c.Script(method, path, fault) }
 }
 
-// raced is a cloud in which the region is registered just after it was read that none is.
+// raced is a cloud in which the region was registered just after the list was read.
 func raced(region string) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) {
 		c.SetRegion(region)
@@ -39,24 +39,34 @@ func raced(region string) func(*huaweitest.Cloud) {
 	}
 }
 
-const north = `{"region_id":"cn-north-4"}`
+const (
+	north = `{"region_id":"cn-north-4"}`
+	dry   = `{"region_id":"cn-north-4","dry_run":true}`
+)
 
 var rows = map[string]decisions.Row{
 	"none is registered": {
 		Data: north, Want: "registered", Calls: read + ", " + write, State: (*huaweitest.Cloud).Region, Is: "cn-north-4",
 	},
-	"it is registered": {Data: north, Cloud: there("cn-north-4"), Want: "unchanged", Calls: read},
+	"it is registered": {Data: north, Cloud: has("cn-north-4"), Want: "unchanged", Calls: read},
 	"another is registered": {
-		Data: north, Cloud: there("cn-south-1"), Want: "rejected region_conflict", Text: "registered in cn-south-1",
+		Data: north, Cloud: has("cn-south-1"), Want: "rejected region_conflict", Text: "registered in cn-south-1",
 		Calls: read, State: (*huaweitest.Cloud).Region, Is: "cn-south-1",
 	},
 
-	"a dry run, none is registered":    {Data: `{"region_id":"cn-north-4","dry_run":true}`, Want: "planned", Calls: read},
-	"a dry run, it is registered":      {Data: `{"region_id":"cn-north-4","dry_run":true}`, Cloud: there("cn-north-4"), Want: "unchanged", Calls: read},
-	"a dry run, another is registered": {Data: `{"region_id":"cn-north-4","dry_run":true}`, Cloud: there("cn-south-1"), Want: "rejected region_conflict", Calls: read},
+	"a dry run, none is registered": {Data: dry, Want: "planned", Calls: read},
+	"a dry run, it is registered":   {Data: dry, Cloud: has("cn-north-4"), Want: "unchanged", Calls: read},
+	"a dry run, another is registered": {
+		Data: dry, Cloud: has("cn-south-1"), Want: "rejected region_conflict",
+		Calls: read,
+	},
 
-	"it was registered between read and write":      {Data: north, Cloud: raced("cn-north-4"), Want: "unchanged", Calls: read + ", " + write + ", " + read},
-	"another was registered between read and write": {Data: north, Cloud: raced("cn-south-1"), Want: "rejected region_conflict", Calls: read + ", " + write + ", " + read},
+	"it was registered between read and write": {
+		Data: north, Cloud: raced("cn-north-4"), Want: "unchanged", Calls: read + ", " + write + ", " + read,
+	},
+	"another was registered between read and write": {
+		Data: north, Cloud: raced("cn-south-1"), Want: "rejected region_conflict", Calls: read + ", " + write + ", " + read,
+	},
 	"the write worked, and its answer was lost": {
 		Data: north, Cloud: answers("POST", "", huaweitest.Fault{When: huaweitest.AfterWrite, Reset: true}),
 		Want: "unchanged", Calls: read + ", " + write + ", " + write + ", " + read,
@@ -88,8 +98,9 @@ var rows = map[string]decisions.Row{
 		Want: "registered", Calls: read + ", " + write + ", " + write,
 	},
 	"the write is answered by the page of a proxy": {
-		Data: north, Cloud: answers("POST", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),
-		Want: "TransientError", Text: "418", Calls: read + ", " + write + ", " + write + ", " + write + ", " + write,
+		Data:  north,
+		Cloud: answers("POST", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),
+		Want:  "TransientError", Text: "418", Calls: read + ", " + write + ", " + write + ", " + write + ", " + write,
 	},
 	"the read is answered by an endpoint that is wrong": {
 		Data: north, Cloud: answers("GET", "", huaweitest.Fault{Status: 404, Body: []byte("<html>")}),
@@ -109,7 +120,9 @@ var rows = map[string]decisions.Row{
 	},
 	"the list is empty, with words like those of an error in it": {
 		Data: north, Want: "registered", Calls: read + ", " + write,
-		Cloud: answers("GET", "", huaweitest.Fault{Status: 200, Body: []byte(`{"regions":[],"meta":{"code":"200","message":"ok"}}`)}),
+		Cloud: answers("GET", "", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"regions":[],"meta":{"code":"200","message":"ok"}}`),
+		}),
 	},
 	"the list holds what can't be a region": {
 		Data: north, Want: "TransientError", Calls: read + ", " + read + ", " + read + ", " + read,
@@ -118,17 +131,22 @@ var rows = map[string]decisions.Row{
 		}),
 	},
 	"the read after a refusal fails": {
-		Data: north, Want: "TransientError", Text: "IIC.9999", Calls: read + ", " + write + ", " + read + ", " + read + ", " + read + ", " + read,
+		Data: north, Want: "TransientError", Text: "IIC.9999",
+		Calls: read + ", " + write + ", " + read + ", " + read + ", " + read + ", " + read,
 		Cloud: func(c *huaweitest.Cloud) {
 			refuses(1, 400)(c)
 			c.Script("GET", "", huaweitest.Fault{Skip: 1, Status: 503, Times: huaweitest.Forever})
 		},
 	},
 
-	"the event names no region":           {Data: `{}`, Want: "skipped"},
-	"the event names a region wrongly":    {Data: `{"region_id":"Beijing"}`, Want: "rejected invalid_data", Text: `"Beijing" is not a region id`},
-	"the event says dry_run with a word":  {Data: `{"region_id":"cn-north-4","dry_run":"yes"}`, Want: "rejected invalid_data"},
-	"the data of the event isn't objects": {Data: `[]`, Want: "rejected invalid_data"},
+	"the event names no region": {Data: `{}`, Want: "skipped"},
+	"the event names a region wrongly": {
+		Data: `{"region_id":"Beijing"}`, Want: "rejected invalid_data", Text: `"Beijing" is not a region id`,
+	},
+	"the event says dry_run with a word": {
+		Data: `{"region_id":"cn-north-4","dry_run":"yes"}`, Want: "rejected invalid_data",
+	},
+	"the data of the event isn't an object": {Data: `[]`, Want: "rejected invalid_data"},
 }
 
 func TestDecisions(t *testing.T) {
@@ -143,9 +161,11 @@ func TestDecisionsWithinABound(t *testing.T) {
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
 		return handler.Take(events.OrgBootstrapRegion(), function{api, "cn-north-4"}.register)
 	}, map[string]decisions.Row{
-		"the event names no region":   {Data: `{}`, Want: "registered", Calls: read + ", " + write},
-		"the event has no data":       {Data: `null`, Want: "registered", Calls: read + ", " + write},
-		"the event names the region":  {Data: north, Want: "registered", Calls: read + ", " + write},
-		"the event names another one": {Data: `{"region_id":"cn-south-1"}`, Want: "rejected not_allowed", Text: "REGION_ID allows, cn-north-4"},
+		"the event names no region":  {Data: `{}`, Want: "registered", Calls: read + ", " + write},
+		"the event has no data":      {Data: `null`, Want: "registered", Calls: read + ", " + write},
+		"the event names the region": {Data: north, Want: "registered", Calls: read + ", " + write},
+		"the event names another one": {
+			Data: `{"region_id":"cn-south-1"}`, Want: "rejected not_allowed", Text: "REGION_ID allows, cn-north-4",
+		},
 	})
 }

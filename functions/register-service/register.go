@@ -15,9 +15,9 @@ type function struct {
 	allowed register.Principals // wanted by an event that names none, and all that events may name
 }
 
-// register enables trusted access for each service. A service that is rejected doesn't keep the others
-// from being enabled. Any other failure ends the event, and when that is delivered again, what was done
-// is unchanged.
+// register enables trusted access for each service. A service that is rejected doesn't keep the
+// others from being enabled. Any other failure ends the event, and when that is delivered again,
+// what was done is unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.BootstrapServices) (events.Result, error) {
 	var r events.ServiceResult
 	for _, principal := range f.allowed.Wanted(asked.ServicePrincipals) {
@@ -56,7 +56,8 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 	return r, nil
 }
 
-// read sets the outcome of what needs no write: services that are trusted, and those that don't exist.
+// read sets the outcome of what needs no write: services that are trusted, and those that don't
+// exist.
 func (f function) read(ctx context.Context, all []events.Registration) error {
 	open := undecided(all)
 	if len(open) == 0 {

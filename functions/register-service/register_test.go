@@ -37,7 +37,8 @@ func trusts(c *huaweitest.Cloud) string {
 	return strings.Join(all, " ")
 }
 
-// known is a cloud with the services of the rows, of which none is trusted, and what else happens in it.
+// known is a cloud with the services of the rows, of which none is trusted, and what else happens
+// in it.
 func known(more ...func(*huaweitest.Cloud)) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) {
 		c.AddService("service.Config", "service.RAM")

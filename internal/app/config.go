@@ -10,12 +10,13 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// load fills a struct of env tags. The error names every variable that is wrong, and how it should be.
-// go-envconfig stops at the first one, so it runs again without that one until it has read the rest: what
-// failed is the variable that it looked up last. What it has read, it doesn't read again.
+// load fills a struct with env tags. The error names every variable that is wrong, and how it
+// should be. go-envconfig stops at the first of them, which is the variable that it looked up last.
+// So it runs again without that one, until it has read the rest. What it has read, it doesn't read
+// again.
 //
-// A variable that is set but blank counts as unset, since templates pass empty strings. For a variable
-// that is unset and has no default, go-envconfig calls UnmarshalText with the empty text.
+// A variable that is set but blank counts as unset, since templates pass empty strings. For a
+// variable that is unset and has no default, go-envconfig calls UnmarshalText with the empty text.
 func load(ctx context.Context, target any, environment envconfig.Lookuper) error {
 	var errs []error
 	e := &lookuper{Lookuper: environment, wrong: map[string]bool{}}
@@ -29,6 +30,7 @@ func load(ctx context.Context, target any, environment envconfig.Lookuper) error
 	}
 }
 
+// lookuper looks variables up, but not those that are known to be wrong.
 type lookuper struct {
 	envconfig.Lookuper
 	last  string          // the variable that was looked up last

@@ -14,7 +14,7 @@ import (
 	"registrar/pkg/events"
 )
 
-// everything is what a function with all sorts of variables reads.
+// everything is a configuration with all variables of all functions.
 type everything struct {
 	Config
 	RegionID   events.RegionID     `env:"REGION_ID"`
@@ -33,7 +33,7 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 	t.Parallel()
 	c, err := read(t, map[string]string{
 		"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk",
-		// Templates pass empty strings for what isn't set.
+		// Templates pass empty strings for parameters that aren't set.
 		"MAX_ATTEMPTS": "", "REQUEST_TIMEOUT": " ", "ORGANIZATIONS_ENDPOINT": "", "DRY_RUN": "", "EVENT_TYPES": "",
 		"EVENT_SOURCE": "", "REGION_ID": "", "SERVICE_PRINCIPALS": "", "RESULT_SINK": "", "K_SINK": "",
 		"HUAWEICLOUD_CREDENTIALS_SECRET": "", "AWS_LAMBDA_LOG_LEVEL": "", "HTTPS_PROXY": "", "ACCOUNT_READY_WITHIN": "",
@@ -56,9 +56,18 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 func TestTheConfigurationIsRead(t *testing.T) {
 	t.Parallel()
 	c, err := read(t, map[string]string{
-		"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "MAX_ATTEMPTS": "2", "DRY_RUN": "true", "CONCURRENCY": "3",
-		"EVENT_TYPES": "a, b", "EVENT_SOURCE": "urn:x", "REGION_ID": "cn-north-4", "SERVICE_PRINCIPALS": "service.A, service.B,service.A",
-		"IDENTITYCENTER_ENDPOINT": "http://127.0.0.1:1", "AWS_LAMBDA_LOG_LEVEL": "FATAL", "https_proxy": "proxy:3128",
+		"HUAWEICLOUD_SDK_AK":      "ak",
+		"HUAWEICLOUD_SDK_SK":      "sk",
+		"MAX_ATTEMPTS":            "2",
+		"DRY_RUN":                 "true",
+		"CONCURRENCY":             "3",
+		"EVENT_TYPES":             "a, b",
+		"EVENT_SOURCE":            "urn:x",
+		"REGION_ID":               "cn-north-4",
+		"SERVICE_PRINCIPALS":      "service.A, service.B,service.A",
+		"IDENTITYCENTER_ENDPOINT": "http://127.0.0.1:1",
+		"AWS_LAMBDA_LOG_LEVEL":    "FATAL",
+		"https_proxy":             "proxy:3128",
 	})
 	require.NoError(t, err)
 	require.NoError(t, c.Validate())
@@ -76,20 +85,38 @@ func TestTheConfigurationIsRead(t *testing.T) {
 func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	c, err := read(t, map[string]string{
-		"HUAWEICLOUD_SDK_SK": "SKexample\n", "HUAWEICLOUD_SDK_DOMAIN_ID": "a b", "MAX_ATTEMPTS": "x", "REQUEST_TIMEOUT": "1ns",
-		"IDENTITYCENTER_ENDPOINT": "http://identitycenter.example", "EVENT_TYPES": "org.bootstrap,org.region.registered",
-		"EVENT_SOURCE": "a b", "DRY_RUN": "maybe", "REGION_ID": "Beijing", "SERVICE_PRINCIPALS": "service.A,,service.B",
-		"CONCURRENCY": "0", "AWS_LAMBDA_LOG_LEVEL": "LOUD", "HTTPS_PROXY": "http://corp:pa%ss@127.0.0.1:9", "ACCOUNT_READY_WITHIN": "5",
+		"HUAWEICLOUD_SDK_SK":        "SKexample\n",
+		"HUAWEICLOUD_SDK_DOMAIN_ID": "a b",
+		"IDENTITYCENTER_ENDPOINT":   "http://identitycenter.example",
+		"MAX_ATTEMPTS":              "x",
+		"REQUEST_TIMEOUT":           "1ns",
+		"EVENT_TYPES":               "org.bootstrap,org.region.registered",
+		"EVENT_SOURCE":              "a b",
+		"DRY_RUN":                   "maybe",
+		"REGION_ID":                 "Beijing",
+		"SERVICE_PRINCIPALS":        "service.A,,service.B",
+		"CONCURRENCY":               "0",
+		"AWS_LAMBDA_LOG_LEVEL":      "LOUD",
+		"HTTPS_PROXY":               "http://corp:pa%ss@127.0.0.1:9",
+		"ACCOUNT_READY_WITHIN":      "5",
 	})
 	require.Error(t, err)
 	text := err.Error() + "\n" + c.Validate().Error()
 	for _, want := range []string{
-		"HUAWEICLOUD_SDK_AK: is not set", "HUAWEICLOUD_SDK_SK: contains white space", "HUAWEICLOUD_SDK_DOMAIN_ID: contains",
-		"IDENTITYCENTER_ENDPOINT: must begin with https://", "MAX_ATTEMPTS: must be a whole number",
-		"REQUEST_TIMEOUT: must be between 100ms and 60s", "EVENT_TYPES: org.region.registered is the type of a result",
-		"EVENT_SOURCE: must be a URI-reference", "DRY_RUN: must be true or false", `REGION_ID: "Beijing" is not a region id`,
-		`SERVICE_PRINCIPALS: "" is not a service principal`, "CONCURRENCY: must be a number from 1 to 100",
-		"AWS_LAMBDA_LOG_LEVEL: must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL", "HTTPS_PROXY: must be the URL of a proxy",
+		"HUAWEICLOUD_SDK_AK: is not set",
+		"HUAWEICLOUD_SDK_SK: contains white space",
+		"HUAWEICLOUD_SDK_DOMAIN_ID: contains",
+		"IDENTITYCENTER_ENDPOINT: must begin with https://",
+		"MAX_ATTEMPTS: must be a whole number",
+		"REQUEST_TIMEOUT: must be between 100ms and 60s",
+		"EVENT_TYPES: org.region.registered is the type of a result",
+		"EVENT_SOURCE: must be a URI-reference",
+		"DRY_RUN: must be true or false",
+		`REGION_ID: "Beijing" is not a region id`,
+		`SERVICE_PRINCIPALS: "" is not a service principal`,
+		"CONCURRENCY: must be a number from 1 to 100",
+		"AWS_LAMBDA_LOG_LEVEL: must be TRACE, DEBUG, INFO, WARN, ERROR or FATAL",
+		"HTTPS_PROXY: must be the URL of a proxy",
 		"ACCOUNT_READY_WITHIN: must be a duration such as",
 	} {
 		assert.Contains(t, text, want)

@@ -15,14 +15,15 @@ import (
 	"registrar/internal/handler"
 )
 
-// maxRequests is how many requests the server holds at once, so that their bodies don't fill its memory.
+// maxRequests is how many requests the server takes at once, so that their bodies don't fill its
+// memory.
 const maxRequests = 32
 
 // address is where the HTTP server listens.
 type address struct {
 	Port    uint16 `env:"PORT, default=8080"`
 	Host    string `env:"HOST"`      // empty means this machine only, or all interfaces as a service
-	Service string `env:"K_SERVICE"` // set by Knative and Cloud Run, which put authentication in front
+	Service string `env:"K_SERVICE"` // set by Knative and Cloud Run, which authenticate requests
 }
 
 func (a address) String() string {
@@ -48,7 +49,7 @@ func serve(ctx context.Context, environment envconfig.Lookuper, h http.Handler, 
 	return serveOn(ctx, listener, h)
 }
 
-// serveOn serves h until ctx ends. Then it takes no more requests and finishes those that it has.
+// serveOn serves h until ctx ends. Then it takes no other requests and finishes those that it has.
 func serveOn(ctx context.Context, listener net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler:           bounded(h),
@@ -70,8 +71,8 @@ func serveOn(ctx context.Context, listener net.Listener, h http.Handler) error {
 	return <-stopped
 }
 
-// bounded lets maxRequests in at once. The others are told to come again, before their bodies are read.
-// What has no body, such as a health check, always gets in.
+// bounded lets maxRequests requests in at once. It refuses the others before their bodies are read,
+// and asks for them again. A request without a body, such as a health check, always gets in.
 func bounded(h http.Handler) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
-// Package app is everything of a function but the function: it reads the configuration, makes the client
-// and the handler, and serves the host in which the program finds itself.
+// Package app is what all functions have in common: it reads the configuration, makes the client
+// and the handler, and serves the host in which the program runs.
 package app
 
 import (
@@ -23,7 +23,7 @@ import (
 	"registrar/pkg/wire"
 )
 
-// Config is what the environment tells every function.
+// Config is the configuration that every function has.
 type Config struct {
 	Credentials secret.Config
 	Client      client.Config
@@ -31,7 +31,7 @@ type Config struct {
 	Sink        sink.Config
 	LogLevel    LogLevel `env:"AWS_LAMBDA_LOG_LEVEL, default=INFO"`
 
-	// Only checked: net/http reads them by itself.
+	// These are only checked: net/http reads them by itself.
 	HTTPSProxy      wire.ProxyURL `env:"HTTPS_PROXY"`
 	HTTPProxy       wire.ProxyURL `env:"HTTP_PROXY"`
 	LowerHTTPSProxy wire.ProxyURL `env:"https_proxy"`
@@ -44,11 +44,13 @@ func (c Config) Validate() error {
 		c.Sink.CheckSource(string(c.Handler.Source)))
 }
 
-// Main is the main of a function. It serves Lambda or, where there is none, HTTP, until the process ends.
-// The name is that of the function's folder, and warm opens the connection that most events need first. C
-// is what the function itself reads from the environment: a struct of env tags, with a Validate method
+// Main is the main of a function. It serves Lambda or, outside Lambda, HTTP, until the process
+// ends. The name is that of the function's folder, and warm opens the connection that most events
+// need first. C is the function's own configuration: a struct with env tags, and a Validate method
 // if there is more to check.
-func Main[C any](name string, warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function) {
+func Main[C any](
+	name string, warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function,
+) {
 	level := new(slog.LevelVar)
 	slog.SetDefault(newLogger(level))
 	stdlog.SetFlags(0)
@@ -57,7 +59,7 @@ func Main[C any](name string, warm func(*client.Client, context.Context), functi
 	ctx, environment := context.Background(), envconfig.OsLookuper()
 	h, api, err := build(ctx, name, environment, level, function)
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
-		// Lambda hardly shows why a function ends before its first event: this one starts, and says so.
+		// Lambda hardly shows why a function ends before its first event, so this one starts and says it.
 		if err != nil {
 			slog.ErrorContext(ctx, "bad configuration", "function", name, "err", err)
 			h = &handler.Handler{Name: name, Broken: err}
@@ -78,8 +80,8 @@ func Main[C any](name string, warm func(*client.Client, context.Context), functi
 	}
 }
 
-// build makes the handler of a function and its client. The error names everything that is wrong with the
-// configuration. Nothing is called.
+// build makes the handler and the client of a function, and calls nothing. The error names
+// everything that is wrong with the configuration.
 func build[C any](
 	ctx context.Context, name string, environment envconfig.Lookuper, level *slog.LevelVar,
 	function func(*client.Client, C) handler.Function,
@@ -102,8 +104,8 @@ func build[C any](
 	return &handler.Handler{Name: name, Config: common.Handler, Function: function(api, own), Sink: deliver}, api, nil
 }
 
-// libraryLog takes the lines of package log, in which aws-lambda-go repeats each error that an invocation
-// ended in. The handler said it already. Anything else is trouble with the runtime.
+// libraryLog takes the lines of package log. In some of them aws-lambda-go repeats the error of an
+// invocation, which the handler has logged already. All others are about trouble with the runtime.
 type libraryLog struct{}
 
 func (libraryLog) Write(line []byte) (int, error) {

@@ -34,17 +34,20 @@ func buildOwn(t *testing.T, environment map[string]string) (*handler.Handler, er
 	t.Helper()
 	h, _, err := build(t.Context(), "register-region", envconfig.MapLookuper(environment), new(slog.LevelVar),
 		func(_ *client.Client, o own) handler.Function {
+			unchanged := events.Registration{RegionID: o.RegionID, Outcome: events.Unchanged}
 			return handler.Take(events.OrgBootstrapRegion(),
 				func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
-					return events.RegionResult{Registration: events.Registration{RegionID: o.RegionID, Outcome: events.Unchanged}}, nil
+					return events.RegionResult{Registration: unchanged}, nil
 				})
 		})
 	return h, err
 }
 
-func TestAFunctionIsBuiltOfItsEnvironment(t *testing.T) {
+func TestAFunctionIsBuiltFromItsEnvironment(t *testing.T) {
 	t.Parallel()
-	h, err := buildOwn(t, map[string]string{"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "REGION_ID": "cn-north-4"})
+	h, err := buildOwn(t, map[string]string{
+		"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "REGION_ID": "cn-north-4",
+	})
 	require.NoError(t, err)
 	answer, err := h.Invoke(t.Context(), []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"org.bootstrap"}`))
 	require.NoError(t, err)
@@ -52,7 +55,7 @@ func TestAFunctionIsBuiltOfItsEnvironment(t *testing.T) {
 	assert.Contains(t, string(answer), `"source":"/registrar/register-region"`)
 }
 
-func TestWhatIsWrongWithTheCommonAndTheOwnPartIsReportedTogether(t *testing.T) {
+func TestErrorsOfTheCommonAndTheOwnConfigurationAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := buildOwn(t, map[string]string{"RESULT_SINK": "ftp://x", "HUAWEICLOUD_SDK_AK": "ak"})
 	require.ErrorContains(t, err, "configuration: ")
@@ -88,7 +91,8 @@ func TestAServerThatCantServeSaysWhy(t *testing.T) {
 	}
 }
 
-// server serves h on a free port of this machine until ctx ends. Its end is sent to the channel.
+// server serves h on a free port of this machine until ctx ends. What serveOn returns then is sent
+// to ended.
 func server(t *testing.T, ctx context.Context, h http.Handler) (url string, ended chan error) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -110,15 +114,21 @@ func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
 	answered := make(chan string, 1)
 	go func() {
 		resp, err := http.Post(url, "text/plain", strings.NewReader("x"))
-		if assert.NoError(t, err) {
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			answered <- string(body)
+		if err != nil {
+			answered <- err.Error()
+			return
 		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		answered <- string(body)
 	}()
-	<-begun
+	select {
+	case <-begun:
+	case early := <-answered:
+		require.FailNow(t, "answered before it was begun", early)
+	}
 	stop()
-	for { // until it takes no more
+	for { // until the server takes no other connections
 		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			break
@@ -130,7 +140,7 @@ func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-func TestTheServerHoldsSoManyRequestsAtOnce(t *testing.T) {
+func TestTheServerRefusesMoreRequestsThanItTakesAtOnce(t *testing.T) {
 	t.Parallel()
 	begun, finish := make(chan struct{}), make(chan struct{})
 	url, _ := server(t, t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -159,7 +169,7 @@ func TestTheServerHoldsSoManyRequestsAtOnce(t *testing.T) {
 	resp, err := http.Get(url + "/healthz")
 	require.NoError(t, err)
 	resp.Body.Close()
-	assert.Equal(t, http.StatusOK, resp.StatusCode, "it is busy, not ill")
+	assert.Equal(t, http.StatusOK, resp.StatusCode, "a busy server is healthy")
 	close(finish)
 	for range maxRequests {
 		assert.Equal(t, http.StatusOK, <-answered)

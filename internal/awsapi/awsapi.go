@@ -1,5 +1,5 @@
-// Package awsapi is what registrar's calls to AWS share: one configuration and one reading of
-// errors.
+// Package awsapi configures all clients of AWS, and says which kind of failure an error of theirs
+// is.
 package awsapi
 
 import (
@@ -28,8 +28,8 @@ type Load func(context.Context, ...func(*config.LoadOptions) error) (aws.Config,
 // Config is the configuration of AWS for clients in a region, found by load. The empty region is
 // the one that load finds, a nil load is [config.LoadDefaultConfig]. It calls nothing.
 //
-// Clients that are made of it make one attempt, since [attempt.Do] makes the others. They write to
-// slog what they have to say. Every error of Config is misconfigured, and names what to set.
+// Its clients make one attempt, since [attempt.Do] makes the others, and log through slog. Every
+// error of Config is misconfigured, and names what to set.
 func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 	if load == nil {
 		load = config.LoadDefaultConfig
@@ -38,7 +38,7 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(reportProxy)),
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		config.WithLogger(sdkLog{context.WithoutCancel(ctx)}),
-		// Whoever gives the credentials is asked in the environment's region, if there is one.
+		// Credentials are asked for in the region of the environment, if it has one.
 		config.WithDefaultRegion(region),
 	)
 	if err != nil {
@@ -59,8 +59,8 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 }
 
 // CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none.
-// The service is named as in the variable AWS_ENDPOINT_URL_<service>. The SDK itself would say what
-// is wrong with each call, and never that it is the variable.
+// The service is named as in the variable AWS_ENDPOINT_URL_<service>. The SDK doesn't check it:
+// each call would fail with an error that doesn't name the variable.
 func CheckEndpoint(service string, endpoint *string) error {
 	if endpoint == nil {
 		return nil
@@ -73,8 +73,7 @@ func CheckEndpoint(service string, endpoint *string) error {
 	return nil
 }
 
-// reportProxy makes what a proxy answers to CONNECT an error of its kind, as it is for all other
-// calls.
+// reportProxy makes a refusal by a proxy a failure of the same kind as in [wire.Client].
 func reportProxy(t *http.Transport) {
 	if ours, ok := wire.Client(nil).Transport.(*http.Transport); ok {
 		t.OnProxyConnectResponse = ours.OnProxyConnectResponse
@@ -92,6 +91,7 @@ func (p provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
+// credentialsError is a failure to find AWS credentials.
 type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
@@ -101,7 +101,7 @@ func (e *credentialsError) Unwrap() error { return e.err }
 // sdkLog writes the lines of the AWS SDK to slog.
 type sdkLog struct{ ctx context.Context }
 
-// WithContext is called for each call with its context.
+// WithContext is called by the SDK with the context of each call.
 func (sdkLog) WithContext(ctx context.Context) logging.Logger { return sdkLog{ctx} }
 
 func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {

@@ -15,11 +15,12 @@ import (
 	"registrar/pkg/wire"
 )
 
-// APIError is an answer of AWS that says no. Its text has no message in it: a message may quote the
-// request, whose signature and token are secrets, and an answer of somebody else may hold anything.
+// APIError is an error that AWS answered with. Its text doesn't hold AWS's message, which may quote
+// the request, whose signature and token are secrets. An answer of something else may hold
+// anything.
 type APIError struct {
-	Status    int    // of the HTTP answer; 0 for a part of one that succeeded
-	Code      string // as AWS names it, such as AccessDeniedException; empty if there is none
+	Status    int    // the HTTP status; 0 for an entry of a call that succeeded
+	Code      string // AWS's name for the error, such as AccessDeniedException; empty if there is none
 	RequestID string // empty if there is none
 }
 
@@ -42,8 +43,9 @@ func (e *APIError) Error() string {
 	return strings.Join(words, " ")
 }
 
-// Failure tells what err means, the error of a client of AWS in an attempt that ran in ctx. If AWS
-// answered, there is an [*APIError] in it, except where the credentials are what failed.
+// Failure makes a failure of err, the error of a client of AWS in an attempt that ran in ctx. If
+// AWS answered, there is an [*APIError] in it, except if it was the credentials that couldn't be
+// found.
 func Failure(ctx context.Context, err error) *attempt.Failure {
 	if inner, ok := errors.AsType[*credentialsError](err); ok {
 		f := Failure(ctx, inner.err)
@@ -55,8 +57,8 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok && answer.ResponseError != nil {
 		status, requestID = answer.HTTPStatusCode(), answer.ServiceRequestID()
 	}
-	if said, ok := errors.AsType[smithy.APIError](err); ok {
-		return Refusal(status, said.ErrorCode(), requestID)
+	if refusal, ok := errors.AsType[smithy.APIError](err); ok {
+		return Refusal(status, refusal.ErrorCode(), requestID)
 	}
 	if status != 0 && ctx.Err() == nil {
 		return Refusal(status, "", requestID)
@@ -64,11 +66,12 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	return wire.Unanswered(ctx, err)
 }
 
-// Refusal is the failure of an attempt that was answered with an error: of the whole call, or with
-// status 0 of an entry in it. A code or request id that doesn't look like one is left out.
+// Refusal is the failure of an attempt that AWS answered with an error. Status 0 means that it is
+// the error of an entry in a call that succeeded. A code or request id that doesn't look like one
+// is left out.
 func Refusal(status int, code, requestID string) *attempt.Failure {
 	if code == "UnknownError" || !regexp.MustCompile(`^[A-Za-z]{1,64}$`).MatchString(code) {
-		code = "" // the SDK says UnknownError where nothing was said
+		code = "" // the SDK says UnknownError if there was no code
 	}
 	if !regexp.MustCompile(`^[0-9a-f-]{1,40}$`).MatchString(requestID) {
 		requestID = ""
@@ -80,14 +83,15 @@ func Refusal(status int, code, requestID string) *attempt.Failure {
 	}
 }
 
-// kindOf is what a status and an error code of AWS mean. The codes are those that any API of AWS
-// may answer with, and those of GetSecretValue and of PutEvents, its entries included.
+// kindOf is the kind of failure that a status and an error code of AWS mean. The codes are those
+// that any API of AWS may answer with, and those of GetSecretValue and PutEvents, including its
+// entries.
 func kindOf(status int, code string) attempt.Kind {
 	switch strings.TrimSuffix(code, "Exception") {
 	case "Internal", "InternalFailure", "InternalError", "InternalService", "InternalServiceError",
 		"ServiceUnavailable", "RequestTimeout",
 		"Throttling", "Throttled", "ThrottledRequest", "TooManyRequests", "RequestThrottled", "RequestLimitExceeded",
-		// A role's credentials are renewed all the time.
+		// The credentials of a role are renewed all the time.
 		"ExpiredToken", "RequestExpired", "RequestTimeTooSkewed":
 		return attempt.Transient
 	case "AccessDenied", "NotAuthorized", "NotAuthorizedForSource", "NotAuthorizedForDetailType",
@@ -100,9 +104,9 @@ func kindOf(status int, code string) attempt.Kind {
 		return attempt.Misconfigured
 	}
 	switch {
-	case status == http.StatusBadRequest: // AWS answers nearly everything with it
+	case status == http.StatusBadRequest: // AWS uses it for nearly everything
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
-	case status/100 == 3, status/100 == 4: // most likely somebody else than AWS
+	case status/100 == 3, status/100 == 4: // most likely not answered by AWS
 		return attempt.Misconfigured
 	}
 	return attempt.Transient

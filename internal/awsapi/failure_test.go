@@ -47,7 +47,7 @@ func TestEachCodeOfAWSHasItsKind(t *testing.T) {
 	}
 }
 
-func TestWithoutACodeThatIsKnownTheStatusTells(t *testing.T) {
+func TestWithoutAKnownCodeTheStatusDecides(t *testing.T) {
 	t.Parallel()
 	for kind, statuses := range map[attempt.Kind][]int{
 		attempt.Transient:     {0, 200, 400, 408, 429, 500, 501, 502, 503, 504},
@@ -61,7 +61,7 @@ func TestWithoutACodeThatIsKnownTheStatusTells(t *testing.T) {
 	}
 }
 
-func TestARefusalShowsOnlyWhatLooksLikeItsParts(t *testing.T) {
+func TestARefusalShowsOnlyTextsThatLookLikeCodesAndIDs(t *testing.T) {
 	t.Parallel()
 	const id, token = awstest.RequestID, awstest.SessionToken
 	a40, a64 := strings.Repeat("a", 40), strings.Repeat("a", 64)
@@ -83,7 +83,7 @@ func TestARefusalShowsOnlyWhatLooksLikeItsParts(t *testing.T) {
 	}
 }
 
-// client is a client of Secrets Manager as it is configured, whose configuration change may alter.
+// client is a client of Secrets Manager; change may change its configuration, or be nil.
 func client(t *testing.T, h http.Handler, change func(*aws.Config)) *secretsmanager.Client {
 	t.Helper()
 	load := func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
@@ -98,7 +98,7 @@ func client(t *testing.T, h http.Handler, change func(*aws.Config)) *secretsmana
 	return secretsmanager.NewFromConfig(c)
 }
 
-// failure is what a failed read of a secret means.
+// failure is the failure of a read of a secret.
 func failure(ctx context.Context, t *testing.T, api *secretsmanager.Client) *attempt.Failure {
 	t.Helper()
 	_, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
@@ -144,9 +144,9 @@ func TestAnAnswerOfAWSIsRead(t *testing.T) {
 			require.EqualError(t, f, c.text)
 			assert.Equal(t, c.kind, attempt.KindOf(f))
 			assert.True(t, f.Answered)
-			said, ok := errors.AsType[*awsapi.APIError](f)
+			refusal, ok := errors.AsType[*awsapi.APIError](f)
 			require.True(t, ok)
-			assert.Equal(t, c.code, said.Code)
+			assert.Equal(t, c.code, refusal.Code)
 			assert.Len(t, vault.Reads(), 1, "the SDK makes no attempts of its own")
 		})
 	}
@@ -222,8 +222,8 @@ func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
 		kind attempt.Kind
 		want string
 	}{
-		"nobody has any": {errors.New("no role found"), attempt.Transient, "AWS credentials: no role found"},
-		"who has them refuses": {
+		"they can't be found": {errors.New("no role found"), attempt.Transient, "AWS credentials: no role found"},
+		"AWS refuses them": {
 			fmt.Errorf("STS: %w", &smithy.GenericAPIError{Code: "AccessDenied", Message: awstest.SessionToken}),
 			attempt.Misconfigured, "AWS credentials: AccessDenied",
 		},

@@ -1,8 +1,8 @@
-// Package awstest is AWS as far as registrar calls it: fakes of Secrets Manager and EventBridge,
-// with the wire format of the real ones, for tests.
+// Package awstest has fakes of AWS Secrets Manager and EventBridge for tests, with the wire format
+// of the real ones.
 //
-// Each fake is an [http.Handler] with a state. It answers only what AWS would answer, so it refuses
-// a request that is not signed, and it can be told to answer with failures instead.
+// Each fake is an [http.Handler] with a state. It answers as AWS would, so it refuses a request
+// that is not signed, and it can be told to answer with failures instead.
 package awstest
 
 import (
@@ -30,7 +30,7 @@ const (
 	SessionToken = "IQoJb3JpZ2luX2VjEXAMPLETOKEN"
 )
 
-// RequestID is the id of each request.
+// RequestID is the id that the fakes give to every request.
 const RequestID = "11710aed-b79e-4468-a20b-bb3c0c3b4860"
 
 // Load loads a configuration of AWS whose clients are answered by h, without a network: a test may
@@ -57,8 +57,8 @@ func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) err
 
 type doer struct{ http.Handler }
 
-// Do serves r. What a handler wrote before it panicked with http.ErrAbortHandler is an answer that
-// breaks off.
+// Do serves r. If the handler panics with http.ErrAbortHandler, what it wrote before is an answer
+// that breaks off.
 func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
 	r = r.Clone(r.Context())
 	r.Host = cmp.Or(r.Host, r.URL.Host)
@@ -66,7 +66,7 @@ func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
 	defer func() {
 		switch cause := recover(); {
 		case cause == nil:
-		case cause != http.ErrAbortHandler: //nolint:errorlint // that very value, as net/http compares it
+		case cause != http.ErrAbortHandler: //nolint:errorlint // net/http compares with this value, too
 			panic(cause)
 		case w.Body.Len() == 0:
 			err = io.EOF
@@ -82,14 +82,15 @@ func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
 	return w.Result(), nil
 }
 
-// script is what a fake answers instead of what it would answer by itself.
+// script holds the answers that a fake gives instead of its own.
 type script struct {
 	mu      sync.Mutex
 	answers []http.HandlerFunc
 }
 
 // Script sets the answers to the next requests, in order. The last one is repeated until Script is
-// called again. Nil is the answer that the fake gives by itself, and so is a Script of nothing.
+// called again. Nil is the fake's own answer. A Script without answers leaves all answers to the
+// fake.
 func (s *script) Script(answers ...http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +116,7 @@ func Refuse(status int, code string) http.HandlerFunc {
 	}
 }
 
-// Garbage answers with a body that is not of AWS.
+// Garbage answers with a body that isn't from AWS.
 func Garbage(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -123,7 +124,7 @@ func Garbage(status int, body string) http.HandlerFunc {
 	}
 }
 
-// Silence doesn't answer until the request is given up.
+// Silence doesn't answer before the request is canceled.
 func Silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // Abort ends the connection instead of answering.
@@ -145,11 +146,11 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// call is how a service is called.
+// call is what identifies a call of a service.
 type call struct {
-	scope  string // the service, as in the signature's scope
+	scope  string // the service in the scope of the signature
 	host   string // what the names of its hosts begin with
-	target string
+	target string // the header X-Amz-Target
 }
 
 // read reads a request into body. It returns the region that the request is for, or answers as AWS
@@ -173,7 +174,8 @@ func (c call) read(w http.ResponseWriter, r *http.Request, body any) (region str
 	return "", false
 }
 
-// serves tells whether a host is the service's in a region. A loopback address is in every region.
+// serves reports whether a host is that of the service in a region. A loopback address is in every
+// region.
 func (c call) serves(host, region string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil && net.ParseIP(name).IsLoopback() {
 		return true

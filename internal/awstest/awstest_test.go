@@ -19,7 +19,7 @@ import (
 	"registrar/internal/awstest"
 )
 
-// signed catches requests as the SDK sends them.
+// signed keeps the last request that the SDK sent.
 type signed struct {
 	request *http.Request
 	body    []byte
@@ -42,7 +42,7 @@ func TestAFakeRefusesWhatAWSWouldRefuse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(*http.Request)
-		want   string // empty: it is answered
+		want   string // the code that it is refused with; empty if it is answered
 	}{
 		"nothing is wrong": {func(*http.Request) {}, ""},
 		"not signed": {

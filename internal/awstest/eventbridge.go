@@ -17,10 +17,10 @@ type EventBridge struct {
 type Entry struct {
 	EventBusName, Source, DetailType, Detail string
 	Time                                     float64 // seconds since 1970; 0 if the entry has none
-	Region                                   string  `json:"-"` // that the request was for
+	Region                                   string  `json:"-"` // the region of the request
 }
 
-// Attempts returns how many signed requests came so far, whatever their answer.
+// Attempts returns how many signed requests there were so far, whatever their answer.
 func (b *EventBridge) Attempts() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -59,7 +59,7 @@ func (b *EventBridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"FailedEntryCount": 0, "Entries": results})
 }
 
-// FailEntry answers that the call succeeded and its one entry failed. The code may be empty.
+// FailEntry answers that the call succeeded and its only entry failed. The code may be empty.
 func FailEntry(code string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		entry := map[string]string{}

@@ -1,6 +1,6 @@
-// Package decisions runs decision tables: a function's rows of state, answers of the cloud, outcome and
-// calls. Each row runs in this process, on a clock of its own, against a fake Huawei Cloud that keeps
-// state and checks signatures.
+// Package decisions runs decision tables. A row says in which state the cloud is, what it answers,
+// and which outcome and calls of a function must follow. Each row runs in this process, on its own
+// clock, against a fake Huawei Cloud that keeps state and checks signatures.
 package decisions
 
 import (
@@ -20,8 +20,8 @@ import (
 	"registrar/pkg/wire"
 )
 
-// Account is the member account of every row's organization. It is active. Trusted are the services with
-// trusted access.
+// Account is the active member account of the organization in every row, and Trusted are the
+// services with trusted access.
 const (
 	Account = "05261f923e80d3890f33c0056e9b3f80"
 	Trusted = "service.SecMaster service.CTS"
@@ -31,30 +31,30 @@ const (
 type Row struct {
 	Data  string                         // the data of the event
 	Age   time.Duration                  // how old the event is; Timeless if it has no time
-	Cloud func(*huaweitest.Cloud)        // the state before, and what the cloud will answer; nil for the usual
+	Cloud func(*huaweitest.Cloud)        // sets the state, and answers of the cloud; nil leaves both alone
 	Want  string                         // the outcome and reason of the result, or the name of the error
 	Each  string                         // the outcomes and reasons of several registrations, if there are any
 	Text  string                         // what the message or the error must contain
 	Calls string                         // the calls in their order, each a method and the end of a path
-	State func(*huaweitest.Cloud) string // what to look at afterwards; nil for nothing
+	State func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
 	Is    string                         // what State must return
 }
 
-// Timeless as a Row's Age is an event without a time.
+// Timeless is the Age of an event without a time.
 const Timeless = time.Duration(-1)
 
-// Run runs each row against the function that make returns.
-func Run(t *testing.T, eventType string, make func(*client.Client) handler.Function, rows map[string]Row) {
+// Run runs each row against the function that build returns.
+func Run(t *testing.T, eventType string, build func(*client.Client) handler.Function, rows map[string]Row) {
 	t.Helper()
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { row.run(t, eventType, make) })
+			synctest.Test(t, func(t *testing.T) { row.run(t, eventType, build) })
 		})
 	}
 }
 
-func (row Row) run(t *testing.T, eventType string, make func(*client.Client) handler.Function) {
+func (row Row) run(t *testing.T, eventType string, build func(*client.Client) handler.Function) {
 	t.Helper()
 	keys := huaweitest.Credentials{AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001"}
 	cloud := huaweitest.New(keys)
@@ -63,20 +63,20 @@ func (row Row) run(t *testing.T, eventType string, make func(*client.Client) han
 	if row.Cloud != nil {
 		row.Cloud(cloud)
 	}
-	h := handler.Handler{Name: "function", Function: make(newClient(t, cloud, keys))}
+	h := handler.Handler{Name: "function", Function: build(newClient(t, cloud, keys))}
 
-	event := map[string]any{
+	in := map[string]any{
 		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": eventType, "data": json.RawMessage(row.Data),
 	}
 	if row.Age != Timeless {
-		event["time"] = time.Now().Add(-row.Age).Format(time.RFC3339)
+		in["time"] = time.Now().Add(-row.Age).Format(time.RFC3339)
 	}
-	payload, err := json.Marshal(event)
+	payload, err := json.Marshal(in)
 	require.NoError(t, err)
 	answer, err := h.Invoke(t.Context(), payload)
 
-	want, each, text := told(t, answer, err)
-	assert.Equal(t, row.Want, want)
+	whole, each, text := summary(t, answer, err)
+	assert.Equal(t, row.Want, whole)
 	assert.Equal(t, row.Each, each)
 	assert.Contains(t, text, row.Text)
 	assert.Equal(t, row.Calls, calls(cloud))
@@ -101,31 +101,32 @@ func newClient(t *testing.T, cloud *huaweitest.Cloud, keys huaweitest.Credential
 	}))
 }
 
-// told is what an answer says: the outcome with its reason, those of each registration, and the messages.
-func told(t *testing.T, answer []byte, err error) (whole, each, text string) {
+// summary is what an answer says: the outcome with its reason as a whole and of each registration,
+// and the messages.
+func summary(t *testing.T, answer []byte, err error) (whole, each, text string) {
 	t.Helper()
 	if err != nil {
 		name := fmt.Sprintf("%T", err)
 		return name[strings.LastIndex(name, ".")+1:], "", err.Error()
 	}
 	type part struct{ Outcome, Reason, Message string }
-	var result struct {
+	var out struct {
 		Data struct {
 			part
 			Registrations []part
 		}
 	}
-	require.NoError(t, json.Unmarshal(answer, &result))
-	said := func(p part) string { return strings.TrimSpace(p.Outcome + " " + p.Reason) }
+	require.NoError(t, json.Unmarshal(answer, &out))
+	outcome := func(p part) string { return strings.TrimSpace(p.Outcome + " " + p.Reason) }
 	var outcomes []string
-	messages := []string{result.Data.Message}
-	for _, one := range result.Data.Registrations {
-		outcomes, messages = append(outcomes, said(one)), append(messages, one.Message)
+	messages := []string{out.Data.Message}
+	for _, r := range out.Data.Registrations {
+		outcomes, messages = append(outcomes, outcome(r)), append(messages, r.Message)
 	}
-	return said(result.Data.part), strings.Join(outcomes, ", "), strings.Join(messages, " ")
+	return outcome(out.Data.part), strings.Join(outcomes, ", "), strings.Join(messages, " ")
 }
 
-// calls are the requests that the cloud saw, with as much of their paths as tells them apart.
+// calls are the requests that the cloud saw: each a method and the end of a path.
 func calls(cloud *huaweitest.Cloud) string {
 	var all []string
 	for _, r := range cloud.Requests() {

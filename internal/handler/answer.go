@@ -8,7 +8,7 @@ import (
 	"registrar/pkg/events"
 )
 
-// answer is the one place where the shape of a payload decides how it is answered.
+// answer answers a payload in the way that its shape asks for.
 func answer(shape events.Shape, all []handled) ([]byte, error) {
 	switch shape {
 	case events.SQS:
@@ -20,16 +20,16 @@ func answer(shape events.Shape, all []handled) ([]byte, error) {
 	}
 }
 
-// resultEvents is the result event of the one record, or the array of all. If any record failed, the
-// whole fails.
+// resultEvents answers with the result event of the only record, or with an array of all. It fails
+// if any record failed.
 func resultEvents(all []handled, array bool) ([]byte, error) {
 	if err := worst(all); err != nil {
 		return nil, err
 	}
 	encoded := make([][]byte, len(all))
-	for i, one := range all {
+	for i, done := range all {
 		var err error
-		if encoded[i], err = one.out.MarshalJSON(); err != nil {
+		if encoded[i], err = done.out.MarshalJSON(); err != nil {
 			return nil, named(err)
 		}
 	}
@@ -40,15 +40,15 @@ func resultEvents(all []handled, array bool) ([]byte, error) {
 	return joined, nil
 }
 
-// batchItemFailures names the messages that SQS must deliver again. It is never null, which SQS would
-// take for success.
+// batchItemFailures names the messages that SQS must deliver again. It is never null, which SQS
+// would take for success.
 func batchItemFailures(all []handled) ([]byte, error) {
 	type item struct {
 		ItemIdentifier string `json:"itemIdentifier"`
 	}
 	failed := []item{}
-	for _, one := range all {
-		if id := (item{one.record.MessageID}); one.err != nil && !slices.Contains(failed, id) {
+	for _, done := range all {
+		if id := (item{done.record.MessageID}); done.err != nil && !slices.Contains(failed, id) {
 			failed = append(failed, id)
 		}
 	}

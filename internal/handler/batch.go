@@ -15,16 +15,17 @@ import (
 	"registrar/pkg/events"
 )
 
-// handled is what became of a record: a result event, or an error of one of the three named types.
+// handled is what became of a record: a result event, or one of the three named errors.
 type handled struct {
 	record events.Record
-	out    event.Event
+	out    event.Event // the result event, if err is nil
 	err    error
 }
 
-// handleAll handles all records, Config.Concurrency at once, and returns them in their order. The records
-// of a FIFO group go one after another, and those behind a failure stay untouched, since their order
-// would be lost. When time runs out or Huawei Cloud throttles, all that are left stay untouched.
+// handleAll handles all records, Config.Concurrency at once, and returns them in their order. The
+// records of a FIFO group are handled one after another, and those behind a failure are held back,
+// since their order would be lost. When time runs out or Huawei Cloud throttles, all that are left
+// are held back.
 func (h *Handler) handleAll(ctx context.Context, records []events.Record) []handled {
 	var (
 		all   = make([]handled, len(records))
@@ -54,14 +55,15 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 	return all
 }
 
-// gate says whether another record may be begun.
+// gate decides whether another record may be begun.
 type gate struct {
-	reserve time.Duration // what must be left of the time, at least
+	reserve time.Duration // how much time must be left
 
 	mu   sync.Mutex
-	shut error
+	shut error // why no other record may be begun; nil if one may
 }
 
+// closed returns why no other record may be begun, or nil.
 func (g *gate) closed(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,7 +74,7 @@ func (g *gate) closed(ctx context.Context) error {
 	return g.shut
 }
 
-// saw shuts the gate if the failure of a record asks for patience.
+// saw shuts the gate if the failure of a record asks to begin nothing else for now.
 func (g *gate) saw(err error) {
 	if _, throttled := attempt.Patience(err); throttled {
 		g.mu.Lock()
@@ -81,10 +83,11 @@ func (g *gate) saw(err error) {
 	}
 }
 
-// lanes are the indices of the records that must go one after another, in the order in which they begin.
-// A record without a group has a lane of its own. The messages of a queue get their turns in rounds, so
-// that a large one can't starve the others. Every second delivery begins with the last message, so that
-// one that is always throttled holds the same others back only once.
+// lanes returns the indices of the records, grouped by those that must be handled one after
+// another, in the order in which they begin. A record without a group has a lane of its own. The
+// messages of a queue take turns, so that a large one can't starve the others. Every second
+// delivery begins with the last message, so that a message that is always throttled doesn't hold
+// the same others back every time.
 func lanes(records []events.Record) [][]int {
 	type message struct{ number, lanes int }
 	type lane struct {
@@ -122,7 +125,8 @@ func lanes(records []events.Record) [][]int {
 	return order
 }
 
-// holdBack logs a record that stays untouched, and returns the error that has it delivered again.
+// holdBack logs that a record stays untouched, and returns the error that makes the queue deliver
+// it again.
 func (h *Handler) holdBack(ctx context.Context, record events.Record, why error) error {
 	err := &TransientError{fmt.Errorf("held back: %w", why)}
 	line := line{function: h.Name, record: record, start: time.Now(), err: err, heldBack: true}

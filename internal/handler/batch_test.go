@@ -29,15 +29,17 @@ const (
 	fifo     = "arn:aws:sqs:eu-west-1:123456789012:q.fifo"
 )
 
-// message is a message of SQS. Its id is the event's.
+// message is a message of SQS.
 type message struct{ id, body, group string }
 
+// batch is an event of SQS with messages of the queue arn.
 func batch(t *testing.T, arn string, messages ...message) []byte {
 	t.Helper()
 	var in lambdaevents.SQSEvent
 	for _, m := range messages {
 		in.Records = append(in.Records, lambdaevents.SQSMessage{
-			MessageId: m.id, Body: m.body, EventSource: "aws:sqs", EventSourceARN: arn, Attributes: map[string]string{"MessageGroupId": m.group},
+			MessageId: m.id, Body: m.body, EventSource: "aws:sqs", EventSourceARN: arn,
+			Attributes: map[string]string{"MessageGroupId": m.group},
 		})
 	}
 	payload, err := json.Marshal(in)
@@ -62,8 +64,9 @@ func failed(t *testing.T, h *handler.Handler, payload []byte) []string {
 	return ids
 }
 
-// by registers or fails by the id of the event, and notes what it was asked for.
-func by(failures map[string]error, begun *[]string) registerFunc {
+// failing fails for the events whose id is in failures, or panics if that error says "panic", and
+// registers all others. It appends the ids of the events to begun.
+func failing(failures map[string]error, begun *[]string) registerFunc {
 	var mu sync.Mutex
 	return func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 		mu.Lock()
@@ -82,12 +85,14 @@ func by(failures map[string]error, begun *[]string) registerFunc {
 func TestOnlyWhatIsNotAcknowledgedReturnsToTheQueue(t *testing.T) {
 	t.Parallel()
 	var asked []string
-	h := newHandler(by(map[string]error{
-		"transient": errors.New("away"), "misconfigured": attempt.Misconfigured.Errorf("no rights"), "panic": errors.New("panic"),
+	h := newHandler(failing(map[string]error{
+		"transient":     errors.New("away"),
+		"misconfigured": attempt.Misconfigured.Errorf("no rights"),
+		"panic":         errors.New("panic"),
 	}, &asked))
 	whole := bootstrap("x")
-	got := failed(t, h, batch(
-		t, standard,
+	several := "[" + bootstrap("good") + "," + bootstrap("transient") + "," + bootstrap("misconfigured") + "]"
+	got := failed(t, h, batch(t, standard,
 		message{id: "good", body: bootstrap("good")},
 		message{id: "truncated", body: whole[:20]},
 		message{id: "empty"},
@@ -96,11 +101,13 @@ func TestOnlyWhatIsNotAcknowledgedReturnsToTheQueue(t *testing.T) {
 		message{id: "misconfigured", body: bootstrap("misconfigured")},
 		message{id: "panic", body: bootstrap("panic")},
 		message{id: "rejected", body: strings.Replace(whole, "cn-north-4", "Beijing", 1)},
-		message{id: "several", body: "[" + bootstrap("good") + "," + bootstrap("transient") + "," + bootstrap("misconfigured") + "]"},
+		message{id: "several", body: several},
 		message{id: "last", body: bootstrap("last")},
 	))
 	assert.Equal(t, []string{"truncated", "empty", "foreign", "transient", "misconfigured", "panic", "several"}, got)
-	assert.Equal(t, []string{"good", "transient", "misconfigured", "panic", "good", "last", "transient", "misconfigured"}, asked)
+	assert.Equal(t, []string{
+		"good", "transient", "misconfigured", "panic", "good", "last", "transient", "misconfigured",
+	}, asked)
 }
 
 func TestABatchWithoutFailuresIsAnEmptyList(t *testing.T) {
@@ -110,7 +117,7 @@ func TestABatchWithoutFailuresIsAnEmptyList(t *testing.T) {
 	assert.JSONEq(t, `{"batchItemFailures":[]}`, string(answer))
 }
 
-func TestAfterAQuotaIsUsedUpNothingIsStarted(t *testing.T) {
+func TestAfterAQuotaIsUsedUpNoOtherEventIsBegun(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"429":                     apiError(attempt.Transient, 429),
@@ -119,7 +126,7 @@ func TestAfterAQuotaIsUsedUpNothingIsStarted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var asked []string
-			h := newHandler(by(map[string]error{"2": err}, &asked))
+			h := newHandler(failing(map[string]error{"2": err}, &asked))
 			_, got := h.Invoke(t.Context(), []byte("["+bootstrap("1")+","+bootstrap("2")+","+bootstrap("3")+",5]"))
 			require.ErrorContains(t, got, "3 of 4 events failed")
 			require.ErrorAs(t, got, new(*handler.TransientError))
@@ -128,13 +135,13 @@ func TestAfterAQuotaIsUsedUpNothingIsStarted(t *testing.T) {
 	}
 }
 
-func TestWhatUsesUpTheQuotaHoldsBackTheSameOthersOnlyOnce(t *testing.T) {
+func TestEverySecondDeliveryBeginsWithTheLastMessage(t *testing.T) {
 	t.Parallel()
 	for delivery, want := range map[string][]string{
 		"": {"1", "2"}, "1": {"1", "2"}, "2": {"4", "3", "2"}, "3": {"1", "2"}, "4": {"4", "3", "2"},
 	} {
 		var asked []string
-		h := newHandler(by(map[string]error{"2": apiError(attempt.Transient, 429)}, &asked))
+		h := newHandler(failing(map[string]error{"2": apiError(attempt.Transient, 429)}, &asked))
 		var messages []message
 		for _, id := range []string{"1", "2", "3", "4"} {
 			messages = append(messages, message{id: id, body: bootstrap(id)})
@@ -151,7 +158,7 @@ func TestALargeMessageDoesntStarveTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked []string
-		register := by(nil, &asked)
+		register := failing(nil, &asked)
 		h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 			time.Sleep(time.Second)
 			return register(ctx, e, asked)
@@ -170,14 +177,14 @@ func TestALargeMessageDoesntStarveTheOthers(t *testing.T) {
 	})
 }
 
-// It replaces the default logger, so it can't run beside others.
+// It replaces the default logger, so it can't run in parallel.
 func TestARecordThatIsHeldBackIsNotAFailure(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	var asked []string
-	h := newHandler(by(map[string]error{"1": apiError(attempt.Transient, 429)}, &asked))
+	h := newHandler(failing(map[string]error{"1": apiError(attempt.Transient, 429)}, &asked))
 	lambda := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{})
 	_, err := h.Invoke(lambda, []byte("["+bootstrap("1")+","+bootstrap("2")+"]"))
 	require.Error(t, err)
@@ -188,24 +195,32 @@ func TestARecordThatIsHeldBackIsNotAFailure(t *testing.T) {
 		lines = append(lines, line)
 	}
 	require.Len(t, lines, 2)
-	assert.Equal(t, []any{"WARN", "event failed", 1.0}, []any{lines[0]["level"], lines[0]["msg"], lines[0]["Transient"]})
-	assert.Equal(t, []any{"INFO", "event held back", 1.0}, []any{lines[1]["level"], lines[1]["msg"], lines[1]["HeldBack"]})
+	assert.Equal(t, "WARN", lines[0]["level"])
+	assert.Equal(t, "event failed", lines[0]["msg"])
+	assert.EqualValues(t, 1, lines[0]["Transient"])
+	assert.Equal(t, "INFO", lines[1]["level"])
+	assert.Equal(t, "event held back", lines[1]["msg"])
+	assert.EqualValues(t, 1, lines[1]["HeldBack"])
 	assert.Equal(t, "2", lines[1]["cause_id"])
 	assert.NotContains(t, lines[1], "Transient")
 }
 
-func TestNearTheDeadlineNothingIsStarted(t *testing.T) {
+func TestNearTheDeadlineNoOtherEventIsBegun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asked []string
-		register := by(nil, &asked)
+		register := failing(nil, &asked)
 		h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 			time.Sleep(time.Second)
 			return register(ctx, e, asked)
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
-		answer, err := h.Invoke(ctx, batch(t, standard, message{id: "1", body: bootstrap("1")}, message{id: "2", body: bootstrap("2")}, message{id: "3", body: bootstrap("3")}))
+		answer, err := h.Invoke(ctx, batch(t, standard,
+			message{id: "1", body: bootstrap("1")},
+			message{id: "2", body: bootstrap("2")},
+			message{id: "3", body: bootstrap("3")},
+		))
 		require.NoError(t, err)
 		assert.Equal(t, 1, strings.Count(string(answer), "itemIdentifier"), string(answer))
 		assert.Len(t, asked, 2)
@@ -213,25 +228,31 @@ func TestNearTheDeadlineNothingIsStarted(t *testing.T) {
 	})
 }
 
-func TestTheOrderOfAFIFOGroupHolds(t *testing.T) {
+func TestTheOrderOfAFIFOGroupIsKept(t *testing.T) {
 	t.Parallel()
 	for _, concurrency := range []int{1, 4} {
 		var asked []string
-		h := newHandler(by(map[string]error{"a2": errors.New("away")}, &asked))
+		h := newHandler(failing(map[string]error{"a2": errors.New("away")}, &asked))
 		h.Config.Concurrency = concurrency
 		messages := []message{
-			{"a1", bootstrap("a1"), "a"}, {"b1", bootstrap("b1"), "b"}, {"a2", bootstrap("a2"), "a"}, {"a3", bootstrap("a3"), "a"}, {"b2", bootstrap("b2"), "b"}, {"a4", "poison", "a"},
+			{"a1", bootstrap("a1"), "a"},
+			{"b1", bootstrap("b1"), "b"},
+			{"a2", bootstrap("a2"), "a"},
+			{"a3", bootstrap("a3"), "a"},
+			{"b2", bootstrap("b2"), "b"},
+			{"a4", "not an event", "a"},
 		}
 		assert.Equal(t, []string{"a2", "a3", "a4"}, failed(t, h, batch(t, fifo, messages...)))
 		assert.ElementsMatch(t, []string{"a1", "a2", "b1", "b2"}, asked, "those behind the failure are untouched")
 
 		asked = nil
-		assert.Equal(t, []string{"a2", "a4"}, failed(t, h, batch(t, standard, messages...)), "a group on a standard queue is no order")
+		assert.Equal(t, []string{"a2", "a4"}, failed(t, h, batch(t, standard, messages...)),
+			"a group of a standard queue has no order")
 		assert.Len(t, asked, 5)
 	}
 }
 
-func TestSoManyEventsAreHandledAtOnce(t *testing.T) {
+func TestAsManyEventsAreHandledAtOnceAsConcurrencySays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
@@ -242,7 +263,9 @@ func TestSoManyEventsAreHandledAtOnce(t *testing.T) {
 		for i := range 9 {
 			messages = append(messages, message{id: fmt.Sprint(i), body: bootstrap(fmt.Sprint(i))})
 		}
-		for concurrency, want := range map[int]time.Duration{0: 9 * time.Second, 1: 9 * time.Second, 3: 3 * time.Second, 20: time.Second} {
+		for concurrency, want := range map[int]time.Duration{
+			0: 9 * time.Second, 1: 9 * time.Second, 3: 3 * time.Second, 20: time.Second,
+		} {
 			h.Config.Concurrency = concurrency
 			start := time.Now()
 			assert.Empty(t, failed(t, h, batch(t, standard, messages...)))
@@ -251,9 +274,9 @@ func TestSoManyEventsAreHandledAtOnce(t *testing.T) {
 	})
 }
 
-func TestOtherShapesAreAnsweredWithResults(t *testing.T) {
+func TestOtherShapesAreAnsweredWithResultEvents(t *testing.T) {
 	t.Parallel()
-	one := bootstrap("1")
+	in := bootstrap("1")
 	notification := func(s string) string {
 		quoted, err := json.Marshal(s)
 		require.NoError(t, err)
@@ -263,11 +286,15 @@ func TestOtherShapesAreAnsweredWithResults(t *testing.T) {
 		payload string
 		results int
 	}{
-		"EventBridge":         {`{"id":"x","detail-type":"x","source":"x","time":"2026-01-02T03:04:05Z","detail":` + one + `}`, 1},
-		"SNS":                 {`{"Records":[` + notification(one) + `]}`, 1},
-		"SNS with several":    {`{"Records":[` + notification(one) + `,` + notification(one) + `]}`, 2},
-		"a failed invocation": {`{"requestContext":{"condition":"RetriesExhausted"},"requestPayload":` + one + `}`, 1},
-		"of an array":         {`{"requestContext":{"condition":"RetriesExhausted"},"requestPayload":[` + one + `,` + one + `]}`, 2},
+		"EventBridge": {
+			`{"id":"x","detail-type":"x","source":"x","time":"2026-01-02T03:04:05Z","detail":` + in + `}`, 1,
+		},
+		"SNS":                 {`{"Records":[` + notification(in) + `]}`, 1},
+		"SNS with several":    {`{"Records":[` + notification(in) + `,` + notification(in) + `]}`, 2},
+		"a failed invocation": {`{"requestContext":{"condition":"RetriesExhausted"},"requestPayload":` + in + `}`, 1},
+		"a failed invocation with an array": {
+			`{"requestContext":{"condition":"RetriesExhausted"},"requestPayload":[` + in + `,` + in + `]}`, 2,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -278,22 +305,20 @@ func TestOtherShapesAreAnsweredWithResults(t *testing.T) {
 			}
 			assert.Equal(t, c.results, strings.Count(string(answer), "org.region.registered"))
 
-			_, err = newHandler(func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
-				return nil, errors.New("away")
-			}).Invoke(t.Context(), []byte(c.payload))
+			_, err = newHandler(fails(errors.New("away"))).Invoke(t.Context(), []byte(c.payload))
 			require.ErrorAs(t, err, new(*handler.TransientError))
 		})
 	}
 }
 
-func TestAResultLeavesThroughTheSink(t *testing.T) {
+func TestAResultEventIsDeliveredToTheSink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var sent []string
 		var refuse error
 		h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 			deadline, _ := ctx.Deadline()
-			assert.Equal(t, 8*time.Second, time.Until(deadline), "2 s are kept for the sink")
+			assert.Equal(t, 8*time.Second, time.Until(deadline), "2 s are reserved for the sink")
 			return registered(ctx, e, asked)
 		})
 		h.Sink = func(ctx context.Context, e event.Event) error {
@@ -309,7 +334,7 @@ func TestAResultLeavesThroughTheSink(t *testing.T) {
 		}
 		answer, err := invoke()
 		require.NoError(t, err)
-		assert.Contains(t, string(answer), sent[0], "what is returned has the same id")
+		assert.Contains(t, string(answer), sent[0], "the answer has the same id")
 
 		refuse = attempt.Misconfigured.Errorf("the sink: no rights")
 		_, err = invoke()
@@ -318,7 +343,7 @@ func TestAResultLeavesThroughTheSink(t *testing.T) {
 		refuse = errors.New("away")
 		_, err = invoke()
 		require.ErrorAs(t, err, new(*handler.TransientError))
-		assert.Equal(t, []string{sent[0], sent[0], sent[0]}, sent, "a redelivery emits the same id")
+		assert.Equal(t, []string{sent[0], sent[0], sent[0]}, sent, "after a redelivery the id is the same")
 
 		answer, err = h.Invoke(t.Context(), batch(t, standard)) // no records, no sink
 		require.Error(t, err)

@@ -10,11 +10,11 @@ import (
 	"registrar/pkg/events"
 )
 
-// Config is what the environment can tell every function.
+// Config is the part of the configuration that every function has.
 type Config struct {
 	Types       EventTypes  `env:"EVENT_TYPES"`            // the types of events to take; nil means the function's own
-	Source      EventSource `env:"EVENT_SOURCE"`           // the source of results; empty means /registrar/<name>
-	DryRun      bool        `env:"DRY_RUN"`                // only read, whatever the event says
+	Source      EventSource `env:"EVENT_SOURCE"`           // the source of result events; empty means /registrar/<name>
+	DryRun      bool        `env:"DRY_RUN"`                // change nothing, whatever the event says
 	Concurrency int         `env:"CONCURRENCY, default=1"` // how many events of a batch are handled at once
 }
 
@@ -29,8 +29,8 @@ func (c Config) Validate() error {
 // EventTypes are types of CloudEvents.
 type EventTypes []string
 
-// UnmarshalText takes a comma-separated list, or the empty text for none. The type of one of our results
-// is an error: the function would feed on its own results.
+// UnmarshalText takes a comma-separated list, or an empty text, which means none. The type of one
+// of our results is an error: the function would be invoked by its own results.
 func (t *EventTypes) UnmarshalText(text []byte) error {
 	*t = nil
 	if len(text) == 0 {
@@ -52,7 +52,7 @@ func (t *EventTypes) UnmarshalText(text []byte) error {
 // EventSource is the source of a CloudEvent.
 type EventSource string
 
-// UnmarshalText takes a URI-reference, or the empty text for none.
+// UnmarshalText takes a URI-reference, or an empty text, which means none.
 func (s *EventSource) UnmarshalText(text []byte) error {
 	u, err := url.Parse(string(text))
 	if err != nil || u.String() != string(text) {

@@ -1,5 +1,5 @@
-// Package handler is the flow of an event: it takes whatever a host delivers, hands each event to the
-// function, and answers with results, or with an error whose type says what must happen next.
+// Package handler takes whatever a host delivers, hands each event in it to the function, and
+// answers with result events, or with an error whose type says what must happen next.
 //
 //	payload -> events.Unwrap -> Input.Decode -> register -> events.NewResultEvent -> Sink -> answer
 package handler
@@ -24,7 +24,7 @@ import (
 // What is reserved before the deadline of an invocation.
 const (
 	margin     = 500 * time.Millisecond // to answer
-	sinkMargin = 2 * time.Second        // to deliver a result and answer
+	sinkMargin = 2 * time.Second        // to deliver a result event and answer
 )
 
 // Function takes one type of event. [Take] makes it.
@@ -33,9 +33,9 @@ type Function struct {
 	step      func(context.Context, *events.Event) (events.Result, error)
 }
 
-// Take makes the function that decodes each event of the input and hands it to register. Register makes
-// true what the event asks for and returns what became of it. With an error, whose kind is that of
-// [attempt.KindOf], the result is what is known so far, or nil.
+// Take makes the function that decodes each event of the input and hands it to register. Register
+// does what the event asks for and returns what became of it. [attempt.KindOf] says which kind of
+// failure an error of register is; the result beside it is what is known so far, or nil.
 func Take[T events.Data](
 	in events.Input[T], register func(context.Context, events.Event, T) (events.Result, error),
 ) Function {
@@ -48,21 +48,21 @@ func Take[T events.Data](
 	}}
 }
 
-// Handler hosts a function. A nil Sink means that results are returned only. It is safe for concurrent
-// use if the function and the sink are.
+// Handler hosts a function. With a nil Sink, result events are only returned. It is safe for
+// concurrent use if the function and the sink are.
 type Handler struct {
-	Name     string // the function's, such as "register-region"
+	Name     string // the function's name, such as "register-region"
 	Config   Config
 	Function Function
 	Sink     func(context.Context, event.Event) error // delivers a result event
-	Broken   error                                    // what is wrong with the configuration: every invocation fails with it
+	Broken   error                                    // why the configuration is bad; every invocation fails with it
 
 	warm atomic.Bool // set by the first event; the metric ColdStart reads it
 }
 
-// Invoke handles one payload, as Lambda delivers it. Each event in it ends as a result in the answer or
-// as a failure that leaves it unacknowledged. An error is a [*MisconfiguredError], a [*TransientError]
-// or an [*events.InvalidEventError]. Invoke doesn't keep the payload.
+// Invoke handles one payload, as Lambda delivers it. Each event in it ends as a result event in the
+// answer, or as a failure that leaves it unacknowledged. An error is a [*MisconfiguredError], a
+// [*TransientError] or an [*events.InvalidEventError]. Invoke doesn't keep the payload.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := h.checkSetUp(ctx); err != nil {
 		h.logRefusal(ctx, err)
@@ -79,21 +79,23 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
 }
 
-// checkSetUp fails if no event can ever be handled: the configuration is bad, or the timeout is so short
-// that no call could be made.
+// checkSetUp fails if no event can ever be handled: the configuration is bad, or the timeout is so
+// short that no call could be made.
 func (h *Handler) checkSetUp(ctx context.Context) error {
 	if h.Broken != nil {
 		return &MisconfiguredError{h.Broken}
 	}
 	deadline, ok := ctx.Deadline()
 	if left := time.Until(deadline); ok && left <= h.reserve() {
-		return &MisconfiguredError{fmt.Errorf("an invocation has %s, of which %s are reserved for its results and its answer: "+
-			"set the function's timeout to 60s, or at least to %s", left.Round(10*time.Millisecond), h.reserve(),
-			h.reserve()+time.Second)}
+		return &MisconfiguredError{fmt.Errorf("an invocation has %s, "+
+			"of which %s are reserved for its results and its answer: "+
+			"set the function's timeout to 60s, or at least to %s",
+			left.Round(10*time.Millisecond), h.reserve(), h.reserve()+time.Second)}
 	}
 	return nil
 }
 
+// reserve is how much time must be left when the function returns.
 func (h *Handler) reserve() time.Duration {
 	if h.Sink != nil {
 		return sinkMargin
@@ -101,7 +103,7 @@ func (h *Handler) reserve() time.Duration {
 	return margin
 }
 
-// handle takes one event to its result, and logs one line about it, whatever happens.
+// handle makes the result event of one event, and logs one line about it, whatever happens.
 func (h *Handler) handle(ctx context.Context, record events.Record) (out event.Event, err error) {
 	line := line{function: h.Name, record: record, start: time.Now(), cold: !h.warm.Swap(true)}
 	defer func() {
@@ -136,7 +138,7 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 
 // register runs the function with a deadline that leaves time to deliver the result.
 func (h *Handler) register(ctx context.Context, e *events.Event) (events.Result, error) {
-	ctx, cancel := before(ctx, h.reserve())
+	ctx, cancel := withReserve(ctx, h.reserve())
 	defer cancel()
 	result, err := h.Function.step(ctx, e)
 	if err == nil && result == nil {
@@ -145,12 +147,13 @@ func (h *Handler) register(ctx context.Context, e *events.Event) (events.Result,
 	return result, err
 }
 
-// emit delivers the result event to the sink. Its error says what is true of the cloud all the same.
+// emit delivers the result event to the sink. Its error says that what the event asked for is
+// registered, if it is.
 func (h *Handler) emit(ctx context.Context, result events.Result, out event.Event) error {
 	if h.Sink == nil {
 		return nil
 	}
-	ctx, cancel := before(ctx, margin)
+	ctx, cancel := withReserve(ctx, margin)
 	defer cancel()
 	err := h.Sink(ctx, out)
 	if err != nil && out.Type() == result.Family()+"."+string(events.Registered) {
@@ -162,14 +165,15 @@ func (h *Handler) emit(ctx context.Context, result events.Result, out event.Even
 	return nil
 }
 
-// before ends the context so long before its deadline, if it has one.
-func before(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
+// withReserve ends the context earlier than its deadline, if it has one, so that reserve is left.
+func withReserve(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-reserve))
 	}
 	return ctx, func() {}
 }
 
+// types returns the types of events that the function takes.
 func (h *Handler) types() []string {
 	if h.Config.Types != nil {
 		return h.Config.Types

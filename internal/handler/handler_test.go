@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,7 +36,26 @@ func registered(_ context.Context, _ events.Event, asked events.BootstrapRegion)
 	}}, nil
 }
 
-// apiError is how a call fails that Huawei Cloud answered so.
+// returns is a register func that returns the registration as its result.
+func returns(r events.Registration) registerFunc {
+	return func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
+		return events.RegionResult{Registration: r}, nil
+	}
+}
+
+// fails is a register func that fails with the error, and without a result.
+func fails(err error) registerFunc {
+	return func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { return nil, err }
+}
+
+func panics(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
+	panic("boom")
+}
+
+// errorType is the name that Lambda reports for the error: that of its outermost Go type.
+func errorType(err error) string { return reflect.TypeOf(err).Elem().Name() }
+
+// apiError is the failure of a call that Huawei Cloud answered with the status.
 func apiError(kind attempt.Kind, status int) error {
 	return &attempt.Failure{Kind: kind, Answered: true, Throttled: status == 429, Err: &client.APIError{
 		Operation: "RegisterRegion", Answer: client.Answer{Status: status, Code: "IIC.1000"},
@@ -43,45 +63,71 @@ func apiError(kind attempt.Kind, status int) error {
 }
 
 func bootstrap(id string) string {
-	return fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"/landing-zone","type":"org.bootstrap","data":{"region_id":"cn-north-4"}}`, id)
+	return fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"/landing-zone","type":"org.bootstrap",`+
+		`"data":{"region_id":"cn-north-4"}}`, id)
 }
 
-func TestAnEventIsAnsweredWithItsResult(t *testing.T) {
+func TestAnEventIsAnsweredWithItsResultEvent(t *testing.T) {
 	t.Parallel()
 	answer, err := newHandler(registered).Invoke(t.Context(), []byte(bootstrap("1")))
 	require.NoError(t, err)
-	var result struct{ Type, Source, Subject, CausationID string }
-	require.NoError(t, json.Unmarshal(answer, &result))
-	assert.Equal(t, "org.region.registered", result.Type)
-	assert.Equal(t, "/registrar/register-region", result.Source)
-	assert.Equal(t, "cn-north-4", result.Subject)
-	assert.Equal(t, "1", result.CausationID)
+	var out struct{ Type, Source, Subject, CausationID string }
+	require.NoError(t, json.Unmarshal(answer, &out))
+	assert.Equal(t, "org.region.registered", out.Type)
+	assert.Equal(t, "/registrar/register-region", out.Source)
+	assert.Equal(t, "cn-north-4", out.Subject)
+	assert.Equal(t, "1", out.CausationID)
 }
 
-func TestEachFailureHasItsName(t *testing.T) {
+func TestEachKindOfFailureHasItsErrorType(t *testing.T) {
 	t.Parallel()
-	fails := func(err error) registerFunc {
-		return func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { return nil, err }
-	}
 	cases := map[string]struct {
 		payload  string
 		register registerFunc
-		want     any
+		want     string // the errorType that Lambda reports
 		message  string
 	}{
-		"no JSON":                    {"{", registered, new(*events.InvalidEventError), "payload is not JSON"},
-		"no event":                   {`{"specversion":"1.0"}`, registered, new(*events.InvalidEventError), "id: is missing"},
-		"another type":               {strings.Replace(bootstrap("1"), "org.bootstrap", "account.created", 1), registered, new(*events.InvalidEventError), `register-region takes events of type org.bootstrap, not "account.created"`},
-		"its own result":             {strings.Replace(bootstrap("1"), "org.bootstrap", "org.region.registered", 1), registered, new(*events.InvalidEventError), "takes events of type"},
-		"misconfigured API":          {bootstrap("1"), fails(apiError(attempt.Misconfigured, 403)), new(*handler.MisconfiguredError), "403 IIC.1000"},
-		"transient API":              {bootstrap("1"), fails(apiError(attempt.Transient, 503)), new(*handler.TransientError), "503"},
-		"a refusal nobody decided":   {bootstrap("1"), fails(apiError(attempt.Refused, 409)), new(*handler.TransientError), "409"},
-		"an error nobody classified": {bootstrap("1"), fails(errors.New("odd")), new(*handler.TransientError), "odd"},
-		"a panic":                    {bootstrap("1"), func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { panic("boom") }, new(*handler.TransientError), "panic: boom"},
-		"no result":                  {bootstrap("1"), fails(nil), new(*handler.TransientError), "register-region returned no result"},
-		"a result without outcome": {bootstrap("1"), func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
-			return events.RegionResult{}, nil
-		}, new(*handler.TransientError), "the result has the outcome"},
+		"not JSON": {
+			payload: "{", register: registered, want: "InvalidEventError", message: "payload is not JSON",
+		},
+		"not an event": {
+			payload: `{"specversion":"1.0"}`, register: registered, want: "InvalidEventError", message: "id: is missing",
+		},
+		"another type": {
+			payload: strings.Replace(bootstrap("1"), "org.bootstrap", "account.created", 1), register: registered,
+			want:    "InvalidEventError",
+			message: `register-region takes events of type org.bootstrap, not "account.created"`,
+		},
+		"its own result event": {
+			payload: strings.Replace(bootstrap("1"), "org.bootstrap", "org.region.registered", 1), register: registered,
+			want: "InvalidEventError", message: "takes events of type",
+		},
+		"misconfigured API": {
+			payload: bootstrap("1"), register: fails(apiError(attempt.Misconfigured, 403)),
+			want: "MisconfiguredError", message: "403 IIC.1000",
+		},
+		"transient API": {
+			payload: bootstrap("1"), register: fails(apiError(attempt.Transient, 503)),
+			want: "TransientError", message: "503",
+		},
+		"a refusal that the function returns": {
+			payload: bootstrap("1"), register: fails(apiError(attempt.Refused, 409)),
+			want: "TransientError", message: "409",
+		},
+		"an error without a kind": {
+			payload: bootstrap("1"), register: fails(errors.New("odd")), want: "TransientError", message: "odd",
+		},
+		"a panic": {
+			payload: bootstrap("1"), register: panics, want: "TransientError", message: "panic: boom",
+		},
+		"no result": {
+			payload: bootstrap("1"), register: fails(nil),
+			want: "TransientError", message: "register-region returned no result",
+		},
+		"a result without an outcome": {
+			payload: bootstrap("1"), register: returns(events.Registration{}),
+			want: "TransientError", message: "the result has the outcome",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -89,20 +135,20 @@ func TestEachFailureHasItsName(t *testing.T) {
 			answer, err := newHandler(c.register).Invoke(t.Context(), []byte(c.payload))
 			assert.Nil(t, answer)
 			require.Error(t, err)
-			assert.Equal(t, fmt.Sprintf("%T", c.want), "*"+fmt.Sprintf("%T", err), "the outermost type is what Lambda calls the error")
+			assert.Equal(t, c.want, errorType(err))
 			assert.Contains(t, err.Error(), c.message)
 		})
 	}
 }
 
-func TestAnArrayHandlesEveryElement(t *testing.T) {
+func TestEveryElementOfAnArrayIsHandled(t *testing.T) {
 	t.Parallel()
 	answer, err := newHandler(registered).Invoke(t.Context(), []byte("["+bootstrap("1")+","+bootstrap("2")+"]"))
 	require.NoError(t, err)
-	var results []struct{ CausationID string }
-	require.NoError(t, json.Unmarshal(answer, &results))
-	require.Len(t, results, 2)
-	assert.Equal(t, "2", results[1].CausationID)
+	var out []struct{ CausationID string }
+	require.NoError(t, json.Unmarshal(answer, &out))
+	require.Len(t, out, 2)
+	assert.Equal(t, "2", out[1].CausationID)
 
 	answer, err = newHandler(registered).Invoke(t.Context(), []byte("[]"))
 	require.NoError(t, err)
@@ -113,13 +159,22 @@ func TestAnArrayFailsWithTheWorstKindAfterAllWereHandled(t *testing.T) {
 	t.Parallel()
 	misconfigured, transient := attempt.Misconfigured.Errorf("no rights"), errors.New("away")
 	for name, c := range map[string]struct {
-		fail []error // by event; nil is a success
-		want any
-		text string
+		fail    []error // the error of each event; nil is a success
+		want    string
+		message string
 	}{
-		"misconfigured before transient": {[]error{transient, nil, misconfigured}, new(*handler.MisconfiguredError), "3 of 4 events failed: no rights"},
-		"transient before invalid":       {[]error{nil, transient}, new(*handler.TransientError), "2 of 3 events failed: away"},
-		"only invalid":                   {[]error{nil}, new(*events.InvalidEventError), "1 of 2 events failed: not a valid CloudEvent 1.0"},
+		"misconfigured before transient": {
+			fail: []error{transient, nil, misconfigured},
+			want: "MisconfiguredError", message: "3 of 4 events failed: no rights",
+		},
+		"transient before invalid": {
+			fail: []error{nil, transient},
+			want: "TransientError", message: "2 of 3 events failed: away",
+		},
+		"only invalid": {
+			fail: []error{nil},
+			want: "InvalidEventError", message: "1 of 2 events failed: not a valid CloudEvent 1.0",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,13 +193,13 @@ func TestAnArrayFailsWithTheWorstKindAfterAllWereHandled(t *testing.T) {
 			}
 			_, err := h.Invoke(t.Context(), []byte(payload.String()+"]"))
 			assert.Equal(t, len(c.fail), handled)
-			require.ErrorContains(t, err, c.text)
-			assert.Equal(t, fmt.Sprintf("%T", c.want), "*"+fmt.Sprintf("%T", err))
+			require.ErrorContains(t, err, c.message)
+			assert.Equal(t, c.want, errorType(err))
 		})
 	}
 }
 
-func TestTheDeadlineLeavesAMargin(t *testing.T) {
+func TestTheFunctionEndsBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -161,14 +216,17 @@ func TestTheDeadlineLeavesAMargin(t *testing.T) {
 
 func TestTheTraceOfLambdaIsPassedOnUnlessTheEventHasOne(t *testing.T) {
 	t.Parallel()
+	const root, parent = "Root=1-5759e988-bd862e3fe1be46a994272793", "Parent=53995c3f42cd8ad8"
+	const own = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 	for header, want := range map[string]string{
-		"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1":                    "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
-		"Self=1-x;Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00",
-		"Root=1-5759e988-bd862e3fe1be46a994272793":                                                      "", "garbage": "", "": "",
+		root + ";" + parent + ";Sampled=1":                         "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
+		"Self=1-x;" + root + ";" + parent + ";Sampled=0;Lineage=1": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00",
+		root:      "",
+		"garbage": "",
+		"":        "",
 	} {
-		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header) //nolint:staticcheck // the key that aws-lambda-go uses
+		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header) //nolint:staticcheck // aws-lambda-go uses this key
 		assert.Equal(t, want, traceOf(t, ctx, bootstrap("1")))
-		const own = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 		assert.Equal(t, own, traceOf(t, ctx, strings.Replace(bootstrap("1"), `{`, `{"traceparent":"`+own+`",`, 1)))
 	}
 }
@@ -177,19 +235,23 @@ func traceOf(t *testing.T, ctx context.Context, payload string) string {
 	t.Helper()
 	answer, err := newHandler(registered).Invoke(ctx, []byte(payload))
 	require.NoError(t, err)
-	var result struct{ TraceParent string }
-	require.NoError(t, json.Unmarshal(answer, &result))
-	return result.TraceParent
+	var out struct{ TraceParent string }
+	require.NoError(t, json.Unmarshal(answer, &out))
+	return out.TraceParent
 }
 
-func TestTheHostCanRenameTypesAndSourceAndRunDry(t *testing.T) {
+func TestTheConfigurationChangesTypesAndSourceAndAsksForADryRun(t *testing.T) {
 	t.Parallel()
-	h := newHandler(func(_ context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
+	planned := returns(events.Registration{RegionID: "cn-north-4", Outcome: events.Planned})
+	h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 		assert.True(t, e.DryRun)
-		return events.RegionResult{Registration: events.Registration{RegionID: asked.RegionID, Outcome: events.Planned}}, nil
+		return planned(ctx, e, asked)
 	})
-	h.Config = handler.Config{Types: handler.EventTypes{"com.example.org.ready", "x"}, Source: "urn:registrar", DryRun: true}
-	answer, err := h.Invoke(t.Context(), []byte(strings.Replace(bootstrap("1"), "org.bootstrap", "com.example.org.ready", 1)))
+	h.Config = handler.Config{
+		Types: handler.EventTypes{"com.example.org.ready", "x"}, Source: "urn:registrar", DryRun: true,
+	}
+	in := strings.Replace(bootstrap("1"), "org.bootstrap", "com.example.org.ready", 1)
+	answer, err := h.Invoke(t.Context(), []byte(in))
 	require.NoError(t, err)
 	assert.Contains(t, string(answer), `"source":"urn:registrar"`)
 	assert.Contains(t, string(answer), `"type":"org.region.planned"`)
@@ -197,7 +259,7 @@ func TestTheHostCanRenameTypesAndSourceAndRunDry(t *testing.T) {
 	require.ErrorContains(t, err, `takes events of type com.example.org.ready or x, not "org.bootstrap"`)
 }
 
-// It replaces the default logger, so it can't run beside others.
+// It replaces the default logger, so it can't run in parallel.
 func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()
@@ -218,36 +280,39 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	for key, want := range map[string]any{
 		"level": "INFO", "cause_id": "e-1", "type": "org.bootstrap", "source": "/landing-zone", "outcome": "registered",
 		"subject": "cn-north-4", "attempts": 1.0, "request_id": "r-1", "function": "register-region",
-		"registrations": []any{map[string]any{"region_id": "cn-north-4", "outcome": "registered", "attempts": 1.0, "request_id": "r-1"}},
+		"registrations": []any{
+			map[string]any{"region_id": "cn-north-4", "outcome": "registered", "attempts": 1.0, "request_id": "r-1"},
+		},
 	} {
 		assert.Equal(t, want, fields[key], key)
 	}
 	assert.Contains(t, fields, "duration_ms")
 
-	fields = line(func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
-		return events.RegionResult{Registration: events.Registration{Outcome: events.Rejected, Reason: events.Refused, Message: "why"}}, nil
-	}, bootstrap("e-1"))
+	rejected := events.Registration{Outcome: events.Rejected, Reason: events.Refused, Message: "why"}
+	fields = line(returns(rejected), bootstrap("e-1"))
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "refused", fields["reason"])
 	assert.Equal(t, "why", fields["reason_text"])
 
 	fields = line(func(_ context.Context, _ events.Event, asked events.BootstrapRegion) (events.Result, error) {
-		known := events.RegionResult{Registration: events.Registration{RegionID: asked.RegionID, Attempts: 2, RequestID: "r-1"}}
-		return known, &attempt.Failure{Kind: attempt.Misconfigured, Err: &client.APIError{
-			Operation: "RegisterRegion", Answer: client.Answer{Status: 403, RequestID: "r-2"}, EncodedAuthorizationMessage: "c2VjcmV0",
+		known := events.Registration{RegionID: asked.RegionID, Attempts: 2, RequestID: "r-1"}
+		return events.RegionResult{Registration: known}, &attempt.Failure{Kind: attempt.Misconfigured, Err: &client.APIError{
+			Operation: "RegisterRegion", Answer: client.Answer{Status: 403, RequestID: "r-2"},
+			EncodedAuthorizationMessage: "c2VjcmV0",
 		}}
 	}, bootstrap("e-1"))
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "MisconfiguredError", fields["error_type"])
-	assert.Equal(t, "cn-north-4", fields["subject"], "a failure is found by its subject, too")
-	assert.Equal(t, []any{map[string]any{"region_id": "cn-north-4", "outcome": "", "attempts": 2.0, "request_id": "r-1"}},
-		fields["registrations"], "no write is without a trace")
-	assert.NotContains(t, fields, "outcome", "there is none")
+	assert.Equal(t, "cn-north-4", fields["subject"], "a failure can be found by its subject, too")
+	assert.Equal(t, []any{
+		map[string]any{"region_id": "cn-north-4", "outcome": "", "attempts": 2.0, "request_id": "r-1"},
+	}, fields["registrations"], "every write is logged")
+	assert.NotContains(t, fields, "outcome", "a failure has no outcome")
 	assert.Equal(t, "r-2", fields["failed_request_id"])
 	assert.Equal(t, "c2VjcmV0", fields["encoded_authorization_message"])
 	assert.Contains(t, fields["hint"], "decode-authorization-message")
 
-	fields = line(func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { panic("boom") }, bootstrap("e-1"))
+	fields = line(panics, bootstrap("e-1"))
 	assert.Equal(t, "WARN", fields["level"])
 	assert.Equal(t, "TransientError", fields["error_type"])
 	assert.Contains(t, fields["stack"], "handler_test.go")
@@ -256,7 +321,7 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "InvalidEventError", fields["error_type"])
 	fields = line(registered, "["+strings.Repeat("0,", 9999)+"0]")
-	assert.EqualValues(t, 10_000, fields["count"], "what holds no event is one line")
+	assert.EqualValues(t, 10_000, fields["count"], "elements that aren't events share one line")
 	fields = line(registered, `{`)
 	assert.Equal(t, "InvalidEventError", fields["error_type"])
 	fields = line(registered, `{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`)
@@ -265,7 +330,7 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.Contains(t, fields["err"], "larger than 1048576 bytes")
 }
 
-func TestOnLambdaTheLineIsAMetricToo(t *testing.T) {
+func TestOnLambdaTheLineHoldsMetrics(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
@@ -296,23 +361,27 @@ func TestOnLambdaTheLineIsAMetricToo(t *testing.T) {
 	}
 	lambda := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "lambda-1"})
 
-	for _, want := range [][]string{{"Registered", "Duration", "HuaweiCloudAttempts", "ColdStart"}, {"Registered", "Duration", "HuaweiCloudAttempts"}, {"Transient", "Duration", "HuaweiCloudAttempts"}} {
+	for _, want := range [][]string{
+		{"Registered", "Duration", "HuaweiCloudAttempts", "ColdStart"},
+		{"Registered", "Duration", "HuaweiCloudAttempts"},
+		{"Transient", "Duration", "HuaweiCloudAttempts"},
+	} {
 		fail = want[0] == "Transient"
 		fields, e := invoke(lambda)
 		require.Len(t, e.AWS.CloudWatchMetrics, 1)
 		assert.Equal(t, "Registrar", e.AWS.CloudWatchMetrics[0].Namespace)
 		assert.Equal(t, [][]string{{"FunctionName"}}, e.AWS.CloudWatchMetrics[0].Dimensions)
-		assert.Equal(t, "register-region", fields["FunctionName"], "the deployed name, where there is one")
+		assert.Equal(t, "register-region", fields["FunctionName"], "the short name, if Lambda's own name is not set")
 		assert.InDelta(t, time.Now().UnixMilli(), e.AWS.Timestamp, 60_000)
 		var names []string
 		for _, m := range e.AWS.CloudWatchMetrics[0].Metrics {
 			names = append(names, m.Name)
-			assert.Contains(t, fields, m.Name, "a metric has its value beside it")
+			assert.Contains(t, fields, m.Name, "the value of a metric is a field of its name")
 		}
 		assert.Equal(t, want, names)
 	}
 	fields, _ := invoke(t.Context())
-	assert.NotContains(t, fields, "_aws", "elsewhere nobody reads it")
+	assert.NotContains(t, fields, "_aws", "only CloudWatch reads it")
 }
 
 func TestMetricsAreWrittenAtEveryLevel(t *testing.T) {
@@ -326,15 +395,15 @@ func TestMetricsAreWrittenAtEveryLevel(t *testing.T) {
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal(out.Bytes(), &fields))
 	assert.EqualValues(t, 1, fields["Registered"])
-	assert.NotContains(t, fields, "cause_id", "the level lets no more pass")
+	assert.NotContains(t, fields, "cause_id", "of a line below the level only the metrics are written")
 
 	out.Reset()
 	_, err = newHandler(registered).Invoke(t.Context(), []byte(bootstrap("1")))
 	require.NoError(t, err)
-	assert.Empty(t, out.String(), "elsewhere nobody reads metrics")
+	assert.Empty(t, out.String(), "only CloudWatch reads metrics")
 }
 
-func TestATimeoutThatLeavesNoRoomIsMisconfigured(t *testing.T) {
+func TestATimeoutThatLeavesNoTimeForACallIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(registered)

@@ -25,12 +25,12 @@ const HTTPTime = 60 * time.Second
 
 const (
 	maxBody     = 1 << 20          // bytes of an HTTP request's body
-	defaultWait = 30 * time.Second // what Retry-After says when Huawei Cloud asks for no time
+	defaultWait = 30 * time.Second // what Retry-After says if Huawei Cloud doesn't say how long to wait
 )
 
 // ServeHTTP takes CloudEvents in binary, structured and batched mode by POST and answers with their
-// results in structured or batched mode. It is the contract of a function URL as well as of the HTTP
-// server. It authenticates nobody: what stands in front of it must.
+// result events in structured or batched mode. A function URL and the HTTP server both answer with
+// it. It authenticates nobody: what stands in front of it must.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.WriteHeader(http.StatusOK)
@@ -60,9 +60,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		mediaType = events.BatchMediaType
 	}
 	w.Header().Set("Content-Type", mediaType)
-	_, _ = w.Write(answered) // a client that has gone sends the event again
+	_, _ = w.Write(answered) // a client that is gone sends the event again
 }
 
+// receive takes the events out of a request.
 func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -77,7 +78,7 @@ func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
 	return events.UnwrapHTTP(r.Header, body)
 }
 
-// fail answers one of the three named errors.
+// fail answers with one of the three named errors.
 func fail(w http.ResponseWriter, err error) {
 	meaning := meaningOf(err)
 	if meaning.status == http.StatusServiceUnavailable {
@@ -90,7 +91,7 @@ func fail(w http.ResponseWriter, err error) {
 	problem(w, meaning.status, meaning.name, err.Error())
 }
 
-// problem answers by RFC 9457.
+// problem answers with problem details (RFC 9457).
 func problem(w http.ResponseWriter, status int, errorType, detail string) {
 	w.Header().Set("Content-Type", events.ProblemMediaType)
 	w.WriteHeader(status)
@@ -99,7 +100,7 @@ func problem(w http.ResponseWriter, status int, errorType, detail string) {
 	})
 }
 
-// invokeHTTP takes the request of a function URL, or of an HTTP API in format 2.0, through ServeHTTP.
+// invokeHTTP has ServeHTTP answer the request of a function URL, or of an HTTP API in format 2.0.
 func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error) {
 	var in lambdaevents.LambdaFunctionURLRequest
 	err := json.Unmarshal(payload, &in)
@@ -123,7 +124,9 @@ func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error
 	w := recorder{status: http.StatusOK, header: http.Header{}}
 	h.ServeHTTP(&w, r)
 
-	out := lambdaevents.LambdaFunctionURLResponse{StatusCode: w.status, Headers: map[string]string{}, Body: w.body.String()}
+	out := lambdaevents.LambdaFunctionURLResponse{
+		StatusCode: w.status, Headers: map[string]string{}, Body: w.body.String(),
+	}
 	for name := range w.header {
 		out.Headers[name] = w.header.Get(name)
 	}

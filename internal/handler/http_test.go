@@ -35,57 +35,104 @@ const (
 	batched    = "application/cloudevents-batch+json"
 )
 
-func TestAnswersByHTTP(t *testing.T) {
+func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 	t.Parallel()
-	fails := func(err error) registerFunc {
-		return func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) { return nil, err }
-	}
 	binary := post("application/json", `{"region_id":"cn-north-4"}`)
-	for name, value := range map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/landing-zone", "Ce-Type": "org.bootstrap"} {
+	for name, value := range map[string]string{
+		"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/landing-zone", "Ce-Type": "org.bootstrap",
+	} {
 		binary.Header.Set(name, value)
 	}
+	const problem = "application/problem+json"
+	rejected := strings.Replace(bootstrap("1"), "cn-north-4", "x", 1)
+	anotherType := strings.Replace(bootstrap("1"), "org.bootstrap", "x", 1)
+	large := strings.Replace(bootstrap("1"), "cn-north-4", strings.Repeat("x", 256<<10), 1)
+	throttled := &attempt.Failure{Err: errors.New("429"), Throttled: true, RetryAfter: 90 * time.Second}
 	cases := map[string]struct {
-		request     *http.Request
-		register    registerFunc
-		status      int
-		contentType string
-		body        string
-		header      string
+		request    *http.Request
+		register   registerFunc // nil registers
+		status     int
+		mediaType  string
+		body       string
+		retryAfter string
 	}{
-		"structured":         {post(structured, bootstrap("1")), registered, 200, structured, `"type":"org.region.registered"`, ""},
-		"binary":             {binary, registered, 200, structured, `"type":"org.region.registered"`, ""},
-		"batched":            {post(batched, "["+bootstrap("1")+"]"), registered, 200, batched, `[{"specversion":"1.0"`, ""},
-		"an empty batch":     {post(batched, "[]"), registered, 200, batched, `[]`, ""},
-		"rejected":           {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", "x", 1)), registered, 200, structured, `"org.region.rejected"`, ""},
-		"no event":           {post(structured, "{}"), registered, 400, "application/problem+json", `"error_type":"InvalidEventError"`, ""},
-		"another type":       {post(structured, strings.Replace(bootstrap("1"), "org.bootstrap", "x", 1)), registered, 400, "application/problem+json", `takes events of type org.bootstrap`, ""},
-		"no CloudEvent":      {post("application/json", "{}"), registered, 415, "application/problem+json", `application/cloudevents+json`, ""},
-		"too large":          {post(structured, strings.Repeat(" ", 1<<20+1)), registered, 413, "application/problem+json", `larger than 1048576 bytes`, ""},
-		"an event too large": {post(structured, strings.Replace(bootstrap("1"), "cn-north-4", strings.Repeat("x", 256<<10), 1)), registered, 413, "application/problem+json", `at most 262144 are taken`, ""},
-		"transient":          {post(structured, bootstrap("1")), fails(errors.New("away")), 503, "application/problem+json", `"error_type":"TransientError"`, "30"},
-		"throttled":          {post(structured, bootstrap("1")), fails(&attempt.Failure{Err: errors.New("429"), Throttled: true, RetryAfter: 90 * time.Second}), 503, "application/problem+json", `429`, "90"},
-		"misconfigured":      {post(structured, bootstrap("1")), fails(attempt.Misconfigured.Errorf("no rights")), 500, "application/problem+json", `"error_type":"MisconfiguredError"`, ""},
-		"a batch in part":    {post(batched, "["+bootstrap("1")+",{}]"), registered, 400, "application/problem+json", `1 of 2 events failed`, ""},
-		"GET":                {httptest.NewRequest(http.MethodGet, "/", nil), registered, 405, "application/problem+json", `"status":405`, ""},
-		"health":             {httptest.NewRequest(http.MethodGet, "/healthz", nil), registered, 200, "", ``, ""},
+		"structured": {
+			request: post(structured, bootstrap("1")), status: 200, mediaType: structured,
+			body: `"type":"org.region.registered"`,
+		},
+		"binary": {
+			request: binary, status: 200, mediaType: structured, body: `"type":"org.region.registered"`,
+		},
+		"batched": {
+			request: post(batched, "["+bootstrap("1")+"]"), status: 200, mediaType: batched, body: `[{"specversion":"1.0"`,
+		},
+		"an empty batch": {
+			request: post(batched, "[]"), status: 200, mediaType: batched, body: `[]`,
+		},
+		"rejected": {
+			request: post(structured, rejected), status: 200, mediaType: structured, body: `"org.region.rejected"`,
+		},
+		"an object that is not an event": {
+			request: post(structured, "{}"), status: 400, mediaType: problem, body: `"error_type":"InvalidEventError"`,
+		},
+		"another type": {
+			request: post(structured, anotherType), status: 400, mediaType: problem,
+			body: `takes events of type org.bootstrap`,
+		},
+		"not a CloudEvent": {
+			request: post("application/json", "{}"), status: 415, mediaType: problem, body: structured,
+		},
+		"too large": {
+			request: post(structured, strings.Repeat(" ", 1<<20+1)), status: 413, mediaType: problem,
+			body: `larger than 1048576 bytes`,
+		},
+		"an event that is too large": {
+			request: post(structured, large), status: 413, mediaType: problem, body: `at most 262144 are taken`,
+		},
+		"transient": {
+			request: post(structured, bootstrap("1")), register: fails(errors.New("away")),
+			status: 503, mediaType: problem, body: `"error_type":"TransientError"`, retryAfter: "30",
+		},
+		"throttled": {
+			request: post(structured, bootstrap("1")), register: fails(throttled),
+			status: 503, mediaType: problem, body: `429`, retryAfter: "90",
+		},
+		"misconfigured": {
+			request: post(structured, bootstrap("1")), register: fails(attempt.Misconfigured.Errorf("no rights")),
+			status: 500, mediaType: problem, body: `"error_type":"MisconfiguredError"`,
+		},
+		"a batch that fails in part": {
+			request: post(batched, "["+bootstrap("1")+",{}]"), status: 400, mediaType: problem,
+			body: `1 of 2 events failed`,
+		},
+		"GET": {
+			request: httptest.NewRequest(http.MethodGet, "/", nil), status: 405, mediaType: problem, body: `"status":405`,
+		},
+		"health": {request: httptest.NewRequest(http.MethodGet, "/healthz", nil), status: 200},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := httptest.NewRecorder()
+			if c.register == nil {
+				c.register = registered
+			}
 			newHandler(c.register).ServeHTTP(w, c.request)
 			assert.Equal(t, c.status, w.Code)
-			assert.Equal(t, c.contentType, w.Header().Get("Content-Type"))
+			assert.Equal(t, c.mediaType, w.Header().Get("Content-Type"))
 			assert.Contains(t, w.Body.String(), c.body)
-			assert.Equal(t, c.header, w.Header().Get("Retry-After"))
+			assert.Equal(t, c.retryAfter, w.Header().Get("Retry-After"))
 		})
 	}
 }
 
-func TestFunctionURLs(t *testing.T) {
+func TestRequestsOfFunctionURLsAreAnsweredLikeAnyOther(t *testing.T) {
 	t.Parallel()
 	request := func(body string, encoded bool) lambdaevents.LambdaFunctionURLRequest {
-		r := lambdaevents.LambdaFunctionURLRequest{Version: "2.0", RawPath: "/", Headers: map[string]string{"content-type": structured}, Body: body, IsBase64Encoded: encoded}
+		r := lambdaevents.LambdaFunctionURLRequest{
+			Version: "2.0", RawPath: "/", Headers: map[string]string{"content-type": structured},
+			Body: body, IsBase64Encoded: encoded,
+		}
 		r.RequestContext.HTTP.Method = http.MethodPost
 		return r
 	}
@@ -112,14 +159,16 @@ func TestFunctionURLs(t *testing.T) {
 	assert.Equal(t, 200, invoke(r).StatusCode)
 
 	for _, payload := range []string{
-		`{"requestContext":{"http":5}}`, `{"requestContext":{"http":{"method":"A B"}}}`, `{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`,
+		`{"requestContext":{"http":5}}`,
+		`{"requestContext":{"http":{"method":"A B"}}}`,
+		`{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`,
 	} {
 		_, err := newHandler(registered).Invoke(t.Context(), []byte(payload))
 		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
 	}
 }
 
-func TestABodyThatBreaksOffIsNotTheEventsFault(t *testing.T) {
+func TestABodyThatBreaksOffIsATransientFailure(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(errors.New("broken off")))
 	r.Header.Set("Content-Type", structured)
@@ -129,7 +178,7 @@ func TestABodyThatBreaksOffIsNotTheEventsFault(t *testing.T) {
 	assert.Contains(t, w.Body.String(), "broken off")
 }
 
-// The sender is the CloudEvents SDK's own, in each of its modes.
+// The CloudEvents SDK sends the event, in each of its modes.
 func TestTheCloudEventsSDKUnderstandsUs(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(newHandler(registered))
@@ -153,11 +202,11 @@ func TestTheCloudEventsSDKUnderstandsUs(t *testing.T) {
 			require.NoError(t, err)
 			message, acknowledged := sender.Request(encode(t.Context()), (*binding.EventMessage)(&in))
 			require.True(t, protocol.IsACK(acknowledged), "%v", acknowledged)
-			result, err := binding.ToEvent(t.Context(), message)
+			out, err := binding.ToEvent(t.Context(), message)
 			require.NoError(t, err)
-			require.NoError(t, result.Validate())
-			assert.Equal(t, "org.region.registered", result.Type())
-			assert.Equal(t, in.ID(), result.Extensions()["causationid"])
+			require.NoError(t, out.Validate())
+			assert.Equal(t, "org.region.registered", out.Type())
+			assert.Equal(t, in.ID(), out.Extensions()["causationid"])
 		})
 	}
 	t.Run("batched", func(t *testing.T) {
@@ -167,9 +216,9 @@ func TestTheCloudEventsSDKUnderstandsUs(t *testing.T) {
 		resp, err := http.DefaultClient.Do(req)
 		require.NoError(t, err)
 		defer resp.Body.Close()
-		results, err := cehttp.NewEventsFromHTTPResponse(resp)
+		out, err := cehttp.NewEventsFromHTTPResponse(resp)
 		require.NoError(t, err)
-		require.Len(t, results, 2)
-		assert.Equal(t, "org.region.registered", results[1].Type())
+		require.Len(t, out, 2)
+		assert.Equal(t, "org.region.registered", out[1].Type())
 	})
 }

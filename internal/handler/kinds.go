@@ -10,8 +10,8 @@ import (
 	"registrar/pkg/events"
 )
 
-// TransientError is a failure that may cure itself: the event must be delivered again. Lambda calls it
-// by this name.
+// TransientError is a failure that may pass by itself: the event must be delivered again. Lambda
+// reports its name as errorType.
 type TransientError struct{ Err error }
 
 func (e *TransientError) Error() string { return e.Err.Error() }
@@ -19,8 +19,8 @@ func (e *TransientError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *TransientError) Unwrap() error { return e.Err }
 
-// MisconfiguredError is a failure that an operator must fix before the event is delivered again. Lambda
-// calls it by this name.
+// MisconfiguredError is a failure whose cause an operator must remove before the event is delivered
+// again. Lambda reports its name as errorType.
 type MisconfiguredError struct{ Err error }
 
 func (e *MisconfiguredError) Error() string { return e.Err.Error() }
@@ -28,17 +28,17 @@ func (e *MisconfiguredError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *MisconfiguredError) Unwrap() error { return e.Err }
 
-// meaning is what a kind of failure is called, and what it does to whoever waits for an answer.
+// meaning is what a kind of failure is called, and how it is logged and answered.
 type meaning struct {
 	name   string     // the Go type of the error, which Lambda reports as errorType; without "Error" it is the metric
-	level  slog.Level // of the log line
-	status int        // of an HTTP answer
-	rank   int        // of several failures, the one with the highest rank stands for all
+	level  slog.Level // the level of the log line
+	status int        // the status of an HTTP answer
+	rank   int        // the failure with the highest rank stands for all of a payload
 }
 
-// meaningOf is the one table of the kinds of failure. The error is one of the three named types.
+// meaningOf is the one table of the kinds of failure. The error is one of the three named errors.
 func meaningOf(err error) meaning {
-	switch e := err.(type) { //nolint:errorlint // the outermost type is what counts
+	switch e := err.(type) { //nolint:errorlint // the outermost type decides
 	case *events.InvalidEventError:
 		return meaning{"InvalidEventError", slog.LevelError, max(e.Status, http.StatusBadRequest), 1}
 	case *MisconfiguredError:
@@ -48,8 +48,8 @@ func meaningOf(err error) meaning {
 	}
 }
 
-// named makes one of the three named types the outermost error. A refusal that nobody made a result of
-// is transient, like everything else that isn't classified.
+// named makes the outermost error one of the three named ones. A refusal that no function made a
+// result of is transient, like everything else that isn't classified.
 func named(err error) error {
 	if err == nil {
 		return nil
@@ -63,25 +63,25 @@ func named(err error) error {
 	return &TransientError{err}
 }
 
-// worst makes one error of those of several records, nil if there are none. It shows the first of the
-// worst; the log has them all.
+// worst makes one error of those of several records, nil if there are none. It shows the first
+// error of the highest rank; the log has them all.
 func worst(all []handled) error {
 	var worst error
 	failed, total := 0, 0
-	for _, one := range all {
-		total += one.record.Count
-		if one.err == nil {
+	for _, done := range all {
+		total += done.record.Count
+		if done.err == nil {
 			continue
 		}
-		failed += one.record.Count
-		if worst == nil || meaningOf(one.err).rank > meaningOf(worst).rank {
-			worst = one.err
+		failed += done.record.Count
+		if worst == nil || meaningOf(done.err).rank > meaningOf(worst).rank {
+			worst = done.err
 		}
 	}
 	if total <= 1 || worst == nil {
 		return worst
 	}
-	switch e := worst.(type) { //nolint:errorlint // the outermost type is what counts
+	switch e := worst.(type) { //nolint:errorlint // the outermost type decides
 	case *events.InvalidEventError:
 		return &events.InvalidEventError{
 			Reason: fmt.Sprintf("%d of %d events failed: %s", failed, total, e.Reason), Status: e.Status,

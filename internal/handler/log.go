@@ -23,23 +23,23 @@ type line struct {
 	start    time.Time
 	cold     bool            // the event is the first of the process
 	calls    []time.Duration // how long each attempt of a call to Huawei Cloud took
-	result   events.Result   // nil if there is none; with err, what was known when it failed
+	result   events.Result   // nil if there is none; beside err, what was known when it failed
 	err      error           // nil or one of the three named errors
 	heldBack bool            // the event stays untouched, for the reason that err gives
-	stack    []byte          // of a panic
+	stack    []byte          // where the function panicked
 }
 
-// logRefusal logs a payload, or an invocation, that comes to no event at all.
+// logRefusal logs a payload that holds no events, or an invocation that can't handle any.
 func (h *Handler) logRefusal(ctx context.Context, err error) {
 	line := line{function: h.Name, start: time.Now(), err: err}
 	line.log(ctx)
 }
 
-// log writes the line: at warn if the event will be delivered again, at error if a person must act. Where
-// the level is too low to be logged, the metrics are written all the same.
+// log writes the line: at warn if the event will be delivered again, at error if a person must act.
+// If lines of that level aren't logged, the metrics are written without the rest.
 func (l *line) log(ctx context.Context) {
 	took := time.Since(l.start)
-	level, message, metric, attrs := l.told()
+	level, message, metric, attrs := l.content()
 	if l.record.MessageID != "" {
 		attrs = append(attrs, slog.String("message_id", l.record.MessageID))
 	}
@@ -64,8 +64,8 @@ func (l *line) log(ctx context.Context) {
 	_ = logger.Handle(ctx, r)
 }
 
-// told is what the line says, and the metric that counts it.
-func (l *line) told() (level slog.Level, message, metric string, attrs []slog.Attr) {
+// content is what the line says, and the metric that counts it.
+func (l *line) content() (level slog.Level, message, metric string, attrs []slog.Attr) {
 	subject := ""
 	if l.result != nil {
 		subject = l.result.Subject()
@@ -93,8 +93,8 @@ func (l *line) told() (level slog.Level, message, metric string, attrs []slog.At
 	return level, "event handled", metricName(string(outcome)), attrs
 }
 
-// outcome tells what became of the event as a whole and of each thing that it asks for. No change is
-// without a trace, also when the event fails in the end.
+// outcome says what became of the event as a whole and of each thing that it asks for. Every change
+// is logged, also if the event fails in the end.
 func (l *line) outcome() []slog.Attr {
 	type registration struct {
 		RegionID         events.RegionID         `json:"region_id,omitempty"`
@@ -105,9 +105,9 @@ func (l *line) outcome() []slog.Attr {
 		Reason           events.Reason           `json:"reason,omitempty"`
 	}
 	registrations := []registration{}
-	for _, one := range l.result.Each() {
+	for _, r := range l.result.Each() {
 		registrations = append(registrations, registration{
-			one.RegionID, one.ServicePrincipal, one.Outcome, one.Attempts, one.RequestID, one.Reason,
+			r.RegionID, r.ServicePrincipal, r.Outcome, r.Attempts, r.RequestID, r.Reason,
 		})
 	}
 	whole := l.result.Whole()
@@ -124,7 +124,7 @@ func (l *line) outcome() []slog.Attr {
 	return attrs
 }
 
-// failure tells why the event failed.
+// failure says why the event failed.
 func (l *line) failure(name string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("error_type", name), slog.String("err", l.err.Error())}
 	if failed, ok := errors.AsType[*client.APIError](l.err); ok {
@@ -146,7 +146,7 @@ var (
 	traceSampled = regexp.MustCompile(`Sampled=1`)
 )
 
-// traceParent is Lambda's trace header in the form of the W3C, empty if there is none.
+// traceParent is Lambda's trace header as a W3C traceparent, empty if there is none.
 func traceParent(ctx context.Context) string {
 	header, _ := ctx.Value("x-amzn-trace-id").(string)
 	root, parent := traceRoot.FindStringSubmatch(header), traceParents.FindStringSubmatch(header)

@@ -10,14 +10,15 @@ import (
 )
 
 // metricName is the metric that counts an outcome ("registered") or a failure ("TransientError").
-func metricName(of string) string {
-	return strings.ToUpper(of[:1]) + strings.TrimSuffix(of[1:], "Error")
+func metricName(counted string) string {
+	return strings.ToUpper(counted[:1]) + strings.TrimSuffix(counted[1:], "Error")
 }
 
-// metrics make the line one in CloudWatch's embedded metric format, so that CloudWatch counts and times
-// what it says. The deployed function is the only dimension, under the name that Lambda's own metrics
-// have: two stages in one account don't share it. Whatever has many values is a field to search for.
-// Source: "Embedded metric format specification" of the CloudWatch user guide.
+// metrics are the fields that make the line one in CloudWatch's embedded metric format, so that
+// CloudWatch counts and times what it says. The only dimension is the deployed function, by the
+// name that Lambda's own metrics use, so that two stages in one account don't share metrics. What
+// has many values is not a dimension but a field of the line to search for. The format is described
+// in "Embedded metric format specification" of the CloudWatch user guide.
 func (l *line) metrics(counted string, took time.Duration) []slog.Attr {
 	type metric struct{ Name, Unit string }
 	type directive struct {

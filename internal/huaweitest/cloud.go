@@ -49,7 +49,7 @@ type grant struct {
 }
 
 // New returns an organization without a region, accounts and trusted services, that knows the given
-// credentials. The services that can have trusted access are a few that landing zones on Huawei Cloud use.
+// credentials. A few services that landing zones use can have trusted access.
 func New(credentials ...Credentials) *Cloud {
 	c := &Cloud{
 		clock:       time.Now,

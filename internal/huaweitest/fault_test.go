@@ -117,7 +117,7 @@ func TestFaultStages(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		fault  huaweitest.Fault
-		status int // of a request signed well, 0 for none
+		status int // what a request that is signed well gets, 0 if the connection is cut
 		region string
 		bad    int // status of a request signed badly, with the fault still queued
 	}{
@@ -377,7 +377,7 @@ func TestRateLimit(t *testing.T) {
 		c.RateLimit(2, time.Minute)
 		cl := newClient(t, c)
 		assert.Equal(t, 200, cl.call("POST", regions, body).status)
-		time.Sleep(59 * time.Second) // of the bubble
+		time.Sleep(59 * time.Second) // by the clock of the bubble
 		assert.Equal(t, 409, cl.call("POST", regions, body).status)
 		got := cl.call("POST", regions, body)
 		assert.Equal(t, 429, got.status)

@@ -38,7 +38,7 @@ type client struct {
 	transport http.RoundTripper
 	base      string
 	creds     huaweitest.Credentials
-	at        time.Time // of the signature; zero is now
+	at        time.Time // when the request is signed; zero is now
 }
 
 func newClient(t *testing.T, c http.RoundTripper) client {

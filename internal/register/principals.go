@@ -10,7 +10,7 @@ import (
 
 // Principals are the services that events may name, as a variable gives them.
 type Principals struct {
-	Any   bool                      // the variable is *: the event decides
+	Any   bool                      // the variable is *, so the event decides
 	Names []events.ServicePrincipal // each once, at most [events.MaxPrincipals]
 }
 
@@ -36,7 +36,8 @@ func (p *Principals) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Wanted returns what an event wants that names these services: all that are allowed if it names none.
+// Wanted returns the services that an event asks for: those it names, or all that are allowed if it
+// names none.
 func (p Principals) Wanted(named []events.ServicePrincipal) []events.ServicePrincipal {
 	if len(named) == 0 {
 		return p.Names

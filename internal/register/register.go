@@ -1,5 +1,5 @@
-// Package register is what the functions that register something have in common: the rule that the
-// cloud's state decides, and the bound of what events may ask for.
+// Package register is what the functions have in common: the rule that the state of the cloud
+// decides what a refusal means, and the bounds of what events may ask for.
 package register
 
 import (
@@ -13,11 +13,12 @@ import (
 	"registrar/pkg/events"
 )
 
-// Write makes true what r asks for, and fills r in. What a refusal means is decided by the state, since
-// the codes for "already so" and "unknown" are published nowhere: look reads the state and sets r.Outcome
-// if that explains the refusal. If it doesn't, a conflict is transient, and everything else is written
-// once more, since the state may have changed between the two. The second such refusal rejects it: the
-// message then says that Huawei Cloud refused to do what.
+// Write calls write and fills in r with what became of it. The state of the cloud decides what a
+// refusal means, since Huawei Cloud doesn't publish its codes for "already registered" and
+// "unknown": look reads the state, and sets r.Outcome if that explains the refusal. If it doesn't,
+// a conflict is transient. After any other refusal write is called once more, since the state may
+// have changed in between. The second such refusal rejects r, with the message that Huawei Cloud
+// refused to do what.
 //
 // With an error, r holds what is known so far.
 func Write(
@@ -42,19 +43,20 @@ func Write(
 		}
 		switch {
 		case r.Outcome == events.Rejected:
-			r.Error = said(refusal)
+			r.Error = asError(refusal)
 			return nil
 		case r.Outcome != "":
 			return nil
-		case refusal.Status == http.StatusConflict: // with something that isn't there any more
+		case refusal.Status == http.StatusConflict: // with something that is gone by now
 			return attempt.Transient.Errorf("%w", refusal)
 		}
 	}
-	r.Outcome, r.Reason, r.Error = events.Rejected, events.Refused, said(refusal)
+	r.Outcome, r.Reason, r.Error = events.Rejected, events.Refused, asError(refusal)
 	r.Message = fmt.Sprintf("Huawei Cloud refused to %s: %s", what, refusal.Message)
 	return nil
 }
 
-func said(e *client.APIError) *events.Error {
+// asError is the refusal as a result shows it.
+func asError(e *client.APIError) *events.Error {
 	return &events.Error{Status: e.Status, Code: e.Code, Message: e.Message, RequestID: e.RequestID}
 }

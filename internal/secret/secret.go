@@ -5,9 +5,10 @@
 //
 //	{"ak": "...", "sk": "...", "security_token": "...", "domain_id": "..."}
 //
-// The last two may be absent, empty or null. Other keys are ignored, as the tool that rotates the
-// secret may keep its own there, and so is a UTF-8 byte order mark. The version labelled AWSCURRENT
-// counts. Reading it takes secretsmanager:GetSecretValue, and kms:Decrypt for a key of one's own.
+// The last two may be absent, empty or null. Other keys are ignored, since the tool that rotates
+// the secret may keep its own there, and so is a UTF-8 byte order mark. The version AWSCURRENT is
+// read. That needs the right secretsmanager:GetSecretValue, and kms:Decrypt if the secret has its
+// own key.
 //
 // Region, endpoint and credentials of AWS are found as every AWS SDK finds them. The secret is read
 // in the region of its ARN, if it is given as one.
@@ -26,9 +27,9 @@ import (
 // Config says where the credentials are: in the environment itself, or in the secret it names.
 type Config struct {
 	Credentials client.Credentials
-	ID          ID `env:"HUAWEICLOUD_CREDENTIALS_SECRET"` // the zero ID says that Credentials hold
+	ID          ID `env:"HUAWEICLOUD_CREDENTIALS_SECRET"` // the secret; the zero ID means that Credentials are used
 
-	LoadAWS awsapi.Load // finds the configuration of AWS; nil is what the environment says
+	LoadAWS awsapi.Load // finds the configuration of AWS; nil reads it from the environment
 }
 
 // Validate names each variable that is missing, or that is set although a secret is named.
@@ -55,13 +56,13 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// ID is the name or the ARN of a secret. The zero ID is none.
+// ID is the name or the ARN of a secret. The zero ID names none.
 type ID struct {
 	name   string // name or ARN
-	region string // in the ARN; empty for a name
+	region string // the region in the ARN; empty for a name
 }
 
-// UnmarshalText takes a name or an ARN. Its error doesn't show the text: that may be the value of
+// UnmarshalText takes a name or an ARN. Its error doesn't show the text, which may be the value of
 // the secret, put in the wrong place.
 func (id *ID) UnmarshalText(text []byte) error {
 	match := regexp.MustCompile(`^(?:arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:)?` +
@@ -73,8 +74,8 @@ func (id *ID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// New gives the credentials of c. It calls nothing, and its error is misconfigured: it says what is
-// wrong with the configuration of AWS.
+// New makes the func that returns the credentials of c. New itself calls nothing. Its error is
+// misconfigured, and says what is wrong with the configuration of AWS.
 //
 // The func is safe for concurrent use. It reads the secret on each call, within the deadline of its
 // context, and keeps nothing: the client keeps credentials, and asks again when Huawei Cloud

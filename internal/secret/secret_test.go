@@ -29,12 +29,12 @@ import (
 const (
 	name = "prod/huawei-cloud"
 	good = `{"ak":"AKEXAMPLE","sk":"SKexample","security_token":"TOKEN==","domain_id":"domain-1"}`
-	// No header can hold it, so it is refused: whoever shows a part of it shows Ж, AK or SK.
+	// No header can hold these values, so they are refused. Each part of them has Ж, AK or SK in it.
 	bad = `{"ak":"AKЖEXAMPLE","sk":"SKЖexample"}`
 )
 
-// of is the configuration for a secret in a fake of Secrets Manager.
-func of(t *testing.T, vault http.Handler, id string) Config {
+// stored is the configuration for a secret in a fake of Secrets Manager.
+func stored(t *testing.T, vault http.Handler, id string) Config {
 	t.Helper()
 	c := Config{LoadAWS: awstest.Load(vault)}
 	require.NoError(t, c.ID.UnmarshalText([]byte(id)))
@@ -98,11 +98,11 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 				return
 			}
 			require.Error(t, err)
-			said := err.Error()
+			message := err.Error()
 			for short, variable := range variables {
-				said = strings.ReplaceAll(said, variable, short)
+				message = strings.ReplaceAll(message, variable, short)
 			}
-			assert.Equal(t, test.errs, said)
+			assert.Equal(t, test.errs, message)
 		})
 	}
 }
@@ -156,8 +156,8 @@ func TestASecretIsReadAgainEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		vault := new(awstest.SecretsManager)
 		vault.Put(name, good)
-		credentials := newCredentials(t, of(t, vault, name))
-		assert.Empty(t, vault.Reads(), "nobody asked yet")
+		credentials := newCredentials(t, stored(t, vault, name))
+		assert.Empty(t, vault.Reads(), "nothing is read before the first call")
 		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, credentials))
 
 		vault.Put(name, `{"ak":"AKNEW","sk":"SKnew"}`)
@@ -178,7 +178,7 @@ func TestASecretIsReadInTheRegionOfItsARN(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				vault := new(awstest.SecretsManager)
 				vault.Put(arn, good)
-				mustRead(t, newCredentials(t, of(t, vault, arn)))
+				mustRead(t, newCredentials(t, stored(t, vault, arn)))
 				assert.Equal(t, []string{region + " " + arn}, vault.Reads())
 			})
 		})
@@ -236,7 +236,7 @@ func TestValuesOfASecret(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					vault := new(awstest.SecretsManager)
 					put(vault)
-					credentials := newCredentials(t, of(t, vault, name))
+					credentials := newCredentials(t, stored(t, vault, name))
 					if test.err == "" {
 						assert.Equal(t, test.want, mustRead(t, credentials))
 						return
@@ -253,9 +253,8 @@ func TestValuesOfASecret(t *testing.T) {
 	}
 }
 
-// showsNothing looks for parts of the values in all that err is made of. They all have a Ж, AK, SK
-// or 7313 in them. encoding/json quotes the first byte of the Ж, and more than that in other
-// places.
+// showsNothing looks for parts of the values in every form of err. Each value has Ж, AK, SK or 7313
+// in it. In its errors encoding/json quotes the first byte of the Ж, or more.
 func showsNothing(t *testing.T, err error) {
 	t.Helper()
 	encoded, _ := json.Marshal(err)
@@ -267,7 +266,7 @@ func showsNothing(t *testing.T, err error) {
 	}
 }
 
-func TestFailuresAreOfTheirKind(t *testing.T) {
+func TestEachFailureHasItsKind(t *testing.T) {
 	t.Parallel()
 	const (
 		status     = http.StatusBadRequest
@@ -299,7 +298,7 @@ func TestFailuresAreOfTheirKind(t *testing.T) {
 		"expired AWS credentials": {
 			awstest.Refuse(status, "ExpiredTokenException"), attempt.Transient, "ExpiredTokenException",
 		},
-		"a code nobody knows": {awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException"},
+		"a code that is not known": {awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException"},
 		"a proxy's refusal": {
 			awstest.Garbage(http.StatusForbidden, "<html>Ж</html>"), attempt.Misconfigured, "status 403",
 		},
@@ -332,7 +331,7 @@ func TestFailuresAreOfTheirKind(t *testing.T) {
 				vault := new(awstest.SecretsManager)
 				vault.Put(name, good)
 				vault.Script(test.answer)
-				credentials := newCredentials(t, of(t, vault, name))
+				credentials := newCredentials(t, stored(t, vault, name))
 				c, err := credentials(t.Context())
 				require.ErrorContains(t, err, test.want)
 				assert.True(t, strings.HasPrefix(err.Error(), "secret "+name+": "), err)
@@ -355,7 +354,7 @@ func TestFailuresAreOfTheirKind(t *testing.T) {
 func TestAMissingSecretIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, err := newCredentials(t, of(t, new(awstest.SecretsManager), "another"))(t.Context())
+		_, err := newCredentials(t, stored(t, new(awstest.SecretsManager), "another"))(t.Context())
 		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 		require.EqualError(t, err, "secret another: create it and give it a value, or correct "+
 			"HUAWEICLOUD_CREDENTIALS_SECRET or the AWS region: status 400 ResourceNotFoundException "+
@@ -363,13 +362,13 @@ func TestAMissingSecretIsMisconfigured(t *testing.T) {
 	})
 }
 
-func TestAShortDisturbanceIsOvercomeWithinARead(t *testing.T) {
+func TestAReadIsAttemptedAgainAfterTransientFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		vault := new(awstest.SecretsManager)
 		vault.Put(name, good)
 		vault.Script(awstest.Silence, awstest.Refuse(http.StatusInternalServerError, "InternalServiceError"), nil)
-		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, newCredentials(t, of(t, vault, name))))
+		assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, newCredentials(t, stored(t, vault, name))))
 		assert.Len(t, vault.Reads(), 3)
 	})
 }
@@ -377,7 +376,7 @@ func TestAShortDisturbanceIsOvercomeWithinARead(t *testing.T) {
 func TestNoNetworkIsTransient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := of(t, nil, name)
+		c := stored(t, nil, name)
 		c.LoadAWS = func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
 			loaded, err := awstest.Load(nil)(ctx, options...)
 			loaded.HTTPClient = down{}
@@ -400,7 +399,7 @@ func TestNoAttemptTakesLongerThanFiveSeconds(t *testing.T) {
 		vault := new(awstest.SecretsManager)
 		vault.Script(awstest.Silence)
 		began := time.Now()
-		_, err := newCredentials(t, of(t, vault, name))(t.Context())
+		_, err := newCredentials(t, stored(t, vault, name))(t.Context())
 		require.EqualError(t, err, "secret "+name+": no answer within 5s: context deadline exceeded")
 		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 		assert.Len(t, vault.Reads(), 3)
@@ -408,7 +407,7 @@ func TestNoAttemptTakesLongerThanFiveSeconds(t *testing.T) {
 	})
 }
 
-func TestTheDeadlineOfTheContextHolds(t *testing.T) {
+func TestAReadEndsAtTheDeadlineOfItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		vault := new(awstest.SecretsManager)
@@ -416,7 +415,7 @@ func TestTheDeadlineOfTheContextHolds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := newCredentials(t, of(t, vault, name))(ctx)
+		_, err := newCredentials(t, stored(t, vault, name))(ctx)
 		require.EqualError(t, err, "secret "+name+": context deadline exceeded")
 		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 		assert.Equal(t, time.Second, time.Since(began))
@@ -439,7 +438,7 @@ func TestABadConfigurationOfAWSIsMisconfigured(t *testing.T) {
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			c := of(t, nil, name)
+			c := stored(t, nil, name)
 			c.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
 				return test.loaded, test.err
 			}
@@ -450,9 +449,9 @@ func TestABadConfigurationOfAWSIsMisconfigured(t *testing.T) {
 	}
 }
 
-// The keys are rotated several times while calls run: first the new ones are made and put into the
-// secret, then the old ones are deleted.
-func TestCallsOutliveRotations(t *testing.T) {
+// The keys are rotated several times while calls run. Each time new ones are made and put into the
+// secret, and then the old ones are deleted.
+func TestCallsSucceedWhileTheKeysAreRotated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const callers, rotations = 10, 3
@@ -465,7 +464,7 @@ func TestCallsOutliveRotations(t *testing.T) {
 			return fmt.Sprintf(`{"ak":%q,"sk":%q,"security_token":%q}`, k.AccessKey, k.SecretKey, k.SecurityToken)
 		}
 		cloud := huaweitest.New(keys(0))
-		// Slow, so that calls overlap.
+		// The cloud is slow, so that calls overlap.
 		cloud.Script("", "", huaweitest.Fault{Delay: 100 * time.Millisecond, Times: 1 << 20})
 		vault := new(awstest.SecretsManager)
 		vault.Put(name, text(keys(0)))
@@ -475,7 +474,7 @@ func TestCallsOutliveRotations(t *testing.T) {
 			Target: &c, Lookuper: envconfig.MapLookuper(nil),
 		}))
 		c.MaxAttempts, c.RequestTimeout, c.Transport = 1, time.Second, cloud
-		api := client.New(c, newCredentials(t, of(t, vault, name)))
+		api := client.New(c, newCredentials(t, stored(t, vault, name)))
 
 		var (
 			done  = make(chan struct{})
@@ -484,7 +483,6 @@ func TestCallsOutliveRotations(t *testing.T) {
 		)
 		for n := range callers {
 			wg.Go(func() {
-				// On the bubble's clock.
 				for time.Sleep(time.Duration(n) * 7 * time.Millisecond); ; calls.Add(1) {
 					select {
 					case <-done:
@@ -492,7 +490,7 @@ func TestCallsOutliveRotations(t *testing.T) {
 					default:
 					}
 					if _, err := api.RegisteredRegions(t.Context()); !assert.NoError(t, err) {
-						return // or the bubble's clock may never move again
+						return // a loop of calls that fail at once would stop the clock of the bubble
 					}
 				}
 			})

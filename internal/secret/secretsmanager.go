@@ -22,7 +22,7 @@ const (
 	stage        = "AWSCURRENT"
 )
 
-// fromAWS reads the secret with an id on each call.
+// fromAWS makes the func that reads the secret on each call.
 func fromAWS(ctx context.Context, load awsapi.Load, id ID) (client.CredentialsFunc, error) {
 	c, err := awsapi.Config(ctx, load, id.region)
 	if err != nil {
@@ -52,7 +52,7 @@ func fromAWS(ctx context.Context, load awsapi.Load, id ID) (client.CredentialsFu
 	}, nil
 }
 
-// get makes one attempt to get the value of a secret.
+// get makes one attempt to read the value of a secret.
 func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *attempt.Failure) {
 	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: new(stage)})
 	switch {
@@ -71,14 +71,14 @@ func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *a
 	}
 }
 
-// named says that err is about the secret with an id.
+// named adds the name of the secret to err.
 func named(id ID, err error) error { return fmt.Errorf("secret %s: %w", id.name, err) }
 
-// remedy says what an operator can do about f.
+// remedy says what an operator can do about the failure.
 func remedy(f *attempt.Failure) string {
 	code := ""
-	if said, ok := errors.AsType[*awsapi.APIError](f); ok {
-		code = said.Code
+	if refusal, ok := errors.AsType[*awsapi.APIError](f); ok {
+		code = refusal.Code
 	}
 	switch code {
 	case "ResourceNotFoundException":
@@ -96,10 +96,10 @@ func remedy(f *attempt.Failure) string {
 	}
 }
 
-// decode reads the value of a secret. Errors of encoding/json are replaced, since they quote.
+// decode reads the value of a secret. Errors of encoding/json are replaced, since they quote it.
 func decode(value []byte) (client.Credentials, error) {
 	value = bytes.TrimPrefix(value, []byte("\ufeff")) // some editors write a byte order mark
-	var object map[string]json.RawMessage             // its keys are exact, those of a struct are not
+	var object map[string]json.RawMessage             // a struct would also take keys in another case
 	if err := json.Unmarshal(value, &object); err != nil || object == nil {
 		return client.Credentials{}, errors.New("it is not a JSON object")
 	}

@@ -12,8 +12,8 @@ import (
 	"registrar/pkg/attempt"
 )
 
-// newBus makes a sink of an EventBridge bus. EventBridge takes at most 256 KiB, and a type of at
-// most 128 characters, which no result of ours exceeds.
+// newBus makes a sink of an EventBridge bus. EventBridge takes events of at most 256 KiB and types
+// of at most 128 characters, and no result event exceeds either.
 func newBus(ctx context.Context, load awsapi.Load, bus, region string) (Sink, error) {
 	name := "eventbridge://" + bus
 	c, err := awsapi.Config(ctx, load, region)
@@ -38,13 +38,13 @@ func newBus(ctx context.Context, load awsapi.Load, bus, region string) (Sink, er
 		if err != nil {
 			return awsapi.Failure(ctx, err)
 		}
-		var result types.PutEventsResultEntry
+		var put types.PutEventsResultEntry
 		if len(out.Entries) > 0 {
-			result = out.Entries[0]
+			put = out.Entries[0]
 		}
-		if out.FailedEntryCount == 0 && result.EventId != nil {
+		if out.FailedEntryCount == 0 && put.EventId != nil {
 			return nil
 		}
-		return awsapi.Refusal(0, aws.ToString(result.ErrorCode), "")
+		return awsapi.Refusal(0, aws.ToString(put.ErrorCode), "")
 	}), nil
 }

@@ -57,11 +57,11 @@ func TestTheEntryCarriesExactlyTheEvent(t *testing.T) {
 	t.Parallel()
 	bus := new(awstest.EventBridge)
 	send, _ := serveBridge(t, bus, (*httptest.Server).Start)
-	require.NoError(t, send(t.Context(), result()))
+	require.NoError(t, send(t.Context(), resultEvent()))
 	require.Len(t, bus.Entries(), 1)
 	got := bus.Entries()[0]
-	assert.Equal(t, encoded(t, result()), got.Detail)
-	assert.InDelta(t, float64(result().Time().UnixMilli())/1000, got.Time, 0.001)
+	assert.Equal(t, encoded(t, resultEvent()), got.Detail)
+	assert.InDelta(t, float64(resultEvent().Time().UnixMilli())/1000, got.Time, 0.001)
 	got.Detail, got.Time = "", 0
 	assert.Equal(t, awstest.Entry{
 		EventBusName: "results", Source: "/registrar/register-region", DetailType: "org.region.registered",
@@ -75,14 +75,14 @@ func TestABusInAnotherRegionIsCalledThere(t *testing.T) {
 	c.LoadAWS = awstest.Load(bus)
 	send, err := sink.New(t.Context(), c)
 	require.NoError(t, err)
-	require.NoError(t, send(t.Context(), result()))
+	require.NoError(t, send(t.Context(), resultEvent()))
 	assert.Equal(t, busARN, bus.Entries()[0].EventBusName)
 	assert.Equal(t, "eu-west-3", bus.Entries()[0].Region)
 }
 
 func TestAnEventWithoutTimeHasNone(t *testing.T) {
 	t.Parallel()
-	bus, e := new(awstest.EventBridge), result()
+	bus, e := new(awstest.EventBridge), resultEvent()
 	e.SetTime(time.Time{})
 	require.NoError(t, bridge(t, bus)(t.Context(), e))
 	assert.Zero(t, bus.Entries()[0].Time)
@@ -147,7 +147,7 @@ func TestEachAnswerOfEventBridgeHasItsKind(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				bus := new(awstest.EventBridge)
 				bus.Script(c.answer)
-				err := bridge(t, bus)(t.Context(), result())
+				err := bridge(t, bus)(t.Context(), resultEvent())
 				assertKind(t, err, c.kind)
 				require.EqualError(t, err, "the sink eventbridge://results: "+c.text)
 				attempts := 1
@@ -160,14 +160,14 @@ func TestEachAnswerOfEventBridgeHasItsKind(t *testing.T) {
 	}
 }
 
-func TestAnEntryThatFailedInsideIsPutAgain(t *testing.T) {
+func TestAnEntryThatFailsInsideEventBridgeIsSentAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		bus := new(awstest.EventBridge)
 		bus.Script(
 			awstest.FailEntry("InternalFailure"), awstest.Refuse(400, "ThrottlingException"), awstest.Silence, nil)
 		start := time.Now()
-		require.NoError(t, bridge(t, bus)(t.Context(), result()))
+		require.NoError(t, bridge(t, bus)(t.Context(), resultEvent()))
 		assert.Equal(t, 4, bus.Attempts())
 		require.Len(t, bus.Entries(), 1)
 		assert.Greater(t, time.Since(start), 10*time.Second, "the silent attempt")
@@ -194,7 +194,7 @@ func TestTheErrorOfEventBridgeIsKeptWhenTheDeadlineCuts(t *testing.T) {
 				defer cancel()
 				bus := new(awstest.EventBridge)
 				bus.Script(c.answers...)
-				err := bridge(t, bus)(ctx, result())
+				err := bridge(t, bus)(ctx, resultEvent())
 				assertKind(t, err, attempt.Transient)
 				require.EqualError(t, err, "the sink eventbridge://results: "+c.want)
 			})
@@ -206,7 +206,7 @@ func TestEventBridgeThatIsDownIsTransient(t *testing.T) {
 	t.Parallel()
 	send, server := serveBridge(t, new(awstest.EventBridge), (*httptest.Server).Start)
 	server.Close()
-	err := send(t.Context(), result())
+	err := send(t.Context(), resultEvent())
 	assertKind(t, err, attempt.Transient, "the sink eventbridge://results: dial tcp", "connection refused")
 }
 
@@ -214,12 +214,12 @@ func TestEventBridgeWithAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	bus := new(awstest.EventBridge)
 	send, _ := serveBridge(t, bus, (*httptest.Server).StartTLS)
-	assertKind(t, send(t.Context(), result()), attempt.Misconfigured,
+	assertKind(t, send(t.Context(), resultEvent()), attempt.Misconfigured,
 		"the sink eventbridge://results: tls: failed to verify certificate")
 	assert.Zero(t, bus.Attempts())
 }
 
-func TestBuildingABusCallsNothing(t *testing.T) {
+func TestMakingASinkOfABusCallsNothing(t *testing.T) {
 	t.Parallel()
 	c := to(t, "eventbridge://results")
 	nobody := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
@@ -235,7 +235,7 @@ func TestBuildingABusCallsNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestCredentialsThatCannotBeHadAreTransient(t *testing.T) {
+func TestAFailureToFindAWSCredentialsIsTransient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked, c := 0, to(t, "eventbridge://results")
@@ -252,25 +252,25 @@ func TestCredentialsThatCannotBeHadAreTransient(t *testing.T) {
 		}
 		send, err := sink.New(t.Context(), c)
 		require.NoError(t, err)
-		require.NoError(t, send(t.Context(), result()))
+		require.NoError(t, send(t.Context(), resultEvent()))
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 		defer cancel()
 		asked = 0
-		assertKind(t, send(ctx, result()), attempt.Transient,
+		assertKind(t, send(ctx, resultEvent()), attempt.Transient,
 			"the sink eventbridge://results: AWS credentials: the agent is away")
 	})
 }
 
-func TestTheEnvironmentOfAWSIsHonoured(t *testing.T) {
+func TestTheEnvironmentConfiguresAWS(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	none := filepath.Join(t.TempDir(), "none")
 	for name, c := range map[string]struct {
-		variables []string // URL stands for where the fake is
+		variables []string // =URL is replaced by the URL of the fake
 		region    string
-		want      string // what the program says; empty: it succeeds
+		want      string // the error of the program; empty if it succeeds
 	}{
 		"the endpoint of all services": {
 			[]string{"AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=URL"}, "us-east-1", "",
@@ -288,16 +288,17 @@ func TestTheEnvironmentOfAWSIsHonoured(t *testing.T) {
 		},
 		"no region": {[]string{"AWS_ENDPOINT_URL=URL"}, "", "no AWS region is known"},
 		"an endpoint that is not a URL": {
-			[]string{"AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=localhost"}, "",
+			[]string{"AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=localhost"},
+			"",
 			"AWS_ENDPOINT_URL_EVENTBRIDGE or AWS_ENDPOINT_URL: must be a URL such as http://localhost:4566",
 		},
 		"a profile that does not exist": {
 			[]string{"AWS_REGION=us-east-1", "AWS_PROFILE=absent"}, "", "AWS configuration: ",
 		},
-		"a setting that can not be read": {
+		"a setting that can't be read": {
 			[]string{"AWS_REGION=us-east-1", "AWS_MAX_ATTEMPTS=x"}, "", "AWS configuration: ",
 		},
-		"retries of its own": {
+		"retries of the SDK": {
 			[]string{"AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=URL", "AWS_MAX_ATTEMPTS=7"}, "us-east-1", "",
 		},
 	} {
@@ -315,21 +316,21 @@ func TestTheEnvironmentOfAWSIsHonoured(t *testing.T) {
 			for _, variable := range c.variables {
 				run.Env = append(run.Env, strings.Replace(variable, "=URL", "="+server.URL, 1))
 			}
-			said, err := run.Output()
+			output, err := run.Output()
 			if c.want == "" {
-				require.NoError(t, err, string(said))
+				require.NoError(t, err, string(output))
 				require.Len(t, bus.Entries(), 1)
 				assert.Equal(t, c.region, bus.Entries()[0].Region)
 				return
 			}
 			require.Error(t, err)
-			assert.True(t, strings.HasPrefix(string(said), "the sink eventbridge://results: "+c.want), string(said))
-			assert.NotContains(t, string(said), awstest.SecretKey)
+			assert.True(t, strings.HasPrefix(string(output), "the sink eventbridge://results: "+c.want), string(output))
+			assert.NotContains(t, string(output), awstest.SecretKey)
 		})
 	}
 }
 
-func TestWhatTheSDKHasToSayIsALineOfOurs(t *testing.T) {
+func TestTheSDKLogsThroughSlog(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -344,10 +345,10 @@ func TestWhatTheSDKHasToSayIsALineOfOurs(t *testing.T) {
 		"SINK_TEST_SEND=1", "RESULT_SINK=eventbridge://results", "AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=" + server.URL,
 		"AWS_ACCESS_KEY_ID=" + awstest.AccessKey, "AWS_SECRET_ACCESS_KEY=" + awstest.SecretKey,
 	}
-	var alien strings.Builder
-	run.Stderr = &alien
+	var stderr strings.Builder
+	run.Stderr = &stderr
 	lines, err := run.Output()
 	require.NoError(t, err)
-	assert.Empty(t, alien.String(), "the SDK writes to stderr by itself")
+	assert.Empty(t, stderr.String(), "the SDK writes to stderr unless it is given a logger")
 	assert.Contains(t, string(lines), `"level":"WARN","msg":"AWS SDK","text":"failed to parse response Date header`)
 }

@@ -20,8 +20,8 @@ import (
 // maxDrain is how many bytes of an answer are read, so that the connection can be used again.
 const maxDrain = 64 << 10
 
-// newHTTP makes a sink of a URL that takes CloudEvents by POST. Errors show its scheme and host
-// only, since the path and the query may be what lets us in.
+// newHTTP makes a sink of a URL that takes CloudEvents by POST. Errors show only its scheme and
+// host, since the path and the query may be a secret.
 func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	client := wire.Client(transport)
 	return deliverer(u.Scheme+"://"+u.Host, func(ctx context.Context, _ event.Event, body []byte) *attempt.Failure {
@@ -44,9 +44,9 @@ func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	})
 }
 
-// unanswered is a failure to get an answer. net/http quotes what it can't read, which may be the
-// request that a server echoes: the parts of its URI that are long enough to be secrets are
-// replaced.
+// unanswered is the failure of a request without an answer. net/http quotes an answer that it can't
+// read, and a server may echo the request in it. So those parts of the URL that are long enough to
+// be secrets are replaced.
 func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
 	uri := u.RequestURI()
 	secrets := []string{uri}
@@ -58,8 +58,8 @@ func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
 	return wire.Unanswered(ctx, err, secrets...)
 }
 
-// refused is an answer that says no. What the server says beside the status isn't quoted: "Cannot
-// POST /hooks/..." is a common answer.
+// refused is the failure of a request that was answered with an error. Only its status is shown,
+// since "Cannot POST /hooks/..." is a common answer.
 func refused(resp *http.Response) *attempt.Failure {
 	f := &attempt.Failure{Kind: kindOf(resp.StatusCode), Answered: true}
 	text := strings.TrimSpace(fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
@@ -72,7 +72,7 @@ func refused(resp *http.Response) *attempt.Failure {
 	return f
 }
 
-// kindOf is what an HTTP status means.
+// kindOf is the kind of failure that an HTTP status means.
 func kindOf(status int) attempt.Kind {
 	if status/100 == 3 || slices.Contains([]int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,

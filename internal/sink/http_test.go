@@ -29,7 +29,7 @@ import (
 const (
 	pathSecret  = "s3cr3t-path"
 	querySecret = "s3cr3t-query"
-	// One value is a part of the other.
+	// The value of k is a part of that of code.
 	hook = "https://hooks.example/in/" + pathSecret + "?k=s3cr3t&code=" + querySecret
 )
 
@@ -58,7 +58,7 @@ func body(r *http.Request) string {
 	return string(text)
 }
 
-// toHook is a sink whose answers are of that func, which gets the number n of the attempt, from 1.
+// toHook is a sink that answer answers for; n is the number of the attempt, from 1.
 func toHook(t *testing.T, answer func(r *http.Request, n int) (*http.Response, error)) sink.Sink {
 	t.Helper()
 	attempts := 0
@@ -92,11 +92,11 @@ func TestTheReceiverOfTheCloudEventsSDKTakesTheEvent(t *testing.T) {
 	receiver, err := ceclient.NewHTTPReceiveHandler(t.Context(), protocol, func(e event.Event) { received <- e })
 	require.NoError(t, err)
 	send, _ := serve(t, receiver, (*httptest.Server).Start)
-	require.NoError(t, send(t.Context(), result()))
+	require.NoError(t, send(t.Context(), resultEvent()))
 	got := <-received
 	require.NoError(t, got.Validate())
-	assert.JSONEq(t, encoded(t, result()), encoded(t, got))
-	assert.JSONEq(t, string(result().Data()), string(got.Data()))
+	assert.JSONEq(t, encoded(t, resultEvent()), encoded(t, got))
+	assert.JSONEq(t, string(resultEvent().Data()), string(got.Data()))
 }
 
 func TestTheEventIsPostedAsItIs(t *testing.T) {
@@ -106,10 +106,10 @@ func TestTheEventIsPostedAsItIs(t *testing.T) {
 		assert.Equal(t, "/in?code="+querySecret, r.RequestURI)
 		assert.Equal(t, "HTTP/1.1", r.Proto)
 		assert.Equal(t, "application/cloudevents+json", r.Header.Get("Content-Type"))
-		assert.Equal(t, encoded(t, result()), body(r))
+		assert.Equal(t, encoded(t, resultEvent()), body(r))
 		w.WriteHeader(http.StatusNoContent)
 	}), (*httptest.Server).Start)
-	require.NoError(t, send(t.Context(), result()))
+	require.NoError(t, send(t.Context(), resultEvent()))
 }
 
 func TestConnectionsAreUsedAgain(t *testing.T) {
@@ -117,14 +117,14 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	var connections, requests atomic.Int32
 	send, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if requests.Add(1) < 3 {
-			w.WriteHeader(http.StatusServiceUnavailable) // with a body, which must be read
+			w.WriteHeader(http.StatusServiceUnavailable) // its body must be read, too
 		}
 		_, _ = io.WriteString(w, strings.Repeat("x", 10_000))
 	}), func(s *httptest.Server) {
 		s.Listener = countingListener{s.Listener, &connections}
 		s.Start()
 	})
-	require.NoError(t, send(t.Context(), result()))
+	require.NoError(t, send(t.Context(), resultEvent()))
 	assert.EqualValues(t, 3, requests.Load())
 	assert.EqualValues(t, 1, connections.Load())
 }
@@ -146,7 +146,7 @@ func TestEachStatusHasItsKind(t *testing.T) {
 						attempts = n
 						return response(status, "", http.Header{"Location": {"https://elsewhere.example/" + querySecret}}), nil
 					})
-					err := send(t.Context(), result())
+					err := send(t.Context(), resultEvent())
 					want := 1
 					if kind == attempt.Transient {
 						want = 4
@@ -169,7 +169,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	t.Cleanup(other.Close)
 	send, server := serve(t, http.RedirectHandler(other.URL, http.StatusPermanentRedirect), (*httptest.Server).Start)
-	assertKind(t, send(t.Context(), result()), attempt.Misconfigured,
+	assertKind(t, send(t.Context(), resultEvent()), attempt.Misconfigured,
 		"the sink "+server.URL+": status 308 Permanent Redirect")
 	assert.Zero(t, elsewhere.Load())
 }
@@ -179,7 +179,7 @@ func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 	var requests atomic.Int32
 	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) })
 	send, server := serve(t, h, (*httptest.Server).StartTLS)
-	assertKind(t, send(t.Context(), result()), attempt.Misconfigured,
+	assertKind(t, send(t.Context(), resultEvent()), attempt.Misconfigured,
 		"the sink "+server.URL+": tls: failed to verify certificate")
 	assert.Zero(t, requests.Load())
 }
@@ -188,11 +188,11 @@ func TestAConnectionThatIsRefusedIsTransient(t *testing.T) {
 	t.Parallel()
 	send, server := serve(t, nil, (*httptest.Server).Start)
 	server.Close()
-	assertKind(t, send(t.Context(), result()), attempt.Transient,
+	assertKind(t, send(t.Context(), resultEvent()), attempt.Transient,
 		"the sink "+server.URL+": dial tcp", "connection refused")
 }
 
-func TestNothingThatTheServerSaidIsQuoted(t *testing.T) {
+func TestNothingThatTheServerSaysIsQuoted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for status, want := range map[int]attempt.Kind{400: attempt.Misconfigured, 503: attempt.Transient} {
@@ -200,7 +200,7 @@ func TestNothingThatTheServerSaidIsQuoted(t *testing.T) {
 				answer := response(status, "Cannot POST "+r.URL.RequestURI(), http.Header{"Content-Type": {querySecret}})
 				answer.Status = "400 " + querySecret
 				return answer, nil
-			})(t.Context(), result())
+			})(t.Context(), resultEvent())
 			assertKind(t, err, want)
 			require.EqualError(t, err,
 				fmt.Sprintf("the sink https://hooks.example: status %d %s", status, http.StatusText(status)))
@@ -239,7 +239,7 @@ func TestAServerThatEchoesTheRequestDoesNotShowTheURL(t *testing.T) {
 			url := "http://" + listener.Addr().String() + "/in/" + pathSecret + "?k=s3cr3t&code=" + querySecret
 			send, err := sink.New(t.Context(), to(t, url))
 			require.NoError(t, err)
-			err = send(ctx, result())
+			err = send(ctx, resultEvent())
 			assertKind(t, err, attempt.Transient, "malformed HTTP")
 			assert.NotContains(t, err.Error(), base64.StdEncoding.EncodeToString([]byte(querySecret))[:12])
 		})
@@ -251,7 +251,7 @@ func TestALongErrorIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		err := toHook(t, func(*http.Request, int) (*http.Response, error) {
 			return nil, errors.New(strings.Repeat("x\n", 5000))
-		})(t.Context(), result())
+		})(t.Context(), resultEvent())
 		assertKind(t, err, attempt.Transient, "the sink https://hooks.example: x x x ", "…")
 	})
 }
@@ -263,14 +263,14 @@ func TestTransientFailuresAreTriedAgainAfterAWait(t *testing.T) {
 		last := time.Now()
 		send := toHook(t, func(r *http.Request, n int) (*http.Response, error) {
 			waits, last = append(waits, time.Since(last)), time.Now()
-			assert.Equal(t, encoded(t, result()), body(r), "every attempt carries the event")
+			assert.Equal(t, encoded(t, resultEvent()), body(r), "every attempt carries the event")
 			switch n {
 			case 1:
 				return nil, errors.New("connection reset by peer")
 			case 2:
 				return response(503, "", http.Header{"Retry-After": {"7"}}), nil
 			case 3:
-				date := time.Now().Add(-time.Hour) // of a server whose clock is slow
+				date := time.Now().Add(-time.Hour) // the clock of the server is slow
 				return response(429, "", http.Header{
 					"Date":        {date.UTC().Format(http.TimeFormat)},
 					"Retry-After": {date.Add(20 * time.Second).UTC().Format(http.TimeFormat)},
@@ -278,7 +278,7 @@ func TestTransientFailuresAreTriedAgainAfterAWait(t *testing.T) {
 			}
 			return response(202, "", nil), nil
 		})
-		require.NoError(t, send(t.Context(), result()))
+		require.NoError(t, send(t.Context(), resultEvent()))
 		require.Len(t, waits, 4)
 		assert.Less(t, waits[1], 200*time.Millisecond)
 		assert.Equal(t, 7*time.Second, waits[2])
@@ -290,7 +290,7 @@ func TestAWaitThatIsTooLongIsNotBegun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		retryAfter string
-		time       time.Duration // 0: no deadline
+		time       time.Duration // until the deadline; 0 if there is none
 		want       string
 	}{
 		"the sink asks for more than 20 s": {
@@ -312,7 +312,7 @@ func TestAWaitThatIsTooLongIsNotBegun(t *testing.T) {
 				send := toHook(t, func(*http.Request, int) (*http.Response, error) {
 					return response(429, "", http.Header{"Retry-After": {c.retryAfter}}), nil
 				})
-				err := send(ctx, result())
+				err := send(ctx, resultEvent())
 				assertKind(t, err, attempt.Transient)
 				require.EqualError(t, err, c.want)
 				assert.Zero(t, time.Since(start))
@@ -338,10 +338,10 @@ func TestAnAttemptTakesAtMostTenSeconds(t *testing.T) {
 			assert.Less(t, time.Since(start), 11*time.Second)
 			return response(202, "", nil), nil
 		})
-		require.NoError(t, send(t.Context(), result()))
+		require.NoError(t, send(t.Context(), resultEvent()))
 		start = time.Now()
 		send = toHook(t, func(r *http.Request, _ int) (*http.Response, error) { return slow(r) })
-		assertKind(t, send(t.Context(), result()), attempt.Transient,
+		assertKind(t, send(t.Context(), resultEvent()), attempt.Transient,
 			"the sink https://hooks.example: no answer within 10s")
 		assert.GreaterOrEqual(t, time.Since(start), 40*time.Second)
 	})
@@ -357,7 +357,7 @@ func TestTheLastRealErrorIsKeptWhenTheDeadlineCuts(t *testing.T) {
 				return response(503, "overloaded", nil), nil
 			}
 			return slow(r)
-		})(ctx, result())
+		})(ctx, resultEvent())
 		assertKind(t, err, attempt.Transient)
 		require.EqualError(t, err, "the sink https://hooks.example: context deadline exceeded after 2 attempts: "+
 			"status 503 Service Unavailable")
@@ -367,7 +367,7 @@ func TestTheLastRealErrorIsKeptWhenTheDeadlineCuts(t *testing.T) {
 		err := toHook(t, func(*http.Request, int) (*http.Response, error) {
 			time.AfterFunc(time.Nanosecond, func() { cancel(errors.New("stopped")) })
 			return response(503, "", http.Header{"Retry-After": {"9"}}), nil
-		})(ctx, result())
+		})(ctx, resultEvent())
 		assertKind(t, err, attempt.Transient)
 		require.EqualError(t, err, "the sink https://hooks.example: stopped after 1 attempts: "+
 			"status 503 Service Unavailable, retry after 9s")
@@ -381,11 +381,11 @@ func TestNothingIsSentWhenNoTimeIsLeft(t *testing.T) {
 	err := toHook(t, func(*http.Request, int) (*http.Response, error) {
 		t.Error("an attempt was made")
 		return response(202, "", nil), nil
-	})(ctx, result())
+	})(ctx, resultEvent())
 	assertKind(t, err, attempt.Transient, "the sink https://hooks.example: no time left: context deadline exceeded")
 }
 
-func TestASuccessStandsWhateverBecomesOfItsBody(t *testing.T) {
+func TestASuccessCountsEvenIfItsBodyCantBeRead(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]io.Reader{
 		"a body that breaks off": errorReader{},
@@ -397,7 +397,7 @@ func TestASuccessStandsWhateverBecomesOfItsBody(t *testing.T) {
 				r := response(202, "", nil)
 				r.Body = io.NopCloser(answer)
 				return r, nil
-			})(t.Context(), result())
+			})(t.Context(), resultEvent())
 			require.NoError(t, err)
 		})
 	}

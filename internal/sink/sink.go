@@ -1,9 +1,9 @@
-// Package sink is where result events leave: to an EventBridge bus, or by HTTP to whoever takes
+// Package sink delivers result events: to an EventBridge bus, or by HTTP to a receiver of
 // CloudEvents.
 //
-// An event is sent up to 4 times, 10 s each, while the failure is transient. Waits grow from 200
-// ms, or are what Retry-After asks for, up to 20 s. Nothing is begun that the deadline of the
-// context would cut.
+// An event is sent up to 4 times, for 10 s each, while the failure is transient. The waits between
+// them grow from 200 ms, or are what Retry-After asks for, up to 20 s. No attempt and no wait is
+// begun that the deadline of the context would cut.
 package sink
 
 import (
@@ -29,23 +29,22 @@ const (
 	attemptLimit = 10 * time.Second
 )
 
-// A Sink delivers one event. It tries a few times, within the deadline of the context. Its error
-// names the sink and shows nothing secret; it is misconfigured if the sink refuses for good, and
-// transient otherwise. An event that failed may have arrived all the same. A Sink is safe for
-// concurrent use.
+// A Sink delivers one event, within the deadline of the context. Its error names the sink and shows
+// nothing secret. It is misconfigured if an operator must act, and transient otherwise. An event
+// may have arrived in spite of an error. A Sink is safe for concurrent use.
 type Sink func(context.Context, event.Event) error
 
 // Config says where events go. The zero Config has no sink.
 type Config struct {
 	Target Target `env:"RESULT_SINK"`
-	Broker Broker `env:"K_SINK"` // where events go without a Target
+	Broker Broker `env:"K_SINK"` // where events go if there is no Target
 
-	LoadAWS   awsapi.Load       // finds the configuration of AWS; nil is what the environment says
-	Transport http.RoundTripper // carries calls to an HTTP sink; nil is as in [wire.Client]
+	LoadAWS   awsapi.Load       // finds the configuration of AWS; nil reads it from the environment
+	Transport http.RoundTripper // sends requests to an HTTP sink; nil is the default of [wire.Client]
 }
 
-// CheckSource says why results from a source, the value of EVENT_SOURCE, can't go to the sink.
-// EventBridge would drop one with a source that is too long, and report success.
+// CheckSource says why result events with a source, the value of EVENT_SOURCE, can't go to the
+// sink. EventBridge would drop one whose source is too long, and report success.
 func (c Config) CheckSource(source string) error {
 	if c.Target.bus == "" {
 		return nil
@@ -60,11 +59,11 @@ func (c Config) CheckSource(source string) error {
 	return nil
 }
 
-// Target is a sink that the user chose: eventbridge://<bus name or ARN>, or a URL that takes
-// CloudEvents by POST. The zero Target is none.
+// Target is a sink that the operator chose: eventbridge://<bus name or ARN>, or a URL that takes
+// CloudEvents by POST. The zero Target means that none was chosen.
 type Target struct {
-	bus    string   // name or ARN; empty for a URL
-	region string   // in the ARN of the bus; empty for a name
+	bus    string   // name or ARN of the bus; empty for a URL
+	region string   // the region in the ARN of the bus; empty for a name
 	url    *url.URL // nil for a bus
 }
 
@@ -98,8 +97,8 @@ func (t *Target) UnmarshalText(text []byte) error {
 	}
 }
 
-// Broker is a URL that takes CloudEvents by POST, as Knative tells a program where to send them.
-// Plain http is what brokers inside a cluster speak. The zero Broker is none.
+// Broker is a URL that takes CloudEvents by POST, as Knative gives it to a program. Brokers inside
+// a cluster speak plain http. The zero Broker means that there is none.
 type Broker struct{ url *url.URL }
 
 // UnmarshalText takes an http or https URL. Its error doesn't show the text, which may have a
@@ -122,10 +121,10 @@ func New(ctx context.Context, c Config) (Sink, error) {
 	return nil, nil
 }
 
-// deliverer makes a Sink of one attempt to send an event, which is given in JSON too.
+// deliverer makes a Sink of send, which makes one attempt to send an event, given as JSON too.
 func deliverer(name string, send func(context.Context, event.Event, []byte) *attempt.Failure) Sink {
 	return func(ctx context.Context, e event.Event) error {
-		body, err := e.MarshalJSON() // json.Marshal would escape it once more
+		body, err := e.MarshalJSON() // json.Marshal would escape HTML in it
 		if err == nil {
 			err = attempt.Do(ctx, attempts, func(ctx context.Context) *attempt.Failure {
 				ctx, cancel := attempt.Timeout(ctx, attemptLimit)
@@ -137,7 +136,7 @@ func deliverer(name string, send func(context.Context, event.Event, []byte) *att
 	}
 }
 
-// named says that err is the sink's.
+// named adds the name of the sink to err.
 func named(name string, err error) error {
 	if err == nil {
 		return nil

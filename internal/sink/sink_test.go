@@ -25,8 +25,8 @@ import (
 
 const busARN = "arn:aws:events:eu-west-3:123456789012:event-bus/results"
 
-// TestMain lets the test binary also be a program that sends one event to where its environment
-// says.
+// TestMain lets the test binary also be a program that sends one event to the sink of its
+// environment.
 func TestMain(m *testing.M) {
 	if os.Getenv("SINK_TEST_SEND") == "" {
 		os.Exit(m.Run())
@@ -49,7 +49,7 @@ func sendAsConfigured() error {
 	if err != nil {
 		return err
 	}
-	return send(ctx, result())
+	return send(ctx, resultEvent())
 }
 
 func configured(ctx context.Context, environment envconfig.Lookuper) (sink.Config, error) {
@@ -58,16 +58,16 @@ func configured(ctx context.Context, environment envconfig.Lookuper) (sink.Confi
 	return c, err
 }
 
-// to is the configuration of a sink of its own choice.
+// to is the configuration with that RESULT_SINK.
 func to(t *testing.T, text string) (c sink.Config) {
 	t.Helper()
 	require.NoError(t, c.Target.UnmarshalText([]byte(text)))
 	return c
 }
 
-// result is an event with all that a result may have, and with characters that are escaped too
-// easily.
-func result() event.Event {
+// resultEvent is an event with all that a result event may have, and with characters that JSON may
+// escape.
+func resultEvent() event.Event {
 	e := event.New()
 	e.SetID("0f8b1f5e-8f3a-5f43-9d0c-6a1f2f0e7c11")
 	e.SetSource("/registrar/register-region")
@@ -92,8 +92,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// assertKind asserts that err is of a kind, says that it is the sink's, and shows nothing it
-// shouldn't.
+// assertKind asserts that err has a kind, names the sink, and shows no secret.
 func assertKind(t *testing.T, err error, kind attempt.Kind, contains ...string) {
 	t.Helper()
 	require.Error(t, err)
@@ -195,11 +194,11 @@ func TestAnEnvironmentWithoutASinkHasNone(t *testing.T) {
 func TestSourcesAreCheckedForEventBridgeOnly(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ target, source, want string }{
-		"one that EventBridge would drop": {
+		"one that is too long for EventBridge": {
 			"eventbridge://x", strings.Repeat("ü", 257),
 			"EVENT_SOURCE: has 257 characters, but EventBridge takes at most 256",
 		},
-		"one that just does": {"eventbridge://x", strings.Repeat("ü", 256), ""},
+		"the longest one": {"eventbridge://x", strings.Repeat("ü", 256), ""},
 		"one that is kept for AWS": {
 			"eventbridge://x", "aws.x",
 			"EVENT_SOURCE: must not begin with aws., which EventBridge keeps for AWS itself",
@@ -244,7 +243,7 @@ func TestOnlyTheSinkInUseIsBuilt(t *testing.T) {
 			})
 			send, err := sink.New(t.Context(), sinks)
 			require.NoError(t, err)
-			require.NoError(t, send(t.Context(), result()))
+			require.NoError(t, send(t.Context(), resultEvent()))
 			assert.Equal(t, c.want, host)
 		})
 	}
@@ -270,8 +269,8 @@ func TestTheSameEventIsSentTheSameWayAgain(t *testing.T) {
 	bus := new(awstest.EventBridge)
 	toBus := bridge(t, bus)
 	for range 2 {
-		require.NoError(t, send(t.Context(), result()))
-		require.NoError(t, toBus(t.Context(), result()))
+		require.NoError(t, send(t.Context(), resultEvent()))
+		require.NoError(t, toBus(t.Context(), resultEvent()))
 	}
 	for _, entry := range bus.Entries() {
 		bodies = append(bodies, entry.Detail)
@@ -280,7 +279,7 @@ func TestTheSameEventIsSentTheSameWayAgain(t *testing.T) {
 	for _, body := range bodies {
 		var e struct{ ID string }
 		require.NoError(t, json.Unmarshal([]byte(body), &e))
-		assert.Equal(t, result().ID(), e.ID)
+		assert.Equal(t, resultEvent().ID(), e.ID)
 		assert.Equal(t, bodies[0], body)
 	}
 }

@@ -34,7 +34,7 @@ type Answer struct {
 	Status    int    // HTTP status
 	Code      string // such as "IIC.1216"; empty if the body had none
 	Message   string // at most 1 KiB
-	RequestID string // of the header X-Request-Id, else of the body
+	RequestID string // from the header X-Request-Id, else from the body
 }
 
 // APIError says which call failed and how. The [attempt.Failure] around it has its kind.

@@ -67,7 +67,7 @@ func (c *Client) Warm(ctx context.Context, endpoint wire.Endpoint) {
 // Response describes a finished call, successful or not.
 type Response struct {
 	Attempts  int    // requests sent
-	RequestID string // of the last answer; empty if it had none
+	RequestID string // Huawei Cloud's id of the last request that it answered; empty if there is none
 }
 
 type watchKey struct{}

@@ -12,7 +12,7 @@ const MaxPrincipals = 20
 // AccountCreated is the data of account.created.
 type AccountCreated struct {
 	AccountID         AccountID
-	ServicePrincipals []ServicePrincipal // what the account shall administer, each once; nil if the event names none
+	ServicePrincipals []ServicePrincipal // those that the account shall administer, each once; nil if there are none
 }
 
 // AccountCreatedInput is the input account.created, "an account joined the organization".
@@ -33,7 +33,7 @@ func AccountCreatedInput() Input[AccountCreated] {
 	}}
 }
 
-// principals reads service_principals: each once, in their order, behind the first if that isn't nil.
+// principals reads service_principals: each once, in their order, after first if that isn't nil.
 func principals(o object, first *string) ([]ServicePrincipal, error) {
 	var (
 		named []*string
@@ -53,7 +53,7 @@ func principals(o object, first *string) ([]ServicePrincipal, error) {
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("service_principals: %w", err)
-		case slices.Contains(read, p): // there are never more than 20 to look through
+		case slices.Contains(read, p): // read has at most MaxPrincipals
 			continue
 		case len(read) == MaxPrincipals:
 			return nil, fmt.Errorf("service_principals: more than %d of them", MaxPrincipals)
@@ -81,6 +81,6 @@ func (r AdminResult) Family() string { return adminFamily }
 func (r AdminResult) Subject() string { return string(r.AccountID) }
 
 func (r AdminResult) data(cause Cause) any {
-	r.Services = r.told(cause)
+	r.Services = r.withCause(cause)
 	return r
 }

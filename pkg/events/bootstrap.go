@@ -5,8 +5,8 @@ type BootstrapRegion struct {
 	RegionID RegionID // empty if the event names none
 }
 
-// OrgBootstrapRegion is the input org.bootstrap, "the organization was set up", of whoever registers the
-// region.
+// OrgBootstrapRegion is the input org.bootstrap, "the organization was set up", as a function that
+// registers the region reads it.
 func OrgBootstrapRegion() Input[BootstrapRegion] {
 	return Input[BootstrapRegion]{"org.bootstrap", func(o object) (d BootstrapRegion, err error) {
 		d.RegionID, err = optional(o, "region_id", ParseRegionID)

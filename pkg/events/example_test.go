@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -8,8 +9,7 @@ import (
 	"registrar/pkg/events"
 )
 
-// A batch of SQS, with an event and something that isn't one. The failure is that of one record, not of
-// the batch.
+// A batch of SQS with an event and something that isn't one. One record fails, not the whole batch.
 func ExampleUnwrap() {
 	envelope, err := events.Unwrap([]byte(`{"Records": [
 		{"eventSource": "aws:sqs", "messageId": "m-1",
@@ -51,8 +51,21 @@ func ExampleNewResultEvent() {
 		panic(err)
 	}
 	fmt.Println(out.Type(), out.ID())
-	fmt.Println(string(out.Data()))
+	var data bytes.Buffer
+	if err := json.Indent(&data, out.Data(), "", "  "); err != nil {
+		panic(err)
+	}
+	fmt.Println(data.String())
 	// Output:
 	// org.region.registered 9844e8ea-0e88-5596-8fbb-0d143cfb8390
-	// {"region_id":"cn-north-4","outcome":"registered","attempts":1,"cause":{"id":"1","source":"/landing-zone","type":"org.bootstrap"}}
+	// {
+	//   "region_id": "cn-north-4",
+	//   "outcome": "registered",
+	//   "attempts": 1,
+	//   "cause": {
+	//     "id": "1",
+	//     "source": "/landing-zone",
+	//     "type": "org.bootstrap"
+	//   }
+	// }
 }

@@ -16,8 +16,8 @@ const (
 	ProblemMediaType    = "application/problem+json"
 )
 
-// UnwrapHTTP takes the events out of an HTTP request, in the structured, batched or binary mode of the
-// CloudEvents HTTP binding 1.0. An error is an [*InvalidEventError].
+// UnwrapHTTP takes the events out of an HTTP request, in the structured, batched or binary mode of
+// the CloudEvents HTTP binding 1.0. An error is an [*InvalidEventError].
 func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	switch {

@@ -19,7 +19,7 @@ func ParseRegionID(text string) (RegionID, error) {
 	return RegionID(text), nil
 }
 
-// UnmarshalText takes what ParseRegionID takes, or the empty text for none.
+// UnmarshalText takes what ParseRegionID takes, or an empty text, which means none.
 func (r *RegionID) UnmarshalText(text []byte) error { return orNone(r, text, ParseRegionID) }
 
 // AccountID is the id of a member account.
@@ -44,12 +44,12 @@ func ParseServicePrincipal(text string) (ServicePrincipal, error) {
 	return ServicePrincipal(text), nil
 }
 
-// UnmarshalText takes what ParseServicePrincipal takes, or the empty text for none.
+// UnmarshalText takes what ParseServicePrincipal takes, or an empty text, which means none.
 func (p *ServicePrincipal) UnmarshalText(text []byte) error {
 	return orNone(p, text, ParseServicePrincipal)
 }
 
-// orNone parses a text that may be empty, as that of a variable that isn't set is.
+// orNone parses a text that may be empty, like the value of a variable that isn't set.
 func orNone[T ~string](target *T, text []byte, parse func(string) (T, error)) (err error) {
 	*target = ""
 	if len(text) > 0 {

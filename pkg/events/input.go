@@ -18,7 +18,7 @@ type Event struct {
 	TraceParent   string          // W3C traceparent; empty if there is none
 	TraceState    string          // empty if there is none
 	ContentType   string          // the media type of Data; empty means JSON
-	DryRun        bool            // only read, and say what would be done
+	DryRun        bool            // change nothing, only say what would be done
 	Data          json.RawMessage // nil if there is none
 }
 
@@ -32,19 +32,19 @@ type Cause struct {
 // Data is the decoded data of an input event.
 type Data interface {
 	// Reject makes the result of an event that is rejected as a whole. The message is a sentence that
-	// a person can act on. It works on data that could be decoded in part only.
+	// a person can act on. Reject also works on data of which only a part could be decoded.
 	Reject(reason Reason, message string) Result
 }
 
-// Input is a type of event, and how its data decodes into T. Decoding looks at the form alone: what
-// may be asked for, and what is meant where nothing is asked for, is up to whoever takes the event.
+// Input is a type of event, and how its data decodes into T. Decoding looks at the form alone. The
+// function that takes the event decides what may be asked for, and what the default is.
 type Input[T Data] struct {
 	Type string // such as "org.bootstrap"
 	read func(object) (T, error)
 }
 
-// Decode reads the data of e. It sets e.DryRun if the data asks for a dry run, and never clears it. With
-// an error, which says what is wrong with the data, T holds what could be read.
+// Decode reads the data of e. It sets e.DryRun if the data asks for a dry run, and never clears it.
+// With an error, which says what is wrong with the data, T holds what could be read.
 func (in Input[T]) Decode(e *Event) (T, error) {
 	var none T
 	o, err := readData(e)
@@ -69,7 +69,8 @@ func readData(e *Event) (object, error) {
 		mediaType, _, err := mime.ParseMediaType(e.ContentType)
 		isJSON := mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
 		if err != nil || !isJSON {
-			return nil, fmt.Errorf("data must be JSON, and datacontenttype application/json or absent, not %.100q", e.ContentType)
+			return nil, fmt.Errorf("data must be JSON, and datacontenttype application/json or absent, not %.100q",
+				e.ContentType)
 		}
 	}
 	if len(e.Data) == 0 || string(e.Data) == "null" {

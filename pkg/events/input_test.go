@@ -26,20 +26,30 @@ func TestTheRegionOfAnOrgBootstrap(t *testing.T) {
 		want    events.RegionID
 		problem string
 	}{
-		"a region":                         {data: `{"region_id":"cn-north-4"}`, want: "cn-north-4"},
-		"unknown fields are ignored":       {data: `{"region_id":"eu-west-101","Region_ID":5,"x":{"y":[]}}`, want: "eu-west-101"},
-		"services are somebody else's":     {data: `{"region_id":"eu-west-101","service_principals":5}`, want: "eu-west-101"},
-		"no region":                        {data: `{}`},
-		"no data is like empty data":       {data: ``},
-		"null data is like empty data":     {data: `null`},
-		"a null region is like none":       {data: `{"region_id":null}`},
-		"the key in another case is none":  {data: `{"Region_Id":"cn-north-4"}`},
-		"a region of wrong form":           {data: `{"region_id":"Beijing 4"}`, problem: `data.region_id: "Beijing 4" is not a region id such as cn-north-4`},
-		"an empty region":                  {data: `{"region_id":""}`, problem: `"" is not a region id`},
-		"a region that is too long":        {data: `{"region_id":"a-` + strings.Repeat("b", 63) + `"}`, problem: "is not a region id"},
-		"a region that is a number":        {data: `{"region_id":4}`, problem: "data.region_id: must not be a JSON number"},
-		"a dry_run that is text":           {data: `{"region_id":"cn-north-4","dry_run":"yes"}`, problem: "data.dry_run: must not be a JSON string"},
-		"a key twice":                      {data: `{"region_id":"cn-north-4","region_id":"cn-south-1"}`, problem: `data is ambiguous: it has "region_id" twice`},
+		"a region": {data: `{"region_id":"cn-north-4"}`, want: "cn-north-4"},
+		"unknown fields are ignored": {
+			data: `{"region_id":"eu-west-101","Region_ID":5,"x":{"y":[]}}`, want: "eu-west-101",
+		},
+		"services don't matter":           {data: `{"region_id":"eu-west-101","service_principals":5}`, want: "eu-west-101"},
+		"no region":                       {data: `{}`},
+		"no data is like empty data":      {data: ``},
+		"null data is like empty data":    {data: `null`},
+		"a null region is like none":      {data: `{"region_id":null}`},
+		"the key in another case is none": {data: `{"Region_Id":"cn-north-4"}`},
+		"a region of wrong form": {
+			data: `{"region_id":"Beijing 4"}`, problem: `data.region_id: "Beijing 4" is not a region id such as cn-north-4`,
+		},
+		"an empty region": {data: `{"region_id":""}`, problem: `"" is not a region id`},
+		"a region that is too long": {
+			data: `{"region_id":"a-` + strings.Repeat("b", 63) + `"}`, problem: "is not a region id",
+		},
+		"a region that is a number": {data: `{"region_id":4}`, problem: "data.region_id: must not be a JSON number"},
+		"a dry_run that is text": {
+			data: `{"region_id":"cn-north-4","dry_run":"yes"}`, problem: "data.dry_run: must not be a JSON string",
+		},
+		"a key twice": {
+			data: `{"region_id":"cn-north-4","region_id":"cn-south-1"}`, problem: `data is ambiguous: it has "region_id" twice`,
+		},
 		"an array":                         {data: `[]`, problem: "data is not a JSON object; it must be a JSON object"},
 		"JSON in text":                     {data: `"{\"region_id\":\"cn-north-4\"}"`, problem: "data is not a JSON object"},
 		"something after the object":       {data: `{}{}`, problem: "data is not JSON: invalid character"},
@@ -72,24 +82,47 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 	for name, c := range map[string]struct {
 		data    string
 		want    principals
-		account events.AccountID // what could be read, all the same
+		account events.AccountID // what is read of the account in spite of the problem
 		problem string
 	}{
-		"one principal":                  {data: `{"account_id":"a_1","service_principal":"service.SecMaster"}`, want: principals{"service.SecMaster"}},
-		"several":                        {data: `{"account_id":"a_1","service_principals":["service.B","service.A"]}`, want: principals{"service.B", "service.A"}},
-		"both, and duplicates collapse":  {data: `{"account_id":"a_1","service_principal":"b","service_principals":["a","b","a","B"]}`, want: principals{"b", "a", "B"}},
-		"none":                           {data: `{"account_id":"a_1"}`},
-		"an empty list is none":          {data: `{"account_id":"a_1","service_principals":[]}`},
-		"20 after duplicates collapse":   {data: list(append(many[:20:20], many[0])), want: make(principals, 20)},
-		"too many":                       {data: list(many), account: "a_1", problem: "more than 20 of them"},
-		"no account":                     {data: `{"service_principal":"x"}`, problem: "data.account_id: is missing"},
-		"an account of wrong form":       {data: `{"account_id":"../x","service_principal":"x"}`, problem: `data.account_id: "../x" is not an account id`},
-		"an account that is too long":    {data: `{"account_id":"` + strings.Repeat("a", 65) + `"}`, problem: "is not an account id"},
-		"an account that is a number":    {data: `{"account_id":5,"service_principal":"x"}`, problem: "data.account_id: must not be a JSON number"},
-		"a principal of wrong form":      {data: `{"account_id":"a_1","service_principal":"service SecMaster"}`, account: "a_1", problem: `data.service_principals: "service SecMaster" is not a service principal`},
-		"a principal that is empty":      {data: `{"account_id":"a_1","service_principals":[""]}`, account: "a_1", problem: "data.service_principals"},
-		"a principal that is null":       {data: `{"account_id":"a_1","service_principals":[null]}`, account: "a_1", problem: "must not hold null"},
-		"principals that are not a list": {data: `{"account_id":"a_1","service_principals":"x"}`, account: "a_1", problem: "data.service_principals"},
+		"one principal": {
+			data: `{"account_id":"a_1","service_principal":"service.SecMaster"}`, want: principals{"service.SecMaster"},
+		},
+		"several": {
+			data: `{"account_id":"a_1","service_principals":["service.B","service.A"]}`,
+			want: principals{"service.B", "service.A"},
+		},
+		"both, and duplicates collapse": {
+			data: `{"account_id":"a_1","service_principal":"b","service_principals":["a","b","a","B"]}`,
+			want: principals{"b", "a", "B"},
+		},
+		"none":                         {data: `{"account_id":"a_1"}`},
+		"an empty list is none":        {data: `{"account_id":"a_1","service_principals":[]}`},
+		"20 after duplicates collapse": {data: list(append(many[:20:20], many[0])), want: make(principals, 20)},
+		"too many":                     {data: list(many), account: "a_1", problem: "more than 20 of them"},
+		"no account":                   {data: `{"service_principal":"x"}`, problem: "data.account_id: is missing"},
+		"an account of wrong form": {
+			data: `{"account_id":"../x","service_principal":"x"}`, problem: `data.account_id: "../x" is not an account id`,
+		},
+		"an account that is too long": {
+			data: `{"account_id":"` + strings.Repeat("a", 65) + `"}`, problem: "is not an account id",
+		},
+		"an account that is a number": {
+			data: `{"account_id":5,"service_principal":"x"}`, problem: "data.account_id: must not be a JSON number",
+		},
+		"a principal of wrong form": {
+			data: `{"account_id":"a_1","service_principal":"service SecMaster"}`, account: "a_1",
+			problem: `data.service_principals: "service SecMaster" is not a service principal`,
+		},
+		"a principal that is empty": {
+			data: `{"account_id":"a_1","service_principals":[""]}`, account: "a_1", problem: "data.service_principals",
+		},
+		"a principal that is null": {
+			data: `{"account_id":"a_1","service_principals":[null]}`, account: "a_1", problem: "must not hold null",
+		},
+		"principals that are not a list": {
+			data: `{"account_id":"a_1","service_principals":"x"}`, account: "a_1", problem: "data.service_principals",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,8 +150,16 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 func TestDataIsJSON(t *testing.T) {
 	t.Parallel()
 	for contentType, ok := range map[string]bool{
-		"": true, "application/json": true, "Application/JSON; charset=utf-8": true, "application/vnd.x+json": true, "text/json": true,
-		"text/plain": false, "application/xml": false, "application/json; charset": false, "json": false, "application/jsonx": false,
+		"":                                true,
+		"application/json":                true,
+		"Application/JSON; charset=utf-8": true,
+		"application/vnd.x+json":          true,
+		"text/json":                       true,
+		"text/plain":                      false,
+		"application/xml":                 false,
+		"application/json; charset":       false,
+		"json":                            false,
+		"application/jsonx":               false,
 	} {
 		e := received(`{"region_id":"cn-north-4"}`)
 		e.ContentType = contentType
@@ -131,7 +172,7 @@ func TestDataIsJSON(t *testing.T) {
 	}
 }
 
-func TestDryRunOfTheEventOrOfTheHost(t *testing.T) {
+func TestTheEventOrTheHostAsksForADryRun(t *testing.T) {
 	t.Parallel()
 	for data, want := range map[string]bool{`"dry_run":true`: true, `"dry_run":false`: false, `"dry_run":null`: false} {
 		for _, host := range []bool{false, true} {
@@ -139,19 +180,20 @@ func TestDryRunOfTheEventOrOfTheHost(t *testing.T) {
 			e.DryRun = host
 			_, err := events.OrgBootstrapRegion().Decode(&e)
 			require.NoError(t, err)
-			assert.Equal(t, want || host, e.DryRun, "an event can't lift what the host wants")
+			assert.Equal(t, want || host, e.DryRun, "an event can't undo the dry run of the host")
 		}
 	}
 }
 
-func TestAHugeListOfPrincipalsIsReadAtOnceAndRefusedInFewWords(t *testing.T) {
+func TestAHugeListOfPrincipalsIsReadQuicklyAndRefusedInFewWords(t *testing.T) {
 	t.Parallel()
 	names := make([]string, 40_000)
 	for i := range names {
 		names[i] = fmt.Sprintf(`"s%d"`, i)
 	}
 	for name, list := range map[string]string{
-		"different": strings.Join(names, ","), "duplicates": strings.TrimSuffix(strings.Repeat(`"a",`, 60_000), ","),
+		"different":  strings.Join(names, ","),
+		"duplicates": strings.TrimSuffix(strings.Repeat(`"a",`, 60_000), ","),
 	} {
 		start := time.Now()
 		e := received(`{"account_id":"a_1","service_principals":[` + list + `]}`)

@@ -18,11 +18,11 @@ import (
 // object is a JSON object by its exact keys.
 type object map[string]json.RawMessage
 
-// maxMembers bounds an object: more of them can't stand in an event, and would cost much memory.
+// maxMembers bounds an object: an event can't have more members, and they would cost much memory.
 const maxMembers = 64 << 10
 
-// parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the sentence
-// "it is ...".
+// parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the
+// sentence "it is ...".
 func parseObject(b []byte) (object, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, errors.New("empty")
@@ -35,7 +35,7 @@ func parseObject(b []byte) (object, error) {
 		return nil, errors.New("not a JSON object")
 	}
 	o := object{}
-	for d.More() { // nothing can fail any more: it is JSON
+	for d.More() { // nothing can fail here: b is valid JSON
 		key, _ := d.Token()
 		name, _ := key.(string)
 		var value json.RawMessage
@@ -51,8 +51,8 @@ func parseObject(b []byte) (object, error) {
 	return o, nil
 }
 
-// parseArray reads the elements of a JSON array, up to one more than most: the caller refuses them
-// then, and the rest would only cost memory.
+// parseArray reads the elements of a JSON array, up to one more than most. The caller refuses a
+// list that is longer than most, so the rest would only cost memory.
 func parseArray(b []byte, most int) ([]json.RawMessage, error) {
 	if err := validJSON(b); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func parseArray(b []byte, most int) ([]json.RawMessage, error) {
 		return nil, errors.New("not a JSON array")
 	}
 	elements := []json.RawMessage{}
-	for d.More() && len(elements) <= most { // nothing can fail any more: it is JSON
+	for d.More() && len(elements) <= most { // nothing can fail here: b is valid JSON
 		var element json.RawMessage
 		_ = d.Decode(&element)
 		elements = append(elements, element)
@@ -78,20 +78,20 @@ func validJSON(b []byte) error {
 	return fmt.Errorf("not JSON: %w", json.Unmarshal(b, new(json.RawMessage)))
 }
 
-// text is the member if it is a string, else empty.
+// text returns the member if it is a string, else "".
 func (o object) text(name string) string {
 	var text string
 	_ = json.Unmarshal(o[name], &text)
 	return text
 }
 
-// object is the member if it is an object, else nil.
+// object returns the member if it is an object, else nil.
 func (o object) object(name string) object {
 	inner, _ := parseObject(o[name])
 	return inner
 }
 
-// read decodes the member into target, which it leaves alone if there is none or it is null.
+// read decodes the member into target, which it leaves alone if the member is absent or null.
 func (o object) read(name string, target any) error {
 	if value := o[name]; value != nil {
 		if err := json.Unmarshal(value, target); err != nil {
@@ -104,7 +104,7 @@ func (o object) read(name string, target any) error {
 	return nil
 }
 
-// optional parses a member that is a string, absent or null. The zero value stands for the last two.
+// optional parses a member that is a string, absent or null. The last two give the zero value.
 func optional[T any](o object, name string, parse func(string) (T, error)) (value T, err error) {
 	var text *string
 	if err = o.read(name, &text); err != nil || text == nil {
@@ -116,8 +116,8 @@ func optional[T any](o object, name string, parse func(string) (T, error)) (valu
 	return value, err
 }
 
-// readEvent reads the members of a structured CloudEvent. With an error, which is the first that it
-// finds, it returns what it could read.
+// readEvent reads the members of a structured CloudEvent. Its error is the first thing that is
+// wrong; it then returns what it could read.
 func readEvent(o object) (e Event, err error) {
 	fail := func(name, format string, args ...any) {
 		if err == nil {
@@ -167,7 +167,7 @@ func readEvent(o object) (e Event, err error) {
 		}
 	}
 	for _, name := range []string{"data", "data_base64"} {
-		if string(o[name]) == "null" { // as if it weren't there
+		if string(o[name]) == "null" { // the same as absent
 			o[name] = nil
 		}
 	}
@@ -190,7 +190,7 @@ func readEvent(o object) (e Event, err error) {
 }
 
 // readAttribute reads the value of a context attribute: a string, or for an extension that we don't
-// know a boolean or a number. It leaves target alone if there is none.
+// know a boolean or a number. It leaves target alone if the value is not a string.
 func readAttribute(value json.RawMessage, known bool, target *string) error {
 	switch value[0] {
 	case '"':
@@ -205,7 +205,7 @@ func readAttribute(value json.RawMessage, known bool, target *string) error {
 			return errors.New("has a control character, or is not valid Unicode")
 		}
 		*target = text
-	case 'n': // null: as if it weren't there
+	case 'n': // null is the same as absent
 	case '{', '[':
 		return errors.New("must not be an object or an array")
 	default:

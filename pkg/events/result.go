@@ -36,11 +36,11 @@ const (
 	Unchanged  Outcome = "unchanged"  // it already was so, maybe by an attempt of ours whose result was lost
 	Planned    Outcome = "planned"    // dry run: it would be changed
 	Rejected   Outcome = "rejected"   // this event can't succeed
-	Skipped    Outcome = "skipped"    // of an event as a whole: nothing was asked for
+	Skipped    Outcome = "skipped"    // nothing was asked for; only an event as a whole is skipped
 )
 
-// typeSuffix is what the type of a result ends in: consumers needn't know who made it so. It is empty
-// for what isn't an outcome.
+// typeSuffix is the last part of the result event's type. Registered and unchanged share one:
+// consumers needn't know who registered it. It is empty for what isn't an outcome.
 func (o Outcome) typeSuffix() string {
 	switch o {
 	case Registered, Unchanged:
@@ -54,7 +54,7 @@ func (o Outcome) typeSuffix() string {
 // Reason says why something was rejected.
 type Reason string
 
-// The reasons. There may be more one day: consumers go by the outcome.
+// The reasons. More may be added, so consumers should decide by the outcome.
 const (
 	InvalidData      Reason = "invalid_data"
 	NotAllowed       Reason = "not_allowed"        // the configuration doesn't allow it
@@ -74,7 +74,7 @@ type Registration struct {
 	Attempts  int     `json:"attempts"`             // register calls made; 0 when none was needed
 	RequestID string  `json:"request_id,omitempty"` // Huawei Cloud's id of the last of them
 
-	// Of a rejection:
+	// The rest says why it was rejected.
 	Reason  Reason `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"` // a sentence that a person can act on
 	Error   *Error `json:"error,omitempty"`   // what Huawei Cloud said, if it refused
@@ -88,7 +88,7 @@ type Error struct {
 	RequestID string `json:"request_id"`
 }
 
-// cut shortens the texts to at most limit bytes each, of which JSON escapes at most double any.
+// cut shortens the texts to at most limit bytes each, as JSON at most twice as many.
 func (r Registration) cut(limit int) Registration {
 	r.Message = wire.Clean(r.Message, limit)
 	if r.Error != nil {
@@ -108,29 +108,30 @@ type Services struct {
 	Cause         Cause          `json:"cause"`                   // set by [NewResultEvent]
 }
 
-// Whole adds the registrations up: all their attempts, the last request id, and the weightiest outcome.
+// Whole adds the registrations up: all their attempts, the last request id, and the outcome that
+// matters most.
 func (s Services) Whole() Registration {
 	whole := Registration{Outcome: s.Outcome, Reason: s.Reason, Message: s.Message}
 	weight := []Outcome{"", Skipped, Unchanged, Planned, Registered, Rejected}
-	for _, one := range s.Registrations {
-		if slices.Index(weight, one.Outcome) > slices.Index(weight, whole.Outcome) {
-			whole.Outcome, whole.Reason, whole.Message, whole.Error = one.Outcome, one.Reason, one.Message, one.Error
+	for _, r := range s.Registrations {
+		if slices.Index(weight, r.Outcome) > slices.Index(weight, whole.Outcome) {
+			whole.Outcome, whole.Reason, whole.Message, whole.Error = r.Outcome, r.Reason, r.Message, r.Error
 		}
-		whole.Attempts += one.Attempts
-		whole.RequestID = cmp.Or(one.RequestID, whole.RequestID)
+		whole.Attempts += r.Attempts
+		whole.RequestID = cmp.Or(r.RequestID, whole.RequestID)
 	}
 	return whole
 }
 
-// Each is the Registrations.
+// Each returns the Registrations.
 func (s Services) Each() []Registration { return s.Registrations }
 
-// told is s as a result event tells it. Its texts together fit into 60 KiB, escaped as JSON.
-func (s Services) told(cause Cause) Services {
+// withCause returns s as the data of a result event. Its texts together fit into 60 KiB as JSON.
+func (s Services) withCause(cause Cause) Services {
 	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
 	s.Registrations = slices.Clone(s.Registrations)
-	for i, one := range s.Registrations {
-		s.Registrations[i] = one.cut(min(maxText, 8<<10/len(s.Registrations)))
+	for i, r := range s.Registrations {
+		s.Registrations[i] = r.cut(min(maxText, 8<<10/len(s.Registrations)))
 	}
 	return s
 }
@@ -145,9 +146,9 @@ type Result interface {
 	data(Cause) any // what to encode
 }
 
-// NewResultEvent makes the CloudEvent that tells the result of e. For the same cause and the same type
-// of result all of it is the same but the time, now, so that consumers can drop duplicates by source
-// and id. A result without an outcome is an error. The event is at most 60 KiB.
+// NewResultEvent makes the CloudEvent that tells the result of e; now is its time. Its id depends
+// only on its type and on the source and id of e, so that consumers can drop duplicates. A result
+// without an outcome is an error. The event has at most 60 KiB.
 func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Event, error) {
 	outcome := r.Whole().Outcome
 	if outcome.typeSuffix() == "" {

@@ -5,8 +5,8 @@ type BootstrapServices struct {
 	ServicePrincipals []ServicePrincipal // each once; nil if the event names none
 }
 
-// OrgBootstrapServices is the input org.bootstrap, "the organization was set up", of whoever enables
-// trusted access.
+// OrgBootstrapServices is the input org.bootstrap, "the organization was set up", as a function
+// that enables trusted access reads it.
 func OrgBootstrapServices() Input[BootstrapServices] {
 	return Input[BootstrapServices]{"org.bootstrap", func(o object) (d BootstrapServices, err error) {
 		d.ServicePrincipals, err = principals(o, nil)
@@ -33,4 +33,4 @@ func (r ServiceResult) Subject() string {
 	return string(r.Registrations[0].ServicePrincipal)
 }
 
-func (r ServiceResult) data(cause Cause) any { return r.told(cause) }
+func (r ServiceResult) data(cause Cause) any { return r.withCause(cause) }

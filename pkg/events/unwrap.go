@@ -12,7 +12,7 @@ import (
 
 const (
 	maxEvent     = 256 << 10 // bytes of one event
-	maxAttribute = 1 << 10   // bytes of one context attribute, so that results stay small
+	maxAttribute = 1 << 10   // bytes of one context attribute, so that result events stay small
 	maxDepth     = 4         // wrappings around an event
 	maxRecords   = 10_000    // events of one payload, as many as SQS ever delivers at once
 	maxMessage   = 100       // events in one message of a queue, so that a batch can be handled in time
@@ -22,8 +22,8 @@ const (
 const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, " +
 	"a Lambda destination, a function URL or an HTTP API with a CloudEvent inside"
 
-// InvalidEventError says why a payload, or a record of it, is not an event for this function, and what
-// would be. It never shows more of the payload than a name or a short value.
+// InvalidEventError says why a payload, or a record of it, is not an event for this function, and
+// what would be. It never shows more of the payload than a name or a short value.
 type InvalidEventError struct {
 	Reason string
 	Status int // the HTTP status that says it best; 0 is 400
@@ -41,7 +41,7 @@ type Shape string
 // The shapes of payloads.
 const (
 	Structured  Shape = "CloudEvent"           // one CloudEvent in JSON
-	Array       Shape = "array of CloudEvents" // a JSON array, maybe empty
+	Array       Shape = "array of CloudEvents" // a JSON array, possibly empty
 	EventBridge Shape = "EventBridge"
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
@@ -59,15 +59,16 @@ type Envelope struct {
 type Record struct {
 	Event     Event  // as much of it as could be read
 	Err       error  // nil or an [*InvalidEventError]
-	Count     int    // how many elements Err speaks of: those that don't even have an id share a record
+	Count     int    // how many elements Err is about: those without an id share a record
 	MessageID string // id of the SQS message that held it; several records may share one
 	Group     string // message group, in a FIFO queue; empty if the order doesn't matter
 	Delivery  int    // how often that message was received, this time included; 0 if unknown
 }
 
-// Unwrap takes the events out of a payload, whatever wrapped them, at most four layers deep. An error is
-// an [*InvalidEventError] and concerns the whole payload; what concerns one event is the error of its
-// record. The result shares no memory with payload, and takes a few times as much.
+// Unwrap takes the events out of a payload, whatever wrapped them, at most four layers deep. An
+// error is an [*InvalidEventError] and concerns the whole payload; what is wrong with one event is
+// the error of its record. The envelope shares no memory with payload, and takes a few times as
+// much.
 func Unwrap(payload []byte) (Envelope, error) {
 	u := unwrapper{limit: maxRecords, left: maxRecords}
 	shape, records, err := u.payload(bytes.Clone(payload), 0)
@@ -90,7 +91,7 @@ func (u *unwrapper) count(events int) error {
 	return nil
 }
 
-// payload takes apart what is inside so many wrappings.
+// payload takes apart what was found inside depth wrappings.
 func (u *unwrapper) payload(b []byte, depth int) (Shape, []Record, error) {
 	if !utf8.Valid(b) {
 		return "", nil, invalid("payload is not UTF-8")
@@ -107,7 +108,7 @@ func (u *unwrapper) payload(b []byte, depth int) (Shape, []Record, error) {
 	return u.object(o, len(b), depth)
 }
 
-// object recognises an object of so many bytes by its exact keys, and takes it apart.
+// object recognises an object by its exact keys, and takes it apart. It is size bytes long.
 func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 	shape, list, err := o.shape()
 	switch {
@@ -136,7 +137,7 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 	return shape, records, err
 }
 
-// shape recognises an object. The list is that of its Records, if it is one of AWS that has them.
+// shape recognises an object. The list holds its Records, if it is an event of AWS that has them.
 func (o object) shape() (Shape, []json.RawMessage, error) {
 	var source struct{ lower, upper string }
 	list, _ := parseArray(o["Records"], maxRecords)
@@ -164,7 +165,7 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 	return "", nil, invalid("payload is %s; %s", o.foreign(source.lower), accepted)
 }
 
-// foreign names a payload that we recognise but don't accept.
+// foreign names a payload that is well known but not accepted.
 func (o object) foreign(eventSource string) string {
 	context := o.object("requestContext")
 	switch {
@@ -189,7 +190,7 @@ func (o object) foreign(eventSource string) string {
 	}
 }
 
-// array takes each element for an event of its own.
+// array treats each element as an event of its own.
 func (u *unwrapper) array(b []byte, depth int) ([]Record, error) {
 	elements, err := parseArray(b, u.left)
 	switch {
@@ -211,8 +212,8 @@ func (u *unwrapper) array(b []byte, depth int) ([]Record, error) {
 	return merge(records), nil
 }
 
-// merge lets records without an id share the first of them: a list of nothings is small, and each
-// record is a line in the log.
+// merge lets records without an id share the first of them. Each record is a line in the log, and a
+// small payload can have thousands of elements that aren't events.
 func merge(records []Record) []Record {
 	shared := -1
 	merged := records[:0]
@@ -230,8 +231,8 @@ func merge(records []Record) []Record {
 	return merged
 }
 
-// inside takes the records out of what a wrapping held. If that isn't an event, it is one record's
-// failure; only if there are too many events is it the failure of what is around them.
+// inside takes the records out of the content of a wrapping. Content that isn't an event makes one
+// record that failed. Only too many events are an error of the payload around them.
 func (u *unwrapper) inside(b []byte, depth int) ([]Record, error) {
 	_, records, err := u.payload(b, depth+1)
 	return u.settle(records, err)
@@ -250,7 +251,7 @@ func (u *unwrapper) settle(records []Record, err error) ([]Record, error) {
 	return records, nil
 }
 
-// eventBridge takes the detail for the event if it is one, and else makes one of the envelope.
+// eventBridge takes the event out of detail if there is one, and else makes one of the envelope.
 func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	detail := o["detail"]
 	if text := o.text("detail"); text != "" && json.Valid([]byte(text)) {
@@ -270,8 +271,8 @@ func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	}, size)}, u.count(1)
 }
 
-// sqs gives each record the id of the message that it must be reported by. What is wrong with a message
-// is the failure of that message alone.
+// sqs gives each record the id of the message that it must be reported by. What is wrong with a
+// message is the failure of that message alone.
 func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error) {
 	if len(messages) > u.left {
 		return nil, u.count(len(messages))
@@ -302,7 +303,8 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 	return all, nil
 }
 
-// sns takes a Lambda event of SNS, which has a list, or the notification itself as it stands in a queue.
+// sns takes a Lambda event of SNS, which has a list, or the notification itself as it stands in a
+// queue.
 func (u *unwrapper) sns(o object, list []json.RawMessage, depth int) ([]Record, error) {
 	if list == nil {
 		return u.inside([]byte(o.text("Message")), depth)
@@ -325,7 +327,8 @@ func (u *unwrapper) sns(o object, list []json.RawMessage, depth int) ([]Record, 
 	return merge(all), nil
 }
 
-// destination takes out what the failed function was given, or what the successful one answered.
+// destination takes out what the function was given if it failed, or what it answered if it
+// succeeded.
 func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 	if o.object("requestContext").text("condition") == "Success" {
 		return u.inside(o["responsePayload"], depth)
@@ -333,7 +336,7 @@ func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 	return u.inside(o["requestPayload"], depth)
 }
 
-// readRecord reads a structured CloudEvent of so many bytes.
+// readRecord reads a structured CloudEvent, which is size bytes long.
 func readRecord(o object, size int) Record {
 	r := Record{Count: 1}
 	if size > maxEvent {

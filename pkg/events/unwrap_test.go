@@ -16,14 +16,21 @@ import (
 	"registrar/pkg/events"
 )
 
-// with returns a valid structured event with members set to the given JSON; "" leaves a member out.
-func with(t testing.TB, members map[string]string) string {
+// members are members of a JSON object, each as JSON.
+type members = map[string]string
+
+// with returns a valid structured event with members changed to those given; "" leaves a member
+// out.
+func with(t testing.TB, changed members) string {
 	t.Helper()
 	object := map[string]json.RawMessage{
-		"specversion": json.RawMessage(`"1.0"`), "id": json.RawMessage(`"1"`), "source": json.RawMessage(`"/landing-zone"`),
-		"type": json.RawMessage(`"org.bootstrap"`), "data": json.RawMessage(`{"region_id":"cn-north-4"}`),
+		"specversion": json.RawMessage(`"1.0"`),
+		"id":          json.RawMessage(`"1"`),
+		"source":      json.RawMessage(`"/landing-zone"`),
+		"type":        json.RawMessage(`"org.bootstrap"`),
+		"data":        json.RawMessage(`{"region_id":"cn-north-4"}`),
 	}
-	for name, value := range members {
+	for name, value := range changed {
 		if value == "" {
 			delete(object, name)
 		} else {
@@ -38,7 +45,8 @@ func with(t testing.TB, members map[string]string) string {
 func TestAStructuredEventIsReadAsReceived(t *testing.T) {
 	t.Parallel()
 	envelope, err := events.Unwrap([]byte("\ufeff \n" + `{
-		"specversion": "1.0", "id": "a/1 ü", "source": "HTTP://Example.com/a#", "type": "org.bootstrap", "time": "2026-01-02t03:04:05.678901234+08:00",
+		"specversion": "1.0", "id": "a/1 ü", "source": "HTTP://Example.com/a#", "type": "org.bootstrap",
+		"time": "2026-01-02t03:04:05.678901234+08:00",
 		"datacontenttype": "application/json", "dataschema": "", "subject": null, "ttl": "4000", "count": 1.5, "flag": true,
 		"correlationid": "c", "traceparent": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01", "tracestate": "a=b",
 		"data": {"region_id": "cn-north-4"}
@@ -67,16 +75,17 @@ func TestUnwrapKeepsNothingOfThePayload(t *testing.T) {
 	assert.Equal(t, "1", envelope.Records[0].Event.ID)
 }
 
-func TestTheElementsOfAnArrayDontTouchEachOther(t *testing.T) {
+func TestTheElementsOfAnArrayAreReadEachOnItsOwn(t *testing.T) {
 	t.Parallel()
-	envelope, err := events.Unwrap([]byte("[" + with(t, nil) + `, {"specversion":"1.0"}, 5, null, [], ` + with(t, map[string]string{"id": `"2"`}) + "]"))
+	second := with(t, members{"id": `"2"`})
+	envelope, err := events.Unwrap([]byte("[" + with(t, nil) + `, {"specversion":"1.0"}, 5, null, [], ` + second + "]"))
 	require.NoError(t, err)
 	require.Equal(t, events.Array, envelope.Shape)
 	require.Len(t, envelope.Records, 3)
 	for i, wrong := range []bool{false, true, false} {
 		assert.Equal(t, wrong, envelope.Records[i].Err != nil, i)
 	}
-	assert.Equal(t, 4, envelope.Records[1].Count, "what has no id shares a record")
+	assert.Equal(t, 4, envelope.Records[1].Count, "elements without an id share a record")
 	assert.Equal(t, "2", envelope.Records[2].Event.ID)
 
 	envelope, err = events.Unwrap([]byte(" []"))
@@ -84,7 +93,7 @@ func TestTheElementsOfAnArrayDontTouchEachOther(t *testing.T) {
 	assert.Equal(t, events.Envelope{Shape: events.Array, Records: []events.Record{}}, envelope)
 }
 
-func TestPayloadsThatAreNoEvents(t *testing.T) {
+func TestPayloadsThatAreNotEvents(t *testing.T) {
 	t.Parallel()
 	for payload, reason := range map[string]string{
 		"":                              "payload is empty",
@@ -93,7 +102,7 @@ func TestPayloadsThatAreNoEvents(t *testing.T) {
 		"5":                             "payload is not a JSON object",
 		`"{}"`:                          "payload is not a JSON object",
 		"{":                             "payload is not JSON",
-		"{}":                            "it has no specversion; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge",
+		"{}":                            "it has no specversion; it must be a CloudEvent in JSON, an array of them, or",
 		`{"key1":"value1"}`:             "it has no specversion",
 		`{"SpecVersion":"1.0"}`:         "it has no specversion",
 		`{"specversion":"1.0"} {}`:      "payload is not JSON: invalid character '{' after top-level value",
@@ -112,42 +121,46 @@ func TestPayloadsThatAreNoEvents(t *testing.T) {
 func TestEventsThatAreNotValid(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
-		members map[string]string
+		changed members
 		reason  string
 	}{
-		"no id":                        {map[string]string{"id": ""}, "id: is missing"},
-		"empty id":                     {map[string]string{"id": `""`}, "id: is missing"},
-		"null id":                      {map[string]string{"id": `null`}, "id: is missing"},
-		"id of another case":           {map[string]string{"id": "", "ID": `"1"`}, `"ID": is not the name of an attribute`},
-		"id that is a number":          {map[string]string{"id": "1"}, "id: must be a string"},
-		"id that is an object":         {map[string]string{"id": "{}"}, "id: must not be an object"},
-		"id with a line break":         {map[string]string{"id": `"a\nb"`}, "id: has a control character"},
-		"id with half a character":     {map[string]string{"id": `"a\ud800"`}, "is not valid Unicode"},
-		"id that is too long":          {map[string]string{"id": `"` + strings.Repeat("x", 1025) + `"`}, "id: is longer than 1024 bytes"},
-		"no source":                    {map[string]string{"source": ""}, "source: is missing"},
-		"source with a space":          {map[string]string{"source": `"a b"`}, "source: has a character"},
-		"source beyond ASCII":          {map[string]string{"source": `"/ü"`}, "source: has a character"},
-		"source that is no URI":        {map[string]string{"source": `"1:2"`}, "source: must be a URI-reference"},
-		"source with a bad escape":     {map[string]string{"source": `"/%zz"`}, "source: must be a URI-reference"},
-		"no type":                      {map[string]string{"type": ""}, "type: is missing"},
-		"specversion 0.3":              {map[string]string{"specversion": `"0.3"`}, `specversion: must be "1.0"`},
-		"specversion that is a number": {map[string]string{"specversion": `1.0`}, `specversion: must be a string`},
-		"null specversion":             {map[string]string{"specversion": `null`}, `specversion: must be "1.0"`},
-		"time that is none":            {map[string]string{"time": `"yesterday"`}, "time: must be like"},
-		"extension name":               {map[string]string{"my-ext": `"x"`}, `"my-ext": is not the name of an attribute`},
-		"empty extension name":         {map[string]string{"": `"x"`}, `"": is not the name of an attribute`},
-		"extension that is an array":   {map[string]string{"ext": `[]`}, "ext: must not be an object or an array"},
-		"correlationid of a number":    {map[string]string{"correlationid": `1`}, "correlationid: must be a string"},
-		"data beside data_base64":      {map[string]string{"data_base64": `"e30="`}, "data: must not stand beside data_base64"},
-		"data_base64 of a number":      {map[string]string{"data": "", "data_base64": `5`}, "data_base64: must be a string"},
-		"data_base64 that is none":     {map[string]string{"data": "", "data_base64": `"!"`}, "data_base64: is not base64"},
-		"data_base64 unpadded":         {map[string]string{"data": "", "data_base64": `"e30"`}, "data_base64: is not base64"},
-		"too large":                    {map[string]string{"data": `"` + strings.Repeat("x", 256<<10) + `"`}, "at most 262144 are taken"},
+		"no id":                    {members{"id": ""}, "id: is missing"},
+		"empty id":                 {members{"id": `""`}, "id: is missing"},
+		"null id":                  {members{"id": `null`}, "id: is missing"},
+		"id in another case":       {members{"id": "", "ID": `"1"`}, `"ID": is not the name of an attribute`},
+		"id that is a number":      {members{"id": "1"}, "id: must be a string"},
+		"id that is an object":     {members{"id": "{}"}, "id: must not be an object"},
+		"id with a line break":     {members{"id": `"a\nb"`}, "id: has a control character"},
+		"id with half a character": {members{"id": `"a\ud800"`}, "is not valid Unicode"},
+		"id that is too long": {
+			members{"id": `"` + strings.Repeat("x", 1025) + `"`}, "id: is longer than 1024 bytes",
+		},
+		"no source":                      {members{"source": ""}, "source: is missing"},
+		"source with a space":            {members{"source": `"a b"`}, "source: has a character"},
+		"source beyond ASCII":            {members{"source": `"/ü"`}, "source: has a character"},
+		"source that is not a URI":       {members{"source": `"1:2"`}, "source: must be a URI-reference"},
+		"source with a bad escape":       {members{"source": `"/%zz"`}, "source: must be a URI-reference"},
+		"no type":                        {members{"type": ""}, "type: is missing"},
+		"specversion 0.3":                {members{"specversion": `"0.3"`}, `specversion: must be "1.0"`},
+		"specversion that is a number":   {members{"specversion": `1.0`}, `specversion: must be a string`},
+		"null specversion":               {members{"specversion": `null`}, `specversion: must be "1.0"`},
+		"time that is not one":           {members{"time": `"yesterday"`}, "time: must be like"},
+		"extension name":                 {members{"my-ext": `"x"`}, `"my-ext": is not the name of an attribute`},
+		"empty extension name":           {members{"": `"x"`}, `"": is not the name of an attribute`},
+		"extension that is an array":     {members{"ext": `[]`}, "ext: must not be an object or an array"},
+		"correlationid that is a number": {members{"correlationid": `1`}, "correlationid: must be a string"},
+		"data beside data_base64":        {members{"data_base64": `"e30="`}, "data: must not stand beside data_base64"},
+		"data_base64 that is a number":   {members{"data": "", "data_base64": `5`}, "data_base64: must be a string"},
+		"data_base64 that is not base64": {members{"data": "", "data_base64": `"!"`}, "data_base64: is not base64"},
+		"data_base64 without padding":    {members{"data": "", "data_base64": `"e30"`}, "data_base64: is not base64"},
+		"too large": {
+			members{"data": `"` + strings.Repeat("x", 256<<10) + `"`}, "at most 262144 are taken",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			envelope, err := events.Unwrap([]byte(with(t, c.members)))
+			envelope, err := events.Unwrap([]byte(with(t, c.changed)))
 			require.NoError(t, err)
 			require.ErrorAs(t, envelope.Records[0].Err, new(*events.InvalidEventError))
 			require.ErrorContains(t, envelope.Records[0].Err, c.reason)
@@ -156,12 +169,12 @@ func TestEventsThatAreNotValid(t *testing.T) {
 	}
 }
 
-func TestTwiceTheSameKeyIsAmbiguous(t *testing.T) {
+func TestAKeyThatIsThereTwiceIsAmbiguous(t *testing.T) {
 	t.Parallel()
-	double := strings.Replace(with(t, nil), `{`, `{"id":"2",`, 1)
-	_, err := events.Unwrap([]byte(double))
+	ambiguous := strings.Replace(with(t, nil), `{`, `{"id":"2",`, 1)
+	_, err := events.Unwrap([]byte(ambiguous))
 	require.ErrorContains(t, err, `"id" twice`)
-	envelope, err := events.Unwrap([]byte("[" + double + "]"))
+	envelope, err := events.Unwrap([]byte("[" + ambiguous + "]"))
 	require.NoError(t, err)
 	require.ErrorContains(t, envelope.Records[0].Err, `"id" twice`)
 }
@@ -169,13 +182,13 @@ func TestTwiceTheSameKeyIsAmbiguous(t *testing.T) {
 func TestDataBase64IsDecoded(t *testing.T) {
 	t.Parallel()
 	encoded := base64.StdEncoding.EncodeToString([]byte(`{"region_id":"cn-north-4"}`))
-	envelope, err := events.Unwrap([]byte(with(t, map[string]string{"data": "", "data_base64": `"` + encoded + `"`})))
+	envelope, err := events.Unwrap([]byte(with(t, members{"data": "", "data_base64": `"` + encoded + `"`})))
 	require.NoError(t, err)
 	require.NoError(t, envelope.Records[0].Err)
 	assert.JSONEq(t, `{"region_id":"cn-north-4"}`, string(envelope.Records[0].Event.Data))
 }
 
-// Whatever we accept is a CloudEvent to the CloudEvents SDK too, of the same identity, up to how it writes a source.
+// Whatever we accept is valid for the CloudEvents SDK too, with the same id, source and type.
 func FuzzUnwrap(f *testing.F) {
 	samples, err := filepath.Glob("../../events/*.json")
 	require.NoError(f, err)
@@ -186,10 +199,15 @@ func FuzzUnwrap(f *testing.F) {
 		f.Add(payload)
 		f.Add([]byte("[" + string(payload) + ",{}]"))
 	}
-	for _, members := range []map[string]string{
-		{"data": "", "data_base64": `"e30="`}, {"data_base64": `5`}, {"time": `"2026-01-02T03:04:05Z"`}, {"id": `"\ud800"`}, {"ttl": `"4000"`, "dataschema": `""`}, {"data": `{"account_id":"a","service_principals":["a","b",null]}`, "type": `"account.created"`},
+	for _, changed := range []members{
+		{"data": "", "data_base64": `"e30="`},
+		{"data_base64": `5`},
+		{"time": `"2026-01-02T03:04:05Z"`},
+		{"id": `"\ud800"`},
+		{"ttl": `"4000"`, "dataschema": `""`},
+		{"type": `"account.created"`, "data": `{"account_id":"a","service_principals":["a","b",null]}`},
 	} {
-		f.Add([]byte(with(f, members)))
+		f.Add([]byte(with(f, changed)))
 	}
 	f.Add([]byte(`[[[[`))
 	for _, outer := range wrappings() {
@@ -222,12 +240,14 @@ func FuzzUnwrap(f *testing.F) {
 	})
 }
 
-// checkDecoding holds that data is either rejected, in an event that is valid and small, or as it must be.
+// checkDecoding checks that data is rejected by a valid and small result event, or else is as it
+// must be.
 func checkDecoding[T events.Data](t *testing.T, e events.Event, input events.Input[T]) {
 	t.Helper()
 	data, err := input.Decode(&e)
 	if err != nil {
-		out, err := events.NewResultEvent("/registrar/test", e, data.Reject(events.InvalidData, err.Error()), time.Unix(0, 0))
+		result := data.Reject(events.InvalidData, err.Error())
+		out, err := events.NewResultEvent("/registrar/test", e, result, time.Unix(0, 0))
 		require.NoError(t, err)
 		require.NoError(t, out.Validate())
 		encoded, err := out.MarshalJSON()

@@ -26,8 +26,10 @@ func quoted(s string) string {
 	return string(b)
 }
 
+// sqs is the message m-1 of a queue; attributes are members of a JSON object.
 func sqs(body, arn, attributes string) string {
-	return `{"messageId":"m-1","receiptHandle":"h","body":` + quoted(body) + `,"attributes":{` + attributes + `},"messageAttributes":{},"eventSource":"aws:sqs","eventSourceARN":"` + arn + `"}`
+	return `{"messageId":"m-1","receiptHandle":"h","body":` + quoted(body) + `,"attributes":{` + attributes + `},` +
+		`"messageAttributes":{},"eventSource":"aws:sqs","eventSourceARN":"` + arn + `"}`
 }
 
 // wrappings are the ways an event is wrapped, as AWS sends them.
@@ -38,30 +40,40 @@ func wrappings() map[string]func(string) string {
 			return `{"Records":[` + sqs(s, "arn:aws:sqs:eu-west-1:123456789012:q", "") + `]}`
 		},
 		"SNS": func(s string) string {
-			return `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `}}]}`
+			return `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{` +
+				`"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `}}]}`
 		},
 		"SNS notification": func(s string) string {
-			return `{"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `,"Timestamp":"2026-01-02T03:04:05.678Z"}`
+			return `{"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) +
+				`,"Timestamp":"2026-01-02T03:04:05.678Z"}`
 		},
 		"EventBridge": func(s string) string {
-			return `{"version":"0","id":"eb-1","detail-type":"other","source":"other","account":"123456789012","time":"2026-01-02T03:04:06Z","region":"eu-west-1","resources":[],"detail":` + s + `}`
+			return `{"version":"0","id":"eb-1","detail-type":"other","source":"other","account":"123456789012",` +
+				`"time":"2026-01-02T03:04:06Z","region":"eu-west-1","resources":[],"detail":` + s + `}`
 		},
 		"EventBridge with text": func(s string) string {
-			return `{"version":"0","id":"eb-1","detail-type":"other","source":"other","time":"2026-01-02T03:04:06Z","detail":` + quoted(s) + `}`
+			return `{"version":"0","id":"eb-1","detail-type":"other","source":"other",` +
+				`"time":"2026-01-02T03:04:06Z","detail":` + quoted(s) + `}`
 		},
 		"failed Lambda": func(s string) string {
-			return `{"version":"1.0","timestamp":"2026-01-02T03:04:06Z","requestContext":{"requestId":"r","functionArn":"arn","condition":"RetriesExhausted","approximateInvokeCount":3},"requestPayload":` + s + `,"responseContext":{"statusCode":200,"functionError":"Unhandled"},"responsePayload":{"errorType":"TransientError"}}`
+			return `{"version":"1.0","timestamp":"2026-01-02T03:04:06Z","requestContext":{` +
+				`"requestId":"r","functionArn":"arn","condition":"RetriesExhausted","approximateInvokeCount":3},` +
+				`"requestPayload":` + s + `,"responseContext":{"statusCode":200,"functionError":"Unhandled"},` +
+				`"responsePayload":{"errorType":"TransientError"}}`
 		},
 		"successful Lambda": func(s string) string {
-			return `{"version":"1.0","requestContext":{"condition":"Success"},"requestPayload":{"x":1},"responsePayload":` + s + `}`
+			return `{"version":"1.0","requestContext":{"condition":"Success"},"requestPayload":{"x":1},` +
+				`"responsePayload":` + s + `}`
 		},
 	}
 }
 
-func TestAnEventIsTheSameInEveryWrappingAndCombinationToDepth4(t *testing.T) {
+func TestAnEventIsTheSameInEveryCombinationOfFourWrappings(t *testing.T) {
 	t.Parallel()
-	const own = `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"org.bootstrap","time":"2026-01-02T03:04:05Z","data":{"region_id":"cn-north-4"}}`
-	const mapped = `{"version":"0","id":"in-1","detail-type":"org.bootstrap","source":"/landing-zone","time":"2026-01-02T03:04:05Z","region":"eu-west-1","resources":[],"detail":{"region_id":"cn-north-4"}}`
+	const structured = `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"org.bootstrap",` +
+		`"time":"2026-01-02T03:04:05Z","data":{"region_id":"cn-north-4"}}`
+	const mapped = `{"version":"0","id":"in-1","detail-type":"org.bootstrap","source":"/landing-zone",` +
+		`"time":"2026-01-02T03:04:05Z","region":"eu-west-1","resources":[],"detail":{"region_id":"cn-north-4"}}`
 	want := events.Event{
 		Cause: events.Cause{ID: "in-1", Source: "/landing-zone", Type: "org.bootstrap"},
 		Time:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Data: json.RawMessage(`{"region_id":"cn-north-4"}`),
@@ -79,7 +91,7 @@ func TestAnEventIsTheSameInEveryWrappingAndCombinationToDepth4(t *testing.T) {
 		require.NoError(t, envelope.Records[0].Err, path)
 		require.Equal(t, want, envelope.Records[0].Event, path)
 		if depth == 4 {
-			name := names[n%len(names)] // one of them is enough here
+			name := names[n%len(names)] // trying one of them is enough here
 			envelope, err := events.Unwrap([]byte(all[name](payload)))
 			if err == nil {
 				err = envelope.Records[0].Err
@@ -95,17 +107,23 @@ func TestAnEventIsTheSameInEveryWrappingAndCombinationToDepth4(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			try(t, all[name](own), name+" of own", 1)
+			try(t, all[name](structured), name+" of structured", 1)
 		})
 	}
 	try(t, mapped, "mapped", 1)
 }
 
-func TestTheShapeIsThatOfTheOutside(t *testing.T) {
+func TestTheShapeIsThatOfTheOutermostWrapping(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]events.Shape{
-		"array": events.Array, "SQS": events.SQS, "SNS": events.SNS, "SNS notification": events.SNS, "EventBridge": events.EventBridge,
-		"EventBridge with text": events.EventBridge, "failed Lambda": events.Destination, "successful Lambda": events.Destination,
+		"array":                 events.Array,
+		"SQS":                   events.SQS,
+		"SNS":                   events.SNS,
+		"SNS notification":      events.SNS,
+		"EventBridge":           events.EventBridge,
+		"EventBridge with text": events.EventBridge,
+		"failed Lambda":         events.Destination,
+		"successful Lambda":     events.Destination,
 	}
 	for outer, wrap := range wrappings() {
 		for _, inner := range wrappings() {
@@ -166,7 +184,7 @@ func TestMessagesOfAQueue(t *testing.T) {
 // zeros is an array of n elements that aren't events.
 func zeros(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("0,", n), ",") + "]" }
 
-func TestTooManyEventsAreOneFailure(t *testing.T) {
+func TestTooManyEventsFailAsAWhole(t *testing.T) {
 	t.Parallel()
 	many := zeros(10_001)
 	for _, payload := range []string{many, "[" + many + "]", "[" + zeros(6000) + "," + zeros(6000) + "]"} {
@@ -182,9 +200,12 @@ func TestAMessageOfTooManyEventsFailsAlone(t *testing.T) {
 	const arn = "arn:aws:sqs:eu-west-1:123456789012:q"
 	hundred := "[" + strings.TrimSuffix(strings.Repeat(with(t, nil)+",", 100), ",") + "]"
 	for name, tooMany := range map[string]string{
-		"of nothings": zeros(101), "of events": hundred[:len(hundred)-1] + "," + with(t, nil) + "]", "nested": "[" + hundred + "," + with(t, nil) + "]",
+		"elements that aren't events": zeros(101),
+		"events":                      hundred[:len(hundred)-1] + "," + with(t, nil) + "]",
+		"a nested array":              "[" + hundred + "," + with(t, nil) + "]",
 	} {
-		envelope, err := events.Unwrap([]byte(`{"Records":[` + sqs(tooMany, arn, "") + `,` + sqs(with(t, nil), arn, "") + `]}`))
+		messages := sqs(tooMany, arn, "") + "," + sqs(with(t, nil), arn, "")
+		envelope, err := events.Unwrap([]byte(`{"Records":[` + messages + `]}`))
 		require.NoError(t, err, name)
 		require.Len(t, envelope.Records, 2, name)
 		require.ErrorContains(t, envelope.Records[0].Err, "more than 100 events", name)
@@ -196,15 +217,16 @@ func TestAMessageOfTooManyEventsFailsAlone(t *testing.T) {
 	require.NoError(t, envelope.Records[99].Err)
 }
 
-func TestWhatHoldsNoEventIsOneRecordWithACount(t *testing.T) {
+func TestElementsThatAreNotEventsShareOneRecordWithTheirCount(t *testing.T) {
 	t.Parallel()
 	const arn = "arn:aws:sqs:eu-west-1:123456789012:q"
+	notification := `{"EventSource":"aws:sns","Sns":{"Message":"x"}}`
 	for payload, counts := range map[string][]int{
 		zeros(10_000):                            {10_000},
 		"[" + zeros(300) + "," + zeros(50) + "]": {350},
 		"[[],[],{}]":                             {3},
-		`{"Records":[` + sqs(zeros(60), arn, "") + `,` + sqs("x", arn, "") + `]}`:                                              {60, 1},
-		`{"Records":[` + strings.TrimSuffix(strings.Repeat(`{"EventSource":"aws:sns","Sns":{"Message":"x"}},`, 7), ",") + `]}`: {7},
+		`{"Records":[` + sqs(zeros(60), arn, "") + `,` + sqs("x", arn, "") + `]}`:  {60, 1},
+		`{"Records":[` + strings.Repeat(notification+",", 6) + notification + `]}`: {7},
 	} {
 		envelope, err := events.Unwrap([]byte(payload))
 		require.NoError(t, err)
@@ -229,9 +251,9 @@ func TestAPayloadTakesMemoryInProportion(t *testing.T) {
 		fmt.Fprintf(members, `"%d":0,`, i)
 	}
 	for name, payload := range map[string]string{
-		"nothings":           fill("[", "0,", "]"),
-		"nothings, nested":   fill("[[[", "0,", "]]]"),
-		"records of nothing": fill(`{"Records":[`, "0,", "]}"),
+		"numbers":            fill("[", "0,", "]"),
+		"numbers, nested":    fill("[[[", "0,", "]]]"),
+		"records of numbers": fill(`{"Records":[`, "0,", "]}"),
 		"empty arrays":       fill("[", "[],", "]"),
 		"small events":       fill("[", `{"specversion":"1.0","id":"1","source":"/s","type":"t"},`, "]"),
 		"members":            "{" + strings.TrimSuffix(members.String(), ",") + "}",
@@ -250,62 +272,81 @@ func TestAPayloadTakesMemoryInProportion(t *testing.T) {
 	}
 }
 
-func TestNullIsAsIfItWerentThere(t *testing.T) {
+func TestNullIsTheSameAsAbsent(t *testing.T) {
 	t.Parallel()
-	for _, members := range []map[string]string{
-		{"data_base64": `null`}, {"data": `null`, "data_base64": quoted("eyJyZWdpb25faWQiOiJjbi1ub3J0aC00In0=")}, {"subject": `null`, "correlationid": `null`, "time": `null`},
+	for _, changed := range []members{
+		{"data_base64": `null`},
+		{"data": `null`, "data_base64": quoted("eyJyZWdpb25faWQiOiJjbi1ub3J0aC00In0=")},
+		{"subject": `null`, "correlationid": `null`, "time": `null`},
 	} {
-		envelope, err := events.Unwrap([]byte(with(t, members)))
+		envelope, err := events.Unwrap([]byte(with(t, changed)))
 		require.NoError(t, err)
-		require.NoError(t, envelope.Records[0].Err, members)
+		require.NoError(t, envelope.Records[0].Err, changed)
 		assert.JSONEq(t, `{"region_id":"cn-north-4"}`, string(envelope.Records[0].Event.Data))
 	}
 }
 
-func TestLongExtensionsThatNobodyCopiesAreIgnored(t *testing.T) {
+func TestLongExtensionsThatNobodyReadsAreIgnored(t *testing.T) {
 	t.Parallel()
-	envelope, err := events.Unwrap([]byte(with(t, map[string]string{"baggage": quoted(strings.Repeat("x", 5000))})))
+	envelope, err := events.Unwrap([]byte(with(t, members{"baggage": quoted(strings.Repeat("x", 5000))})))
 	require.NoError(t, err)
 	require.NoError(t, envelope.Records[0].Err)
 }
 
-func TestWhatIsWellKnownAndNotForUsIsNamed(t *testing.T) {
+func TestWellKnownPayloadsThatAreNotAcceptedAreNamed(t *testing.T) {
 	t.Parallel()
-	for payload, name := range map[string]string{
-		`{"Records":[{"eventSource":"aws:s3","s3":{}}]}`:             "payload is an event of aws:s3",
-		`{"Records":[{"eventSource":"aws:kinesis","kinesis":{}}]}`:   "payload is an event of aws:kinesis",
-		`{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{}}]}`: "payload is an event of aws:dynamodb",
-		`{"Records":[{"EventSource":"aws:ses"}]}`:                    "payload is a list of Records of an unknown source",
-		`{"Records":[]}`: "payload is a list of Records of an unknown source",
-		`{"Records":[{"EVENTSOURCE":"aws:sqs"}]}`:                                                "payload is a list of Records of an unknown source",
-		`{"httpMethod":"POST","path":"/","requestContext":{"stage":"x"},"body":"{}"}`:            "payload is a request of API Gateway in format 1.0",
-		`{"httpMethod":"POST","requestContext":{"elb":{}},"body":"{}"}`:                          "payload is a request of an Application Load Balancer",
-		`{"requestContext":{"eventType":"MESSAGE","connectionId":"x"},"body":"{}"}`:              "payload is a message of an API Gateway WebSocket",
-		`{"key1":"value1","key2":"value2","key3":"value3"}`:                                      "payload is the Lambda console's own test event",
-		`{"Type":"SubscriptionConfirmation","TopicArn":"arn","MessageId":"1","SubscribeURL":""}`: "payload is an SNS SubscriptionConfirmation",
-		`{"event":{},"taskToken":"x"}`:                                                           "payload is a Step Functions callback",
-		`{"Type":"Notification","MessageId":"1","Message":"{}"}`:                                 "payload is not a CloudEvent: it has no specversion",
-		`{"detail-type":"x","detail":{}}`:                                                        "payload is not a CloudEvent: it has no specversion",
+	for name, payloads := range map[string][]string{
+		"an event of aws:s3":       {`{"Records":[{"eventSource":"aws:s3","s3":{}}]}`},
+		"an event of aws:kinesis":  {`{"Records":[{"eventSource":"aws:kinesis","kinesis":{}}]}`},
+		"an event of aws:dynamodb": {`{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{}}]}`},
+		"a list of Records of an unknown source": {
+			`{"Records":[{"EventSource":"aws:ses"}]}`,
+			`{"Records":[]}`,
+			`{"Records":[{"EVENTSOURCE":"aws:sqs"}]}`,
+		},
+		"a request of API Gateway in format 1.0": {
+			`{"httpMethod":"POST","path":"/","requestContext":{"stage":"x"},"body":"{}"}`,
+		},
+		"a request of an Application Load Balancer": {
+			`{"httpMethod":"POST","requestContext":{"elb":{}},"body":"{}"}`,
+		},
+		"a message of an API Gateway WebSocket": {
+			`{"requestContext":{"eventType":"MESSAGE","connectionId":"x"},"body":"{}"}`,
+		},
+		"the Lambda console's own test event": {`{"key1":"value1","key2":"value2","key3":"value3"}`},
+		"an SNS SubscriptionConfirmation": {
+			`{"Type":"SubscriptionConfirmation","TopicArn":"arn","MessageId":"1","SubscribeURL":""}`,
+		},
+		"a Step Functions callback": {`{"event":{},"taskToken":"x"}`},
+		"not a CloudEvent: it has no specversion": {
+			`{"Type":"Notification","MessageId":"1","Message":"{}"}`,
+			`{"detail-type":"x","detail":{}}`,
+		},
 	} {
-		_, err := events.Unwrap([]byte(payload))
-		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
-		require.ErrorContains(t, err, name)
-		require.ErrorContains(t, err, "; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS,")
+		for _, payload := range payloads {
+			_, err := events.Unwrap([]byte(payload))
+			require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
+			require.ErrorContains(t, err, "payload is "+name)
+			require.ErrorContains(t, err, "; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge,")
+		}
 	}
 }
 
 func TestDetailsOfEventBridge(t *testing.T) {
 	t.Parallel()
-	envelope := func(detail, source string) events.Record {
-		e, err := events.Unwrap([]byte(`{"id":"eb-1","detail-type":"org.bootstrap","source":"` + source + `","time":"2026-01-02T03:04:06Z","detail":` + detail + `}`))
+	record := func(detail, source string) events.Record {
+		envelope, err := events.Unwrap([]byte(`{"id":"eb-1","detail-type":"org.bootstrap","source":"` + source +
+			`","time":"2026-01-02T03:04:06Z","detail":` + detail + `}`))
 		require.NoError(t, err)
-		return e.Records[0]
+		return envelope.Records[0]
 	}
-	assert.Equal(t, "eb-1", envelope(`{"region_id":"x"}`, "com.example").Event.ID)
-	assert.JSONEq(t, `{"region_id":"x"}`, string(envelope(`"{\"region_id\":\"x\"}"`, "com.example").Event.Data), "text that is JSON is parsed")
-	assert.JSONEq(t, `"hello"`, string(envelope(`"hello"`, "com.example").Event.Data))
-	require.ErrorContains(t, envelope(`{"specversion":"1.0","id":"x"}`, "com.example").Err, "source: is missing", "a detail that says it is a CloudEvent must be one")
-	require.ErrorContains(t, envelope(`{}`, "my app").Err, "source: has a character")
+	assert.Equal(t, "eb-1", record(`{"region_id":"x"}`, "com.example").Event.ID)
+	parsed := record(`"{\"region_id\":\"x\"}"`, "com.example").Event.Data
+	assert.JSONEq(t, `{"region_id":"x"}`, string(parsed), "text that is JSON is parsed")
+	assert.JSONEq(t, `"hello"`, string(record(`"hello"`, "com.example").Event.Data))
+	require.ErrorContains(t, record(`{"specversion":"1.0","id":"x"}`, "com.example").Err, "source: is missing",
+		"a detail that says it is a CloudEvent must be one")
+	require.ErrorContains(t, record(`{}`, "my app").Err, "source: has a character")
 }
 
 func TestModesOfHTTP(t *testing.T) {
@@ -320,7 +361,10 @@ func TestModesOfHTTP(t *testing.T) {
 	binary := []string{"Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "/landing-zone", "Ce-Type", "org.bootstrap"}
 	data := `{"region_id":"cn-north-4"}`
 	structured := with(t, nil)
-	want := events.Event{Cause: events.Cause{ID: "1", Source: "/landing-zone", Type: "org.bootstrap"}, Data: json.RawMessage(data)}
+	want := events.Event{
+		Cause: events.Cause{ID: "1", Source: "/landing-zone", Type: "org.bootstrap"},
+		Data:  json.RawMessage(data),
+	}
 	wantBinary := want
 	wantBinary.ContentType = "application/json"
 
@@ -330,24 +374,63 @@ func TestModesOfHTTP(t *testing.T) {
 		want   events.Event
 		reason string
 	}{
-		"structured":                          {header: header("Content-Type", "application/cloudevents+json; charset=UTF-8"), body: structured, want: want},
-		"structured in another case":          {header: header("Content-Type", "Application/CloudEvents+JSON"), body: structured, want: want},
-		"batched":                             {header: header("Content-Type", "application/cloudevents-batch+json; charset=UTF-8"), body: "[" + structured + "]", want: want},
-		"binary":                              {header: header(append(binary, "Content-Type", "application/json")...), body: data, want: wantBinary},
-		"binary without a type of content":    {header: header(binary...), body: data, want: want},
-		"binary, percent-encoded":             {header: header("Ce-Specversion", "1.0", "Ce-Id", "%E2%82%AC%20a", "Ce-Source", "/s", "Ce-Type", `"a \"b\""`), want: events.Event{Cause: events.Cause{ID: "€ a", Source: "/s", Type: `a "b"`}}},
-		"JSON that isn't said to be one":      {header: header("Content-Type", "application/json"), body: structured, reason: "the request is not a CloudEvent: send Content-Type application/cloudevents+json"},
-		"no type at all":                      {header: header(), body: structured, reason: "the request is not a CloudEvent"},
-		"another format":                      {header: header(append(binary, "Content-Type", "application/cloudevents+avro")...), body: "x", reason: "the request is not a CloudEvent"},
-		"structured without JSON":             {header: header("Content-Type", "application/cloudevents+json"), body: "x", reason: "body is not JSON"},
-		"structured that isn't UTF-8":         {header: header("Content-Type", "application/cloudevents+json"), body: "\xff", reason: "body is not UTF-8"},
-		"batched without an array":            {header: header("Content-Type", "application/cloudevents-batch+json"), body: structured, reason: "payload is not a JSON array"},
-		"binary without an id":                {header: header("Ce-Specversion", "1.0", "Ce-Source", "/s", "Ce-Type", "t"), reason: "id: is missing"},
-		"binary with an id twice":             {header: header(append(binary, "Ce-Id", "2")...), reason: `"Ce-Id" is there more than once`},
-		"binary with its own datacontenttype": {header: header(append(binary, "Ce-Datacontenttype", "text/plain")...), reason: `"Ce-Datacontenttype" is not allowed`},
-		"binary that isn't percent-encoded":   {header: header(append(binary, "Ce-Ext", "%zz")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`},
-		"binary, bytes that aren't UTF-8":     {header: header(append(binary, "Ce-Ext", "%ff")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`},
-		"binary with a dashed name":           {header: header(append(binary, "Ce-My-Ext", "x")...), reason: `"my-ext": is not the name of an attribute`},
+		"structured": {
+			header: header("Content-Type", "application/cloudevents+json; charset=UTF-8"), body: structured, want: want,
+		},
+		"structured in another case": {
+			header: header("Content-Type", "Application/CloudEvents+JSON"), body: structured, want: want,
+		},
+		"batched": {
+			header: header("Content-Type", "application/cloudevents-batch+json; charset=UTF-8"), body: "[" + structured + "]",
+			want: want,
+		},
+		"binary": {
+			header: header(append(binary, "Content-Type", "application/json")...), body: data, want: wantBinary,
+		},
+		"binary without a Content-Type": {header: header(binary...), body: data, want: want},
+		"binary, percent-encoded": {
+			header: header("Ce-Specversion", "1.0", "Ce-Id", "%E2%82%AC%20a", "Ce-Source", "/s", "Ce-Type", `"a \"b\""`),
+			want:   events.Event{Cause: events.Cause{ID: "€ a", Source: "/s", Type: `a "b"`}},
+		},
+		"a CloudEvent sent as plain JSON": {
+			header: header("Content-Type", "application/json"), body: structured,
+			reason: "the request is not a CloudEvent: send Content-Type application/cloudevents+json",
+		},
+		"no Content-Type at all": {
+			header: header(), body: structured, reason: "the request is not a CloudEvent",
+		},
+		"another format": {
+			header: header(append(binary, "Content-Type", "application/cloudevents+avro")...), body: "x",
+			reason: "the request is not a CloudEvent",
+		},
+		"structured without JSON": {
+			header: header("Content-Type", "application/cloudevents+json"), body: "x", reason: "body is not JSON",
+		},
+		"structured that isn't UTF-8": {
+			header: header("Content-Type", "application/cloudevents+json"), body: "\xff", reason: "body is not UTF-8",
+		},
+		"batched without an array": {
+			header: header("Content-Type", "application/cloudevents-batch+json"), body: structured,
+			reason: "payload is not a JSON array",
+		},
+		"binary without an id": {
+			header: header("Ce-Specversion", "1.0", "Ce-Source", "/s", "Ce-Type", "t"), reason: "id: is missing",
+		},
+		"binary with an id twice": {
+			header: header(append(binary, "Ce-Id", "2")...), reason: `"Ce-Id" is there more than once`,
+		},
+		"binary with its own datacontenttype": {
+			header: header(append(binary, "Ce-Datacontenttype", "text/plain")...), reason: `"Ce-Datacontenttype" is not allowed`,
+		},
+		"binary that isn't percent-encoded": {
+			header: header(append(binary, "Ce-Ext", "%zz")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`,
+		},
+		"binary, bytes that aren't UTF-8": {
+			header: header(append(binary, "Ce-Ext", "%ff")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`,
+		},
+		"binary with a dashed name": {
+			header: header(append(binary, "Ce-My-Ext", "x")...), reason: `"my-ext": is not the name of an attribute`,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -369,9 +452,11 @@ func TestModesOfHTTP(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatNamesNoModeIsUnsupported(t *testing.T) {
+func TestOnlyARequestInNoModeIsUnsupported(t *testing.T) {
 	t.Parallel()
-	for contentType, status := range map[string]int{"application/json": 415, "": 415, "application/cloudevents+json": 0, "application/cloudevents-batch+json": 0} {
+	for contentType, status := range map[string]int{
+		"": 415, "application/json": 415, events.StructuredMediaType: 0, events.BatchMediaType: 0,
+	} {
 		_, err := events.UnwrapHTTP(http.Header{"Content-Type": {contentType}}, []byte("x"))
 		var invalid *events.InvalidEventError
 		require.ErrorAs(t, err, &invalid)
@@ -386,7 +471,12 @@ func FuzzUnwrapHTTP(f *testing.F) {
 	f.Add("", "1.0", `"a\"b"`, "%2F", "%e2%82", "\xff", []byte(nil))
 	f.Fuzz(func(t *testing.T, contentType, specversion, id, source, eventType, extension string, body []byte) {
 		envelope, err := events.UnwrapHTTP(http.Header{
-			"Content-Type": {contentType}, "Ce-Specversion": {specversion}, "Ce-Id": {id}, "Ce-Source": {source}, "Ce-Type": {eventType}, "Ce-Ext": {extension},
+			"Content-Type":   {contentType},
+			"Ce-Specversion": {specversion},
+			"Ce-Id":          {id},
+			"Ce-Source":      {source},
+			"Ce-Type":        {eventType},
+			"Ce-Ext":         {extension},
 		}, body)
 		if err != nil {
 			require.ErrorAs(t, err, new(*events.InvalidEventError))

@@ -19,7 +19,7 @@ var metrics = []string{
 // <its value>".
 func (s *stack) alarmed() map[string][]string {
 	found := map[string][]string{}
-	for _, id := range s.of("AWS::CloudWatch::Alarm") {
+	for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 		measured := []any{s.get(id)}
 		for _, query := range list(s.get(id, "Metrics")) {
 			measured = append(measured, dig(query, "MetricStat", "Metric"))

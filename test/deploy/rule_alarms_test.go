@@ -11,7 +11,7 @@ func TestEveryQueueFunctionAndWorkflowHasItsAlarmsOfItsOwnStage(t *testing.T) {
 	rule{
 		func(s *stack, r *report) {
 			alarmed := s.alarmed()
-			for _, id := range s.of("AWS::SQS::Queue") {
+			for _, id := range s.ofType("AWS::SQS::Queue") {
 				metric := "ApproximateAgeOfOldestMessage"
 				if s.get(id, "RedrivePolicy") == nil {
 					metric = "ApproximateNumberOfMessagesVisible"

@@ -14,7 +14,7 @@ func TestDashboardsShowWhatBecameOfEventsHowLongItTookAndWhichAlarmsFire(t *test
 	rule{
 		func(s *stack, r *report) {
 			shown := map[string]bool{}
-			for _, id := range s.of("AWS::CloudWatch::Dashboard") {
+			for _, id := range s.ofType("AWS::CloudWatch::Dashboard") {
 				named := text(s.get(id, "DashboardName"))
 				r.want(strings.HasPrefix(named, "registrar-dev-"), "%s: isn't named for the stack", id)
 				var body map[string]any
@@ -43,7 +43,7 @@ func TestDashboardsShowWhatBecameOfEventsHowLongItTookAndWhichAlarmsFire(t *test
 				letters := "AWS/SQS ApproximateNumberOfMessagesVisible QueueName " + id + "Resources/DeadLetters.QueueName"
 				r.want(shown[letters], "the dead letters of %s aren't shown", name)
 			}
-			for _, id := range s.of("AWS::CloudWatch::Alarm") {
+			for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 				alarm := "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:" + text(s.get(id, "AlarmName"))
 				r.want(shown[alarm], "%s isn't shown", alarm)
 			}

@@ -36,7 +36,7 @@ func TestEachEventReachesTheFunctionsThatTakeItsTypeAndNoResultComesBack(t *test
 				}
 			}
 			r.want(s.get("Archive", "SourceArn") == "Bus.Arn", "the bus has no archive")
-			r.want(len(s.of("AWS::Events::EventBus")) == 1, "the bus isn't the stack's own")
+			r.want(len(s.ofType("AWS::Events::EventBus")) == 1, "the bus isn't the stack's own")
 		},
 		map[string]func(any){
 			"everything": func(tree any) {

@@ -9,7 +9,7 @@ import (
 func TestLogsAreJSONKeptForATimeEncryptedAndTraced(t *testing.T) {
 	rule{
 		func(s *stack, r *report) {
-			for _, id := range s.of("AWS::Logs::LogGroup") {
+			for _, id := range s.ofType("AWS::Logs::LogGroup") {
 				r.want(number(s.get(id, "RetentionInDays")) > 0, "%s: is kept for ever", id)
 				r.want(s.get(id, "KmsKeyId") == "Key.Arn", "%s: isn't encrypted with our key", id)
 				arn := "arn:aws:logs:eu-central-1:123456789012:log-group:" + text(s.get(id, "LogGroupName"))

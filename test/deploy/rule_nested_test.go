@@ -18,8 +18,8 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 				r.want(s.get(own, "Parameters", "Stack") == "registrar-dev", "%s isn't named for the stack", own)
 				r.want(s.get(id, "Role") == own+"/Role.Arn", "%s: has the role %v", id, s.get(id, "Role"))
 			}
-			r.want(len(s.of("AWS::CloudFormation::Stack")) == len(s.functions()), "there are other nested stacks")
-			for _, id := range s.of("AWS::CloudFormation::Stack") {
+			r.want(len(s.ofType("AWS::CloudFormation::Stack")) == len(s.functions()), "there are other nested stacks")
+			for _, id := range s.ofType("AWS::CloudFormation::Stack") {
 				nested := s.nestedStack(id)
 				declared := slices.Sorted(maps.Keys(object(nested.own["Parameters"])))
 				given := slices.Sorted(maps.Keys(object(s.get(id, "Parameters"))))

@@ -12,7 +12,7 @@ func TestEachFunctionHasSavedQueriesOfItsLogThatMakeLogsRuns(t *testing.T) {
 		func(s *stack, r *report) {
 			for id, name := range s.functions() {
 				var saved []string
-				for _, query := range s.of("AWS::Logs::QueryDefinition") {
+				for _, query := range s.ofType("AWS::Logs::QueryDefinition") {
 					short, ours := strings.CutPrefix(text(s.get(query, "Name")), "registrar-dev/"+name+"/")
 					if !ours {
 						continue

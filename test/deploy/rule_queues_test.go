@@ -11,7 +11,7 @@ func TestQueuesTakeFromTheRuleThatDeliversToThemFromNoOtherAndOnlyEncrypted(t *t
 	lettersRights := needed + "DeadLettersPolicy/Properties/PolicyDocument/Statement/"
 	rule{
 		func(s *stack, r *report) {
-			for _, id := range s.of("AWS::Events::Rule") {
+			for _, id := range s.ofType("AWS::Events::Rule") {
 				for _, target := range list(s.get(id, "Targets")) {
 					for _, arn := range []any{dig(target, "Arn"), dig(target, "DeadLetterConfig", "Arn")} {
 						queue := strings.TrimSuffix(text(arn), ".Arn")
@@ -28,7 +28,7 @@ func TestQueuesTakeFromTheRuleThatDeliversToThemFromNoOtherAndOnlyEncrypted(t *t
 					}
 				}
 			}
-			for _, id := range s.of("AWS::SQS::Queue") {
+			for _, id := range s.ofType("AWS::SQS::Queue") {
 				r.want(s.get(id, "SqsManagedSseEnabled") == true, "%s: isn't encrypted", id)
 				r.want(slices.ContainsFunc(s.statements(), func(st statement) bool {
 					clear := dig(st.Condition, "Bool", "aws:SecureTransport") == "false"

@@ -41,7 +41,7 @@ func TestNothingMayDoMoreThanItNeeds(t *testing.T) {
 			for where := range wildcards {
 				r.want(used[where], "%s: has no wildcard any more", where)
 			}
-			for _, id := range s.of("AWS::IAM::Role") {
+			for _, id := range s.ofType("AWS::IAM::Role") {
 				r.want(s.get(id, "ManagedPolicyArns") == nil, "%s: managed policies act on anything", id)
 			}
 			may := func(role, on string, actions ...string) {

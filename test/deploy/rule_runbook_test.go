@@ -12,7 +12,7 @@ func TestTheRunbookKnowsEveryAlarmAndEveryRight(t *testing.T) {
 		func(s *stack, r *report) {
 			url := "https://example.com/registrar/blob/main/"
 			linked := s.deploy(map[string]any{"RunbookUrl": url})
-			for _, id := range s.of("AWS::CloudWatch::Alarm") {
+			for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 				found := link.FindStringSubmatch(text(s.get(id, "AlarmDescription")))
 				if found == nil {
 					r.want(false, "%s doesn't say how urgent it is, or where the runbook goes on", id)

@@ -9,7 +9,7 @@ import (
 func TestAlarmsAreEncryptedAndTellSomebodyWhenTheyFireAndWhenItIsOver(t *testing.T) {
 	rule{
 		func(s *stack, r *report) {
-			for _, id := range s.of("AWS::CloudWatch::Alarm") {
+			for _, id := range s.ofType("AWS::CloudWatch::Alarm") {
 				for _, action := range []string{"AlarmActions", "OKActions"} {
 					r.want(slices.Equal(list(s.get(id, action)), []any{"AlarmTopic"}), "%s: tells nobody", id)
 				}

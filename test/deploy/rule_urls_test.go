@@ -14,7 +14,7 @@ func TestAFunctionHasAURLOnlyIfAskedForAndOnlyForCallersWithIAMSignatures(t *tes
 				r.want(s.eval(dig(output, "Value")) == id+"Url.FunctionUrl", "%s: nobody is told its URL", id)
 				r.want(dig(output, "Condition") == "HasFunctionUrls", "%s: its URL is told unasked", id)
 			}
-			for _, id := range s.of("AWS::Lambda::Url") {
+			for _, id := range s.ofType("AWS::Lambda::Url") {
 				r.want(s.get(id, "AuthType") == "AWS_IAM", "%s: is open to all", id)
 				r.want(dig(s.Resources, id, "Condition") == "HasFunctionUrls", "%s: is there unasked", id)
 			}

@@ -29,7 +29,7 @@ func TestTheWorkflowIsDeployedAsItRunsHereAndWhateverHappensItEndsWithAResult(t 
 			} {
 				r.want(given[name] == want, "%s is %v", name, given[name])
 			}
-			for name, v := range given { // of a function: named for it
+			for name, v := range given { // an ARN is named for its function
 				if id, ok := strings.CutSuffix(name, "Arn"); ok {
 					r.want(v == id+".Arn", "%s is %v", name, v)
 				}

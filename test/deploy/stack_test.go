@@ -16,7 +16,7 @@ import (
 type stack struct {
 	*template
 	own        map[string]any // the template, or the nested one
-	prefix     string         // of ids: "", or the nested stack's and a slash
+	prefix     string         // what ids begin with: "", or the nested stack's and a slash
 	parameters map[string]any
 	nested     map[string]*stack
 	Resources  map[string]any
@@ -183,8 +183,8 @@ func (s *stack) attribute(id, name string) any {
 	return s.prefix + id + "." + name
 }
 
-// of lists the resources of a type by logical id, sorted.
-func (s *stack) of(kind string) []string {
+// ofType lists the resources of a type by logical id, sorted.
+func (s *stack) ofType(kind string) []string {
 	return slices.Sorted(func(yield func(string) bool) {
 		for id, resource := range s.Resources {
 			if dig(resource, "Type") == kind && !yield(id) {
@@ -210,7 +210,7 @@ func (s *stack) function(id string, path ...any) any {
 // functions are those of the stack, by logical id, with the folder of each.
 func (s *stack) functions() map[string]string {
 	found := map[string]string{}
-	for _, id := range s.of("AWS::Serverless::Function") {
+	for _, id := range s.ofType("AWS::Serverless::Function") {
 		found[id] = filepath.Base(text(s.get(id, "CodeUri")))
 	}
 	return found

@@ -39,7 +39,7 @@ type workflowCase struct {
 	redriven bool // after it failed once
 
 	asked   string   // the functions in order, with what each answered
-	outcome string   // of the execution
+	outcome string   // how the execution ended
 	region  string   // outcome of the region
 	of      []string // outcomes of the accounts
 	failure string   // error, of the execution or of the first account that has one

@@ -10,8 +10,8 @@ import (
 
 // Block is a block of code in Markdown.
 type Block struct {
-	Heading  string // the last one before it
-	Language string // of a fenced block; empty for an indented one
+	Heading  string // the last heading before the block
+	Language string // the language of a fenced block; empty for an indented one
 	Text     string
 }
 
@@ -20,9 +20,9 @@ func Blocks(markdown string) []Block {
 	var (
 		all     []Block
 		heading string
-		block   *Block // that the line may belong to
+		block   *Block // the block that the line may belong to
 		fence   bool
-		blank   = true // the line before
+		blank   = true // whether the line before is blank
 	)
 	for line := range strings.Lines(markdown) {
 		language, isFence := strings.CutPrefix(line, "```")
@@ -52,11 +52,12 @@ func Blocks(markdown string) []Block {
 	return all
 }
 
-// Events finds the CloudEvents that are shown in Markdown as blocks of JSON, one or more in a block.
+// Events finds the CloudEvents that Markdown shows as blocks of JSON, one or more in a block.
 func Events(markdown string) ([]json.RawMessage, error) {
 	var all []json.RawMessage
 	for _, b := range Blocks(markdown) {
-		if b.Language != "" && b.Language != "json" || !strings.HasPrefix(b.Text, "{") || !strings.Contains(b.Text, `"specversion"`) {
+		isJSON := (b.Language == "" || b.Language == "json") && strings.HasPrefix(b.Text, "{")
+		if !isJSON || !strings.Contains(b.Text, `"specversion"`) {
 			continue
 		}
 		for decoder := json.NewDecoder(strings.NewReader(b.Text)); ; {

@@ -1,5 +1,5 @@
-// Package docs reads what the documentation promises, so that tests can hold the program to it: the schemas of events, and the
-// blocks of code in Markdown.
+// Package docs reads what the documentation promises, so that tests can check the program against
+// it: the schemas of events, and the blocks of code in Markdown.
 package docs
 
 import (
@@ -13,13 +13,14 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// SchemaBase is what the names of the schemas begin with. It is no address.
+// SchemaBase is what the names of the schemas begin with. Nothing can be fetched from it.
 const SchemaBase = "https://registrar.invalid/schemas/"
 
 // Schemas are the schemas of events, by the type of the event.
 type Schemas map[string]*jsonschema.Schema
 
-// LoadSchemas compiles all schemas in folder. Each must be named as its file is; those of a type of event have a dot in their name.
+// LoadSchemas compiles all schemas in folder. The $id of each must be [SchemaBase] and the name of
+// its file. The names of those for a type of event have a dot.
 func LoadSchemas(folder string) (Schemas, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	if err != nil || len(files) == 0 {
@@ -47,13 +48,13 @@ func LoadSchemas(folder string) (Schemas, error) {
 
 // Check says what is wrong with an event by the schema of its type.
 func (s Schemas) Check(event []byte) error {
-	var of struct{ Type string }
-	if err := json.Unmarshal(event, &of); err != nil {
+	var e struct{ Type string }
+	if err := json.Unmarshal(event, &e); err != nil {
 		return err
 	}
-	schema := s[of.Type]
+	schema := s[e.Type]
 	if schema == nil {
-		return fmt.Errorf("docs/schemas has no %s.json", of.Type)
+		return fmt.Errorf("docs/schemas has no %s.json", e.Type)
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(event))
 	if err != nil {
@@ -62,7 +63,7 @@ func (s Schemas) Check(event []byte) error {
 	return schema.Validate(value)
 }
 
-// loader is the folder in which the schemas are.
+// loader loads schemas from a folder, which it names.
 type loader string
 
 func (l loader) Load(url string) (any, error) {

@@ -18,44 +18,80 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// queued is a batch of SQS with one message.
-func queued(id, body string) string {
-	return `{"Records":[{"messageId":` + quoted(id) + `,"body":` + quoted(body) + `,"eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:123456789012:q","attributes":{}}]}`
+// batch is an event of SQS with some messages.
+func batch(messages ...string) string { return `{"Records":[` + strings.Join(messages, ",") + `]}` }
+
+// queued is an event of SQS with the message m-1.
+func queued(body string) string { return batch(message("m-1", body)) }
+
+// message is a message of SQS.
+func message(id, body string) string {
+	return `{"messageId":` + quoted(id) + `,"body":` + quoted(body) + `,"attributes":{},` +
+		`"eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:123456789012:q"}`
 }
 
 // urlRequest is a request to a function URL.
 func urlRequest(contentType, body string) string {
-	return `{"version":"2.0","rawPath":"/","headers":{"content-type":` + quoted(contentType) + `},"requestContext":{"http":{"method":"POST"}},"body":` +
-		quoted(base64.StdEncoding.EncodeToString([]byte(body))) + `,"isBase64Encoded":true}`
+	return `{"version":"2.0","rawPath":"/","headers":{"content-type":` + quoted(contentType) + `},` +
+		`"requestContext":{"http":{"method":"POST"}},"isBase64Encoded":true,` +
+		`"body":` + quoted(base64.StdEncoding.EncodeToString([]byte(body))) + `}`
 }
 
-// Each way for an event to arrive, with its answer when it succeeds and when Huawei Cloud is away.
+// Each way for an event to arrive has its answers, when it succeeds and when Huawei Cloud is away.
 func TestEachWayToArriveHasItsAnswer(t *testing.T) {
 	t.Parallel()
-	one := bootstrap(north)
-	const failedWhole = "TransientError"
-	eventBridge := `{"version":"0","id":"in-1","detail-type":"org.bootstrap","source":"com.example","time":"2026-01-02T03:04:05Z","detail":` + north + `}`
-	notification := `{"Type":"Notification","MessageId":"n","TopicArn":"arn","Message":` + quoted(one) + `}`
+	in := bootstrap(north)
+	eventBridge := func(id, eventType, detail string) string {
+		return `{"version":"0","id":"` + id + `","detail-type":"` + eventType + `","source":"com.example",` +
+			`"time":"2026-01-02T03:04:05Z","detail":` + detail + `}`
+	}
+	mapped := eventBridge("in-1", "org.bootstrap", north)
+	notification := `{"Type":"Notification","MessageId":"n","TopicArn":"arn","Message":` + quoted(in) + `}`
+	const (
+		event       = `{"specversion":"1.0"`
+		failedWhole = "TransientError"
+		none        = `{"batchItemFailures":[]}`
+		m1          = `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`
+	)
 	for name, c := range map[string]struct {
 		payload   string
-		succeeded string // in the answer
-		failed    string // in the answer, or failedWhole
+		succeeded string // a part of the answer
+		failed    string // a part of the answer, or failedWhole
 	}{
-		"a CloudEvent":                          {one, `{"specversion":"1.0"`, failedWhole},
-		"an array":                              {"[" + one + "]", `[{"specversion":"1.0"`, failedWhole},
-		"EventBridge with data":                 {eventBridge, `{"specversion":"1.0"`, failedWhole},
-		"EventBridge with a CloudEvent":         {`{"version":"0","id":"x","detail-type":"x","source":"x","time":"2026-01-02T03:04:05Z","detail":` + one + `}`, `{"specversion":"1.0"`, failedWhole},
-		"SQS":                                   {queued("m-1", one), `{"batchItemFailures":[]}`, `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`},
-		"EventBridge in SQS":                    {queued("m-1", eventBridge), `{"batchItemFailures":[]}`, `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`},
-		"SNS in SQS":                            {queued("m-1", notification), `{"batchItemFailures":[]}`, `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`},
-		"SNS":                                   {`{"Records":[{"EventSource":"aws:sns","Sns":` + notification + `}]}`, `{"specversion":"1.0"`, failedWhole},
-		"a failed asynchronous event to replay": {`{"version":"1.0","requestContext":{"condition":"RetriesExhausted"},"requestPayload":` + one + `,"responsePayload":{}}`, `{"specversion":"1.0"`, failedWhole},
-		"the same, from its dead-letter queue":  {queued("m-1", `{"requestContext":{"condition":"EventAgeExceeded"},"requestPayload":`+eventBridge+`}`), `{"batchItemFailures":[]}`, `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`},
-		"the answer of a function in a chain":   {`{"requestContext":{"condition":"Success"},"requestPayload":{},"responsePayload":` + one + `}`, `{"specversion":"1.0"`, failedWhole},
-		"a function URL":                        {urlRequest("application/cloudevents+json", one), `"statusCode":200`, `"statusCode":503`},
-		"a function URL with a batch":           {urlRequest("application/cloudevents-batch+json", "["+one+"]"), `"statusCode":200`, `"statusCode":503`},
-		"a function URL with something else":    {urlRequest("application/json", one), `"statusCode":415`, `"statusCode":415`},
-		"a function URL with an invalid event":  {urlRequest("application/cloudevents+json", "{}"), `"statusCode":400`, `"statusCode":400`},
+		"a CloudEvent":                  {in, event, failedWhole},
+		"an array":                      {"[" + in + "]", "[" + event, failedWhole},
+		"EventBridge with data":         {mapped, event, failedWhole},
+		"EventBridge with a CloudEvent": {eventBridge("x", "x", in), event, failedWhole},
+		"SQS":                           {queued(in), none, m1},
+		"EventBridge in SQS":            {queued(mapped), none, m1},
+		"SNS in SQS":                    {queued(notification), none, m1},
+		"SNS": {
+			`{"Records":[{"EventSource":"aws:sns","Sns":` + notification + `}]}`, event, failedWhole,
+		},
+		"a failed asynchronous event to replay": {
+			`{"version":"1.0","requestContext":{"condition":"RetriesExhausted"},` +
+				`"requestPayload":` + in + `,"responsePayload":{}}`,
+			event, failedWhole,
+		},
+		"the same, from its dead-letter queue": {
+			queued(`{"requestContext":{"condition":"EventAgeExceeded"},"requestPayload":` + mapped + `}`), none, m1,
+		},
+		"the answer of a function in a chain": {
+			`{"requestContext":{"condition":"Success"},"requestPayload":{},"responsePayload":` + in + `}`,
+			event, failedWhole,
+		},
+		"a function URL": {
+			urlRequest("application/cloudevents+json", in), `"statusCode":200`, `"statusCode":503`,
+		},
+		"a function URL with a batch": {
+			urlRequest("application/cloudevents-batch+json", "["+in+"]"), `"statusCode":200`, `"statusCode":503`,
+		},
+		"a function URL with something else": {
+			urlRequest("application/json", in), `"statusCode":415`, `"statusCode":415`,
+		},
+		"a function URL with an invalid event": {
+			urlRequest("application/cloudevents+json", "{}"), `"statusCode":400`, `"statusCode":400`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,23 +123,18 @@ func TestABatchIsAnsweredInPart(t *testing.T) {
 	s := newStage(t)
 	s.Script("GET", "/v1/organizations/accounts/forbidden/delegated-services",
 		huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
-	event := func(account string) string {
-		return strings.Replace(created(`{"account_id":"`+account+`","service_principal":"`+secMaster+`"}`), "in-1", account, 1)
-	}
-	var records []string
-	add := func(id, body string) {
-		records = append(records, strings.TrimSuffix(strings.TrimPrefix(queued(id, body), `{"Records":[`), `]}`))
-	}
+	var messages []string
+	add := func(id, body string) { messages = append(messages, message(id, body)) }
 	for i := range 5 {
 		id := fmt.Sprintf("good-%d", i)
 		s.AddAccount(id, "active")
-		add(id, event(id))
+		add(id, adopt(id))
 	}
-	add("truncated", event("x")[:30])
+	add("truncated", adopt("x")[:30])
 	add("empty", "")
 	add("foreign", bootstrap(north))
-	add("forbidden", event("forbidden"))
-	answer, err := s.start(t, "register-admin").Invoke(t.Context(), []byte(`{"Records":[`+strings.Join(records, ",")+`]}`))
+	add("forbidden", adopt("forbidden"))
+	answer, err := s.start(t, "register-admin").Invoke(t.Context(), []byte(batch(messages...)))
 	require.NoError(t, err)
 	require.Empty(t, answer.FunctionError)
 	assert.JSONEq(t, `{"batchItemFailures":[{"itemIdentifier":"truncated"},{"itemIdentifier":"empty"},`+

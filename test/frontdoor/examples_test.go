@@ -14,13 +14,14 @@ import (
 	"registrar/test/docs"
 )
 
-// The events that README and docs/ show are real: each input succeeds, and each result is what its cause is answered with.
+// The events that README and docs/ show are real: each input succeeds, and each result event is
+// what the functions answer to its cause.
 func TestTheExamplesInTheDocumentation(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
 	shown := map[string][]json.RawMessage{} // by page
-	inputs := map[string]json.RawMessage{}  // by source and id; the samples are known to a reader, too
+	inputs := map[string]json.RawMessage{}  // by source and id, beginning with the samples that pages refer to
 	for _, name := range []string{"org-bootstrap.json", "account-created.json"} {
 		event := json.RawMessage(sample(t, name))
 		e := attributes(t, event)
@@ -68,7 +69,7 @@ func TestTheExamplesInTheDocumentation(t *testing.T) {
 	}
 }
 
-// staged is where an example of a result of that type happens, as the text around it says.
+// staged is a stage in which the result event of an example happens, as the text around it says.
 func staged(t *testing.T, eventType string) *stage {
 	t.Helper()
 	s := newStage(t)
@@ -83,8 +84,8 @@ func staged(t *testing.T, eventType string) *stage {
 	return s
 }
 
-// take is what an event is answered with by the function whose results are like the example's, or if
-// that isn't a result, by any.
+// take is what the function with results of the example's family answers to the event. If the
+// example isn't a result event, it is the answer of any function.
 func (s *stage) take(t *testing.T, event []byte, example string) json.RawMessage {
 	t.Helper()
 	family := func(eventType string) string { return eventType[:strings.LastIndex(eventType, ".")+1] }
@@ -106,7 +107,8 @@ func attributes(t *testing.T, event []byte) result {
 	return r
 }
 
-// timeless leaves out of a result what no two results have in common: the time, the trace, and the ids of requests.
+// timeless leaves out what differs between all result events: the time, the trace, and the ids of
+// requests.
 func timeless(t *testing.T, event []byte) string {
 	t.Helper()
 	var object map[string]any
@@ -115,8 +117,8 @@ func timeless(t *testing.T, event []byte) string {
 	delete(object, "traceparent")
 	data, _ := object["data"].(map[string]any)
 	list, _ := data["registrations"].([]any)
-	for _, one := range append(list, data) {
-		if registration, ok := one.(map[string]any); ok {
+	for _, item := range append(list, data) {
+		if registration, ok := item.(map[string]any); ok {
 			delete(registration, "request_id")
 			if e, ok := registration["error"].(map[string]any); ok {
 				delete(e, "request_id")

@@ -1,5 +1,6 @@
-// Package frontdoor tests the functions as they are deployed: the built binaries, under the protocol of the Lambda runtime, against a
-// Huawei Cloud that checks signatures and keeps state.
+// Package frontdoor tests the functions as they are deployed: the built binaries, which speak the
+// protocol of the Lambda runtime, against a fake Huawei Cloud that checks signatures and keeps
+// state.
 package frontdoor
 
 import (
@@ -41,7 +42,7 @@ const (
 
 var (
 	dist, bin string       // the built functions, for this machine, and the project's tools
-	promised  docs.Schemas // what every result must match
+	promised  docs.Schemas // the schemas that every event must match
 )
 
 func TestMain(m *testing.M) {
@@ -52,12 +53,14 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(root)
 		dist, bin = filepath.Join(root, "dist"), filepath.Join(root, "bin")
-		build := exec.Command("make", "-s", "-C", "../..", "build", "DIST="+dist, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		build := exec.Command("make", "-s", "-C", "../..", "build",
+			"DIST="+dist, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 		build.Env = withoutMake(os.Environ())
 		if out, err := build.CombinedOutput(); err != nil {
 			log.Fatalf("make build: %v\n%s", err, out)
 		}
-		if out, err := exec.Command("go", "build", "-o", bin+"/", "../../cmd/sandbox", "../../cmd/invoke").CombinedOutput(); err != nil {
+		build = exec.Command("go", "build", "-o", bin+"/", "../../cmd/sandbox", "../../cmd/invoke")
+		if out, err := build.CombinedOutput(); err != nil {
 			log.Fatalf("go build: %v\n%s", err, out)
 		}
 		if promised, err = docs.LoadSchemas("../../docs/schemas"); err != nil {
@@ -67,7 +70,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// withoutMake leaves out what make tells its children: this one is nobody's child.
+// withoutMake leaves out the variables by which a make that runs the tests would change the one
+// that they run.
 func withoutMake(environ []string) []string {
 	var rest []string
 	for _, variable := range environ {
@@ -78,7 +82,7 @@ func withoutMake(environ []string) []string {
 	return rest
 }
 
-// stage is one organization and what its functions are told.
+// stage is one organization, and the environment of its functions.
 type stage struct {
 	*huaweitest.Cloud
 	keys    huaweitest.Credentials
@@ -89,7 +93,10 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	keys := huaweitest.Credentials{AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001", SecurityToken: "TOKENexample==", DomainID: "0a6d25d23900d45c0faac010e0fb4de0"}
+	keys := huaweitest.Credentials{
+		AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001", SecurityToken: "TOKENexample==",
+		DomainID: "0a6d25d23900d45c0faac010e0fb4de0",
+	}
 	s := &stage{Cloud: huaweitest.New(keys), keys: keys, timeout: 20 * time.Second, log: &lines{}}
 	server := httptest.NewUnstartedServer(s.Cloud)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -103,7 +110,7 @@ func newStage(t *testing.T) *stage {
 	}
 	s.AddAccount(account, "active")
 	s.TrustService(secMaster, cts)
-	t.Cleanup(func() { // whatever else a test was about
+	t.Cleanup(func() { // every test checks this
 		for _, secret := range []string{keys.SecretKey, keys.SecurityToken, keys.AccessKey} {
 			assert.NotContains(t, s.log.String(), secret, "the log")
 		}
@@ -122,7 +129,7 @@ func (s *stage) start(t *testing.T, name string) *lambdalocal.Function {
 	return f
 }
 
-// result is a result event, and what a test wants to know of its data.
+// result is the part of a result event that tests look at.
 type result struct {
 	SpecVersion, ID, Source, Type, Subject, PartitionKey string
 	CausationID, CorrelationID, TraceParent              string
@@ -151,10 +158,10 @@ type registration struct {
 	}
 }
 
-// failure is what Lambda makes of an error.
+// failure is what Lambda answers if a function fails.
 type failure struct{ ErrorType, ErrorMessage string }
 
-// invoke runs a function once. Exactly one of what it returns is set.
+// invoke runs a function once, and returns either a result event or a failure.
 func (s *stage) invoke(t *testing.T, name, payload string) (*result, *failure) {
 	t.Helper()
 	return s.invokeOn(t, s.start(t, name), payload)
@@ -175,7 +182,8 @@ func (s *stage) invokeOn(t *testing.T, f *lambdalocal.Function, payload string) 
 	return &resultsIn(t, answer.Payload)[0], nil
 }
 
-// resultsIn are the results of an answer, one or an array. Each must be as its schema promises.
+// resultsIn are the result events of an answer, which is one of them or an array. Each must match
+// its schema.
 func resultsIn(t *testing.T, answer []byte) []result {
 	t.Helper()
 	if !bytes.HasPrefix(answer, []byte("[")) {
@@ -184,9 +192,9 @@ func resultsIn(t *testing.T, answer []byte) []result {
 	var raw []json.RawMessage
 	require.NoError(t, json.Unmarshal(answer, &raw), "%s", answer)
 	results := make([]result, len(raw))
-	for i, one := range raw {
-		require.NoError(t, promised.Check(one), "%s", one)
-		require.NoError(t, json.Unmarshal(one, &results[i]))
+	for i, event := range raw {
+		require.NoError(t, promised.Check(event), "%s", event)
+		require.NoError(t, json.Unmarshal(event, &results[i]))
 	}
 	return results
 }
@@ -205,7 +213,8 @@ func (s *stage) fail(t *testing.T, name, payload string) *failure {
 	return f
 }
 
-// calls lists what Huawei Cloud saw, as "POST /path status", but for what warms the connection.
+// calls lists the requests that Huawei Cloud saw, as "POST /path status", without those that warm
+// the connection.
 func (s *stage) calls() []string {
 	var calls []string
 	for _, r := range s.Requests() {
@@ -235,7 +244,8 @@ func createdAt(at time.Time, data string) string {
 }
 
 func input(eventType, data, attributes string) string {
-	return `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"` + eventType + `",` + attributes + `"data":` + data + `}`
+	return `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"` + eventType + `",` +
+		attributes + `"data":` + data + `}`
 }
 
 func sample(t *testing.T, name string) string {
@@ -263,7 +273,7 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// events are the lines of the log, parsed.
+// parse returns the fields of each line of the log.
 func (l *lines) parse(t *testing.T) []map[string]any {
 	t.Helper()
 	var parsed []map[string]any

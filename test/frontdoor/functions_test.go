@@ -1,6 +1,7 @@
 package frontdoor
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 	"registrar/internal/huaweitest"
 )
 
-// The decision tables stand beside the functions. Here a few of their rows prove that the binary is the
-// same thing.
+// The decision tables stand beside the functions. A few of their rows are repeated here with the
+// built binaries.
 
 const (
 	north = `{"region_id":"cn-north-4"}`
@@ -75,7 +76,7 @@ func TestAdministratorsAreRegisteredAndThenUnchanged(t *testing.T) {
 	assert.Equal(t, "account.admin.registered", second.Type)
 	assert.Equal(t, "unchanged", second.Data.Outcome)
 	assert.Equal(t, first.ID, second.ID)
-	assert.Equal(t, 2, s.writes(), "none for the duplicate")
+	assert.Equal(t, 2, s.writes(), "the duplicate writes nothing")
 }
 
 func TestTheConfigurationBoundsWhatEventsMayAskFor(t *testing.T) {
@@ -92,7 +93,7 @@ func TestTheConfigurationBoundsWhatEventsMayAskFor(t *testing.T) {
 	assert.Contains(t, r.Data.Message, cts)
 	assert.Equal(t, account, r.Subject)
 	assert.Empty(t, r.Data.Registrations)
-	assert.Empty(t, s.calls(), "without a call")
+	assert.Empty(t, s.calls(), "nothing is called")
 }
 
 func TestADryRunWritesNothing(t *testing.T) {
@@ -104,7 +105,7 @@ func TestADryRunWritesNothing(t *testing.T) {
 	assert.Zero(t, s.writes())
 }
 
-func TestAnAccountIsWaitedForAndThenRejected(t *testing.T) {
+func TestAnUnknownAccountIsWaitedForAndThenRejected(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	unknown := `{"account_id":"another","service_principal":"` + secMaster + `"}`
@@ -118,11 +119,11 @@ func TestAnAccountIsWaitedForAndThenRejected(t *testing.T) {
 	assert.Equal(t, "account_not_found", r.Data.Registrations[0].Reason)
 	require.NotNil(t, r.Data.Registrations[0].Error)
 	assert.NotEmpty(t, r.Data.Registrations[0].Error.RequestID)
-	s.AddAccount("another", "active") // known at last
+	s.AddAccount("another", "active")
 	assert.Equal(t, "registered", s.succeed(t, "register-admin", young).Data.Outcome)
 }
 
-func TestWhatWasDoneBeforeAFailureIsTold(t *testing.T) {
+func TestAFailureIsLoggedWithWhatWasDoneBeforeIt(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.Script("POST", delegations, huaweitest.Fault{
@@ -141,10 +142,11 @@ func TestWhatWasDoneBeforeAFailureIsTold(t *testing.T) {
 	registrations, _ := logged[0]["registrations"].([]any)
 	require.Len(t, registrations, 2)
 	done, _ := registrations[0].(map[string]any)
-	assert.Equal(t, []any{secMaster, "registered"}, []any{done["service_principal"], done["outcome"]})
+	assert.Equal(t, secMaster, done["service_principal"])
+	assert.Equal(t, "registered", done["outcome"])
 	var written string
 	for _, r := range s.Requests() {
-		if r.Method == "POST" && r.Status == 201 {
+		if r.Method == http.MethodPost && r.Status == 201 {
 			written = r.ID
 		}
 	}

@@ -23,22 +23,32 @@ func TestEachKindOfFailureHasItsErrorType(t *testing.T) {
 		level   string
 	}{
 		"a server error": {
-			bootstrap(north), huaweitest.Fault{Status: 503, Code: "APIGW.0201", Message: "Backend unavailable"},
-			failure{"TransientError", "RegisteredRegions: status 503 APIGW.0201 Backend unavailable"}, "WARN",
+			payload: bootstrap(north),
+			fault:   huaweitest.Fault{Status: 503, Code: "APIGW.0201", Message: "Backend unavailable"},
+			want:    failure{"TransientError", "RegisteredRegions: status 503 APIGW.0201 Backend unavailable"},
+			level:   "WARN",
 		},
 		"a connection that breaks": {
-			bootstrap(north), huaweitest.Fault{Reset: true}, failure{"TransientError", "RegisteredRegions: "}, "WARN",
+			payload: bootstrap(north),
+			fault:   huaweitest.Fault{Reset: true},
+			want:    failure{"TransientError", "RegisteredRegions: "},
+			level:   "WARN",
 		},
 		"no permission": {
-			bootstrap(north), huaweitest.Fault{Status: 403, Code: "IIC.1000"},
-			failure{"MisconfiguredError", "403 IIC.1000"}, "ERROR",
+			payload: bootstrap(north),
+			fault:   huaweitest.Fault{Status: 403, Code: "IIC.1000"},
+			want:    failure{"MisconfiguredError", "403 IIC.1000"},
+			level:   "ERROR",
 		},
 		"a payload that isn't JSON": {
-			`hello`, huaweitest.Fault{}, failure{"InvalidEventError", "payload is not JSON"}, "ERROR",
+			payload: `hello`,
+			want:    failure{"InvalidEventError", "payload is not JSON"},
+			level:   "ERROR",
 		},
-		"a type for another": {
-			created(both), huaweitest.Fault{},
-			failure{"InvalidEventError", `register-region takes events of type org.bootstrap, not "account.created"`}, "ERROR",
+		"an event of another function": {
+			payload: created(both),
+			want:    failure{"InvalidEventError", `register-region takes events of type org.bootstrap, not "account.created"`},
+			level:   "ERROR",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,28 +91,35 @@ func TestAnArrayOfEvents(t *testing.T) {
 	require.NotNil(t, failed)
 	assert.Equal(t, "InvalidEventError", failed.ErrorType)
 	assert.Contains(t, failed.ErrorMessage, "1 of 2 events failed")
-	assert.Equal(t, "cn-north-4", s.Region(), "the other one was handled")
+	assert.Equal(t, "cn-north-4", s.Region(), "the other event was handled")
 }
 
-func TestABadConfigurationIsAnsweredByName(t *testing.T) {
+func TestABadConfigurationIsAnsweredWithTheNamesOfItsVariables(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	maps.Copy(s.env, map[string]string{
-		"HUAWEICLOUD_SDK_AK": "", "IDENTITYCENTER_ENDPOINT": "http://identitycenter.example", "MAX_ATTEMPTS": "0", "REQUEST_TIMEOUT": "10",
-		"REGION_ID": "Beijing", "EVENT_TYPES": "account.admin.registered", "DRY_RUN": "maybe",
-	})
+	wrong := map[string]string{
+		"HUAWEICLOUD_SDK_AK":      "",
+		"IDENTITYCENTER_ENDPOINT": "http://identitycenter.example",
+		"MAX_ATTEMPTS":            "0",
+		"REQUEST_TIMEOUT":         "10",
+		"REGION_ID":               "Beijing",
+		"EVENT_TYPES":             "account.admin.registered",
+		"DRY_RUN":                 "maybe",
+	}
+	maps.Copy(s.env, wrong)
 	f := s.start(t, "register-region")
 	for range 2 {
 		_, failed := s.invokeOn(t, f, bootstrap(north))
 		require.NotNil(t, failed)
 		assert.Equal(t, "MisconfiguredError", failed.ErrorType)
-		for _, name := range []string{"HUAWEICLOUD_SDK_AK", "IDENTITYCENTER_ENDPOINT", "MAX_ATTEMPTS", "REQUEST_TIMEOUT", "REGION_ID", "EVENT_TYPES", "DRY_RUN"} {
+		for name := range wrong {
 			assert.Contains(t, failed.ErrorMessage, name)
 		}
 	}
 	assert.Empty(t, s.calls())
-	last := s.log.parse(t)[2] // after that of the start
-	assert.Equal(t, []any{"register-region", 1.0}, []any{last["FunctionName"], last["Misconfigured"]}, "the alarm counts by this name")
+	last := s.log.parse(t)[2] // after a line about the start, and one for each invocation
+	assert.Equal(t, "register-region", last["FunctionName"], "the alarm is about this name")
+	assert.EqualValues(t, 1, last["Misconfigured"])
 
 	s.env["ACCOUNT_READY_WITHIN"], s.env["SERVICE_PRINCIPALS"] = "-1s", "a b"
 	failed := s.fail(t, "register-admin", created(both))
@@ -110,7 +127,7 @@ func TestABadConfigurationIsAnsweredByName(t *testing.T) {
 	assert.Contains(t, failed.ErrorMessage, `SERVICE_PRINCIPALS: "a b" is not a service principal`)
 }
 
-func TestNearTheDeadlineItAnswersWithTheLastRealError(t *testing.T) {
+func TestNearTheDeadlineAFunctionAnswersWithTheLastRealError(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.timeout = 3 * time.Second
@@ -120,11 +137,12 @@ func TestNearTheDeadlineItAnswersWithTheLastRealError(t *testing.T) {
 	start := time.Now()
 	failed := s.fail(t, "register-region", bootstrap(north))
 	assert.Equal(t, "TransientError", failed.ErrorType, "not Sandbox.Timedout")
-	assert.Contains(t, failed.ErrorMessage, "deadline exceeded after 2 attempts: RegisteredRegions: status 503 APIGW.0201")
+	assert.Contains(t, failed.ErrorMessage,
+		"deadline exceeded after 2 attempts: RegisteredRegions: status 503 APIGW.0201")
 	assert.Less(t, time.Since(start), 3*time.Second)
 }
 
-func TestAClockThatIsOff(t *testing.T) {
+func TestTheClockOfHuaweiCloudMayDiffer(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.SetClock(func() time.Time { return time.Now().Add(-3 * time.Hour) })
@@ -148,8 +166,14 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	logged := s.log.parse(t)
 	require.Len(t, logged, 1)
 	for key, want := range map[string]any{
-		"level": "INFO", "message": "event handled", "cause_id": "in-1", "type": "org.bootstrap", "source": "/landing-zone",
-		"outcome": "registered", "subject": r.Subject, "attempts": 1.0,
+		"level":    "INFO",
+		"message":  "event handled",
+		"cause_id": "in-1",
+		"type":     "org.bootstrap",
+		"source":   "/landing-zone",
+		"outcome":  "registered",
+		"subject":  r.Subject,
+		"attempts": 1.0,
 	} {
 		assert.Equal(t, want, logged[0][key], key)
 	}
@@ -157,7 +181,8 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.NotEmpty(t, logged[0]["requestId"], "Lambda's")
 	assert.Contains(t, logged[0], "duration_ms")
 	assert.Contains(t, logged[0], "timestamp")
-	assert.Equal(t, []any{1.0, 2.0}, []any{logged[0]["Registered"], logged[0]["HuaweiCloudAttempts"]}, "it is a metric, too")
+	assert.EqualValues(t, 1, logged[0]["Registered"], "the line holds metrics, too")
+	assert.EqualValues(t, 2, logged[0]["HuaweiCloudAttempts"])
 	assert.Len(t, logged[0]["HuaweiCloudLatency"], 2)
 
 	s.env["AWS_LAMBDA_LOG_LEVEL"] = "ERROR"
@@ -168,10 +193,10 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 	assert.EqualValues(t, 1, logged[1]["Unchanged"], "but metrics are not")
 	s.SetRegion("cn-south-1")
 	s.succeed(t, "register-region", bootstrap(north))
-	assert.Equal(t, "region_conflict", s.log.parse(t)[2]["reason"], "a rejection is for a person")
+	assert.Equal(t, "region_conflict", s.log.parse(t)[2]["reason"], "a rejection is logged at ERROR")
 }
 
-func TestATimeoutThatLeavesNoRoomForASinkIsMisconfigured(t *testing.T) {
+func TestATimeoutThatLeavesNoTimeForASinkIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.timeout = 2 * time.Second
@@ -195,7 +220,7 @@ func TestAProxyThatCantBeReadIsReportedAndNothingIsCalled(t *testing.T) {
 	}
 }
 
-func TestTheProxyOfTheEnvironmentIsUsedAndItsRefusalIsItsOwn(t *testing.T) {
+func TestTheProxyOfTheEnvironmentIsUsedAndItsRefusalSaysSo(t *testing.T) {
 	t.Parallel()
 	asked := make(chan string, 10)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,10 +229,11 @@ func TestTheProxyOfTheEnvironmentIsUsedAndItsRefusalIsItsOwn(t *testing.T) {
 	}))
 	t.Cleanup(proxy.Close)
 	s := newStage(t)
-	delete(s.env, "IDENTITYCENTER_ENDPOINT") // loopback addresses go past any proxy
+	delete(s.env, "IDENTITYCENTER_ENDPOINT") // no proxy is used for loopback addresses
 	s.env["HTTPS_PROXY"] = proxy.URL
 	failed := s.fail(t, "register-region", bootstrap(north))
 	assert.Equal(t, "MisconfiguredError", failed.ErrorType)
-	assert.Contains(t, failed.ErrorMessage, "the proxy "+strings.TrimPrefix(proxy.URL, "http://")+" answered CONNECT with status 407")
+	assert.Contains(t, failed.ErrorMessage,
+		"the proxy "+strings.TrimPrefix(proxy.URL, "http://")+" answered CONNECT with status 407")
 	assert.Equal(t, "CONNECT identitycenter.myhuaweicloud.com:443", <-asked)
 }

@@ -17,8 +17,8 @@ import (
 
 const visibility = 6 * time.Minute
 
-// newQueue returns a queue with dead letters behind it, and what delivers its messages to the
-// function.
+// newQueue returns a queue, its dead-letter queue, and the mapping that delivers its messages to
+// the function.
 func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (
 	queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping,
 ) {
@@ -47,7 +47,7 @@ func adopt(account string) string {
 	return strings.Replace(created(`{"account_id":"`+account+`","service_principal":"`+secMaster+`"}`), "in-1", account, 1)
 }
 
-func TestRedeliveryEndsWithAllThatCanBeRegisteredAndTheRestAmongTheDeadLetters(t *testing.T) {
+func TestWhatCanBeRegisteredIsAndTheRestEndsInTheDeadLetterQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.env["MAX_ATTEMPTS"] = "1"
@@ -69,17 +69,17 @@ func TestRedeliveryEndsWithAllThatCanBeRegisteredAndTheRestAmongTheDeadLetters(t
 	}
 	_, err := mapping.Deliver(t.Context())
 	require.NoError(t, err)
-	assert.Zero(t, s.writes(), "at first it does")
+	assert.Zero(t, s.writes(), "the first delivery")
 	drain(t, queue, mapping)
 
 	for i := range 5 {
 		assert.Equal(t, []string{secMaster}, s.Delegations(fmt.Sprintf("good-%d", i)))
 	}
-	var reasons []string
+	var left []string
 	for _, m := range dead.Messages() {
-		reasons = append(reasons, m.Body)
+		left = append(left, m.Body)
 	}
-	assert.ElementsMatch(t, []string{bodies[0], bodies[6], bodies[7], bodies[8], bodies[9]}, reasons)
+	assert.ElementsMatch(t, []string{bodies[0], bodies[6], bodies[7], bodies[8], bodies[9]}, left)
 	for _, reason := range []string{
 		"429 APIGW.0308", "payload is not JSON", "payload is empty", "takes events of type account.created",
 		"403 Organizations.1007",
@@ -127,7 +127,7 @@ func TestAFIFOQueueKeepsTheOrderOfItsGroups(t *testing.T) {
 	assert.Equal(t, []string{adopt("a2")}, left)
 }
 
-func TestAnAccountGetsReadyWhileItsEventIsRedelivered(t *testing.T) {
+func TestAnAccountBecomesReadyWhileItsEventIsRedelivered(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
@@ -146,9 +146,7 @@ func TestAnAccountGetsReadyWhileItsEventIsRedelivered(t *testing.T) {
 	assert.Empty(t, dead.Messages())
 }
 
-// A quota of 20 calls per second and API, and a thousand records at once. It takes the better part
-// of a minute, as it must.
-// SOAK=1 takes a thousand records, and a minute.
+// The quota is 20 calls per second and API. SOAK=1 sends a thousand records, which takes a minute.
 func TestManyRecordsWithinAQuota(t *testing.T) {
 	t.Parallel()
 	records, perSecond := 100, 20
@@ -160,7 +158,7 @@ func TestManyRecordsWithinAQuota(t *testing.T) {
 	s.RateLimit(perSecond, time.Second)
 	s.Script("", "", huaweitest.Fault{Times: huaweitest.Forever, Header: http.Header{"Retry-After": {"1"}}})
 	queue, dead, mapping := newQueue(t, s.start(t, "register-admin"), "")
-	mapping.Concurrency = 2 // the least that AWS has
+	mapping.Concurrency = 2 // the least that AWS allows
 	for i := range records {
 		id := fmt.Sprintf("account-%d", i)
 		s.AddAccount(id, "active")

@@ -3,7 +3,6 @@ package frontdoor
 import (
 	"fmt"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,7 +12,7 @@ import (
 	"registrar/internal/huaweitest"
 )
 
-// newVault makes the stage's credentials come from a secret.
+// newVault moves the stage's credentials to a secret in a fake of Secrets Manager.
 func newVault(t *testing.T, s *stage) *awstest.SecretsManager {
 	t.Helper()
 	v := new(awstest.SecretsManager)
@@ -49,16 +48,16 @@ func TestARotationLosesNothing(t *testing.T) {
 	n := 0
 	flow := func() {
 		for range batches {
-			var records []string
+			var messages []string
 			for range 10 {
 				n++
 				id := fmt.Sprintf("account-%d", n)
 				s.AddAccount(id, "active")
-				records = append(records, strings.TrimSuffix(strings.TrimPrefix(queued(id, adopt(id)), `{"Records":[`), `]}`))
+				messages = append(messages, message(id, adopt(id)))
 			}
-			answer, err := f.Invoke(t.Context(), []byte(`{"Records":[`+strings.Join(records, ",")+`]}`))
+			answer, err := f.Invoke(t.Context(), []byte(batch(messages...)))
 			require.NoError(t, err)
-			require.JSONEq(t, `{"batchItemFailures":[]}`, string(answer.Payload), "every event ends registered")
+			require.JSONEq(t, `{"batchItemFailures":[]}`, string(answer.Payload), "every event succeeds")
 		}
 	}
 	flow()
@@ -109,7 +108,7 @@ func TestAFailedReadOfTheSecretIsNotKept(t *testing.T) {
 	}
 }
 
-func TestBothSourcesOfCredentialsAreOneTooMany(t *testing.T) {
+func TestTwoSourcesOfCredentialsAreAConfigurationError(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.env["HUAWEICLOUD_CREDENTIALS_SECRET"] = "huaweicloud"

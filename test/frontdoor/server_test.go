@@ -2,11 +2,11 @@ package frontdoor
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,17 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serveHTTP runs a function as an HTTP server, which it is where there is no Lambda, and returns its URL once it answers.
+// serveHTTP runs a function outside Lambda, where it is an HTTP server, and returns its URL once it
+// answers.
 func (s *stage) serveHTTP(t *testing.T, name string) (url string, cmd *exec.Cmd) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-
 	cmd = exec.Command(filepath.Join(dist, name, "bootstrap"))
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=" + port}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PORT=0"}
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -36,8 +31,13 @@ func (s *stage) serveHTTP(t *testing.T, name string) (url string, cmd *exec.Cmd)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	url = "http://127.0.0.1:" + port
+	address := regexp.MustCompile(`"address":"(127\.0\.0\.1:\d+)"`)
 	require.Eventually(t, func() bool {
+		match := address.FindStringSubmatch(s.log.String())
+		if match == nil {
+			return false
+		}
+		url = "http://" + match[1]
 		resp, err := http.Get(url + "/healthz")
 		if err != nil {
 			return false
@@ -62,7 +62,7 @@ func TestOutsideLambdaAFunctionIsAnHTTPServer(t *testing.T) {
 		assert.Equal(t, "application/cloudevents+json", resp.Header.Get("Content-Type"))
 		r := resultsIn(t, body)[0]
 		assert.Equal(t, outcome, r.Data.Outcome)
-		assert.Empty(t, r.TraceParent, "there is no trace of Lambda's")
+		assert.Empty(t, r.TraceParent, "Lambda gave no trace")
 	}
 	resp, err := http.Post(url, "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)

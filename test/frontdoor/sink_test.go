@@ -15,11 +15,11 @@ import (
 	"registrar/internal/awstest"
 )
 
-// receiver takes results as the CloudEvents SDK reads them.
+// receiver takes result events, which the CloudEvents SDK reads.
 type receiver struct {
 	mu     sync.Mutex
 	got    []event.Event
-	refuse int // the status to answer instead
+	refuse int // the status to answer with instead; 0 for none
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -38,7 +38,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func TestResultsGoToAnHTTPSink(t *testing.T) {
+func TestResultEventsGoToAnHTTPSink(t *testing.T) {
 	t.Parallel()
 	for _, variable := range []string{"RESULT_SINK", "K_SINK"} {
 		t.Run(variable, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestResultsGoToAnHTTPSink(t *testing.T) {
 			s.env[variable] = server.URL
 			r := s.succeed(t, "register-region", bootstrap(north))
 			require.Len(t, to.got, 1)
-			assert.Equal(t, r.ID, to.got[0].ID(), "what is returned has the same id")
+			assert.Equal(t, r.ID, to.got[0].ID(), "the answer has the same id")
 			assert.Equal(t, "org.region.registered", to.got[0].Type())
 
 			to.refuse = http.StatusForbidden
@@ -57,7 +57,7 @@ func TestResultsGoToAnHTTPSink(t *testing.T) {
 			assert.Equal(t, "MisconfiguredError", failed.ErrorType)
 			to.refuse = 0
 			assert.Equal(t, "unchanged", s.succeed(t, "register-region", bootstrap(north)).Data.Outcome)
-			assert.Equal(t, r.ID, to.got[1].ID(), "a redelivery emits the same id")
+			assert.Equal(t, r.ID, to.got[1].ID(), "after a redelivery the id is the same")
 		})
 	}
 }
@@ -72,12 +72,12 @@ func TestASinkThatIsDownLeavesTheEventUnacknowledged(t *testing.T) {
 	assert.Equal(t, "TransientError", failed.ErrorType)
 	assert.Contains(t, failed.ErrorMessage, "the sink "+server.URL+": ")
 	assert.Equal(t, "cn-north-4", s.Region(), "it was registered all the same")
-	answer, err := s.start(t, "register-region").Invoke(t.Context(), []byte(queued("m-1", bootstrap(north))))
+	answer, err := s.start(t, "register-region").Invoke(t.Context(), []byte(queued(bootstrap(north))))
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`, string(answer.Payload))
 }
 
-func TestResultsGoToEventBridge(t *testing.T) {
+func TestResultEventsGoToEventBridge(t *testing.T) {
 	t.Parallel()
 	const bus = "arn:aws:events:eu-central-1:123456789012:event-bus/results"
 	s, to := newStage(t), new(awstest.EventBridge)
@@ -89,7 +89,7 @@ func TestResultsGoToEventBridge(t *testing.T) {
 
 	to.Script(awstest.FailEntry("ThrottlingException"), nil)
 	r := s.succeed(t, "register-region", bootstrap(north))
-	require.Len(t, to.Entries(), 1, "after a partial failure that passes, once")
+	require.Len(t, to.Entries(), 1, "it is taken once, after an entry that failed")
 	entry := to.Entries()[0]
 	assert.Equal(t, "org.region.registered", entry.DetailType)
 	assert.Equal(t, "/registrar/register-region", entry.Source)
