@@ -255,8 +255,11 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 	for name := range defaults {
 		variables[name] = s.env[name]
 	}
+	if dry := s.env["DRY_RUN"]; dry != "" { // the one that must not be lost on the way
+		variables["DRY_RUN"] = dry
+	}
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		fmt.Fprintf(&b, " %s=%s", name, variables[name])
+		fmt.Fprintf(&b, " %s=%s", name, quoted(variables[name]))
 	}
 	fmt.Fprintf(&b, " %s\n", filepath.Join(dist, f.name, "bootstrap"))
 	fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s http://127.0.0.1:8080\n", sample)
@@ -300,4 +303,12 @@ func (f *function) sample(ctx context.Context) (file, trouble string, err error)
 		}
 	}
 	return "<your event>.json", "", nil
+}
+
+// quoted is a word for the shell, in quotes if it needs them.
+func quoted(word string) string {
+	if word == "" || strings.ContainsAny(word, "*?[]{}()<>|&;$`\"'\\ \t\n~#!") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }

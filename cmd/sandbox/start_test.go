@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,4 +97,17 @@ func TestWhatBecomesOfMessages(t *testing.T) {
 			Text: "in 10s: message 33333333: curl http://127.0.0.1:3001/dead-letters/f",
 		},
 	}, lines)
+}
+
+func TestAWordForTheShellIsQuotedIfItMustBe(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string]string{
+		"a": "a", "http://127.0.0.1:1/x": "http://127.0.0.1:1/x", "service.A,service.B": "service.A,service.B",
+		"": "''", "*": "'*'", "a b": "'a b'", "it's": `'it'\''s'`, "$x": "'$x'",
+	} {
+		out, err := exec.Command("sh", "-c", "printf %s "+quoted(word)).Output()
+		require.NoError(t, err)
+		assert.Equal(t, word, string(out))
+		assert.Equal(t, want, quoted(word))
+	}
 }
