@@ -63,7 +63,7 @@ check: go ## Check what can be checked in about ten seconds: form, go vet and th
 	go test $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/test/(deploy|frontdoor)$$')
 
 .PHONY: test
-test: go ## Run all tests, which takes about a minute; make check is for the time between
+test: go ## Run all tests, which takes a minute or two; make check is for the time between
 	go test $(RACE) -shuffle=on -count=1 ./...
 
 .PHONY: oracle

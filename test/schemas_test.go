@@ -212,9 +212,9 @@ func isTaken(t *testing.T, eventType, payload string) bool {
 	e := envelope.Records[0].Event
 	switch eventType {
 	case "org.bootstrap":
-		_, err = events.OrgBootstrapRegion().Decode(&e)
+		_, err = events.BootstrapRegionInput().Decode(&e)
 		if err == nil {
-			_, err = events.OrgBootstrapServices().Decode(&e)
+			_, err = events.BootstrapServicesInput().Decode(&e)
 		}
 	case "account.created":
 		_, err = events.AccountCreatedInput().Decode(&e)

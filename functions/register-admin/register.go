@@ -20,8 +20,8 @@ type function struct {
 }
 
 // register makes the account an administrator of each service. A service that is rejected doesn't
-// keep the others from being registered. Any other failure ends the event. When it is delivered
-// again, what was done before is unchanged.
+// keep the others from being registered. Any other failure stops here; the next delivery of the
+// event finds what was registered, and reports it as unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.AccountCreated) (events.Result, error) {
 	r := events.AdminResult{AccountID: asked.AccountID}
 	var forbidden []string
@@ -54,7 +54,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Acc
 		default:
 			what := fmt.Sprintf("make account %s an administrator of %s", r.AccountID, one.ServicePrincipal)
 			err = register.Write(ctx, one, what,
-				func(ctx context.Context) (client.Response, error) {
+				func(ctx context.Context) (client.Sent, error) {
 					return f.api.RegisterDelegatedAdministrator(ctx, string(r.AccountID), string(one.ServicePrincipal))
 				},
 				func(ctx context.Context) error { return f.look(ctx, e, r.AccountID, one) })

@@ -28,7 +28,7 @@ const (
 	bare = `{"account_id":"` + decisions.Account + `"}`
 )
 
-func path(calls ...string) string { return strings.Join(calls, ", ") }
+func calls(all ...string) string { return strings.Join(all, ", ") }
 
 func administers(c *huaweitest.Cloud) string {
 	return strings.Join(c.Delegations(decisions.Account), " ")
@@ -76,23 +76,23 @@ func raced(status int) func(*huaweitest.Cloud) {
 
 var rows = map[string]decisions.Row{
 	"nothing is registered": {
-		Data: one, Want: "registered", Each: "registered", Calls: path(delegated, write), State: administers,
-		Is: "service.SecMaster",
+		Data: one, Want: "registered", Each: "registered", Calls: calls(delegated, write), State: administers,
+		WantState: "service.SecMaster",
 	},
 	"two services, nothing is registered": {
-		Data: two, Want: "registered", Each: "registered, registered", Calls: path(delegated, write, write),
-		State: administers, Is: "service.SecMaster service.CTS",
+		Data: two, Want: "registered", Each: "registered, registered", Calls: calls(delegated, write, write),
+		State: administers, WantState: "service.SecMaster service.CTS",
 	},
 	"one of two is registered": {
 		Data: two, Cloud: delegates("service.SecMaster"), Want: "registered", Each: "unchanged, registered",
-		Calls: path(delegated, write),
+		Calls: calls(delegated, write),
 	},
 	"all is registered": {
 		Data: two, Cloud: delegates("service.CTS", "service.SecMaster"), Want: "unchanged", Each: "unchanged, unchanged",
 		Calls: delegated,
 	},
 	"what is registered stands on the last of three pages": {
-		Data: one, Want: "unchanged", Each: "unchanged", Calls: path(delegated, delegated, delegated),
+		Data: one, Want: "unchanged", Each: "unchanged", Calls: calls(delegated, delegated, delegated),
 		Cloud: func(c *huaweitest.Cloud) {
 			c.Delegate(decisions.Account, "service.A", "service.B", "service.C", "service.D", "service.SecMaster")
 			c.PageSize(2)
@@ -104,33 +104,33 @@ var rows = map[string]decisions.Row{
 	},
 
 	"registered between read and write, refused by a 400": {
-		Data: one, Cloud: raced(400), Want: "unchanged", Each: "unchanged", Calls: path(delegated, write, delegated),
+		Data: one, Cloud: raced(400), Want: "unchanged", Each: "unchanged", Calls: calls(delegated, write, delegated),
 	},
 	"registered between read and write, refused by a 404": {
-		Data: one, Cloud: raced(404), Want: "unchanged", Each: "unchanged", Calls: path(delegated, write, delegated),
+		Data: one, Cloud: raced(404), Want: "unchanged", Each: "unchanged", Calls: calls(delegated, write, delegated),
 	},
 	"registered between read and write, refused by a 409": {
-		Data: one, Cloud: raced(409), Want: "unchanged", Each: "unchanged", Calls: path(delegated, write, delegated),
+		Data: one, Cloud: raced(409), Want: "unchanged", Each: "unchanged", Calls: calls(delegated, write, delegated),
 	},
 	"registered between read and write, refused by a 403": {
-		Data: one, Cloud: raced(403), Want: "MisconfiguredError", Calls: path(delegated, write),
+		Data: one, Cloud: raced(403), Want: "MisconfiguredError", Calls: calls(delegated, write),
 	},
 
 	"the account is unknown, the event young": {
 		Data: one, Cloud: unknown(404), Want: "TransientError", Text: "is not ready in the organization",
-		Calls: path(delegated, write, delegated, account),
+		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account is unknown, the event without a time": {
 		Data: one, Age: decisions.Timeless, Cloud: unknown(400), Want: "TransientError", Text: "for reasons",
-		Calls: path(delegated, write, delegated, account),
+		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account is unknown, the event from the future": {
 		Data: one, Age: -time.Hour, Cloud: unknown(409), Want: "TransientError",
-		Calls: path(delegated, write, delegated, account),
+		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account is unknown, the event old": {
 		Data: one, Age: time.Hour, Cloud: unknown(404), Want: "rejected", Each: "rejected account_not_found",
-		Text: "check the account id", Calls: path(delegated, write, delegated, account),
+		Text: "check the account id", Calls: calls(delegated, write, delegated, account),
 	},
 	"the account is unknown, and asking isn't allowed": {
 		Data: one, Age: time.Hour, Cloud: unknown(403), Want: "MisconfiguredError", Calls: delegated,
@@ -138,42 +138,42 @@ var rows = map[string]decisions.Row{
 	"the account is suspended": {
 		Data: two, Cloud: status("suspended"), Want: "rejected",
 		Each: "rejected account_not_active, rejected account_not_active", Text: "is suspended",
-		Calls: path(delegated, write, delegated, account, write, delegated, account),
+		Calls: calls(delegated, write, delegated, account, write, delegated, account),
 	},
 	"the account is being closed": {
 		Data: one, Cloud: status("pending_closure"), Want: "rejected", Each: "rejected account_not_active",
-		Calls: path(delegated, write, delegated, account),
+		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account has an undocumented status, the event is young": {
-		Data: one, Cloud: status("creating"), Want: "TransientError", Calls: path(delegated, write, delegated, account),
+		Data: one, Cloud: status("creating"), Want: "TransientError", Calls: calls(delegated, write, delegated, account),
 	},
 	"the account has an undocumented status, the event is old": {
 		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected", Each: "rejected account_not_found",
-		Calls: path(delegated, write, delegated, account),
+		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account becomes active between the write and the reads that explain it": {
 		Data: one, Age: time.Hour, Cloud: refuses(1, 400), Want: "registered", Each: "registered",
-		Calls: path(delegated, write, why, write),
+		Calls: calls(delegated, write, why, write),
 	},
 
 	"a service isn't trusted": {
 		Data: `{"account_id":"` + decisions.Account + `","service_principals":["service.SecMaster","service.Config"]}`,
 		Want: "MisconfiguredError", Text: "enable trusted access for service.Config first",
-		Calls: path(delegated, write, write, why), State: administers, Is: "service.SecMaster",
+		Calls: calls(delegated, write, write, why), State: administers, WantState: "service.SecMaster",
 	},
 
 	"refused twice": {
 		Data: two, Cloud: refuses(2, 400), Want: "rejected", Each: "rejected refused, registered",
 		Text:  "service.SecMaster: for reasons",
-		Calls: path(delegated, write, why, write, why, write), State: administers, Is: "service.CTS",
+		Calls: calls(delegated, write, why, write, why, write), State: administers, WantState: "service.CTS",
 	},
 	"refused by a 409, and nothing explains it": {
 		Data: one, Cloud: refuses(1, 409), Want: "TransientError", Text: "409 Organizations.9999",
-		Calls: path(delegated, write, why),
+		Calls: calls(delegated, write, why),
 	},
 	"refused by a 403": {
 		Data: two, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 Organizations.9999 for reasons",
-		Calls: path(delegated, write),
+		Calls: calls(delegated, write),
 	},
 	"every call is answered by a wrong endpoint, the event old": {
 		Data: one, Age: 2 * time.Hour,
@@ -183,15 +183,15 @@ var rows = map[string]decisions.Row{
 	"every call is answered by a firewall, the event old": {
 		Data: one, Age: 2 * time.Hour,
 		Cloud: answers("", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),
-		Want:  "TransientError", Text: "418", Calls: path(delegated, delegated, delegated, delegated),
+		Want:  "TransientError", Text: "418", Calls: calls(delegated, delegated, delegated, delegated),
 	},
 	"reading what is delegated is refused": {
 		Data: one, Cloud: answers("GET", delegatedPath, huaweitest.Fault{Status: 400, Code: "Organizations.9999"}),
-		Want: "registered", Each: "registered", Calls: path(delegated, write),
+		Want: "registered", Each: "registered", Calls: calls(delegated, write),
 	},
 	"reading what is delegated fails after a refusal": {
 		Data: one, Want: "TransientError", Text: "Organizations.9999",
-		Calls: path(delegated, write, delegated, delegated, delegated, delegated),
+		Calls: calls(delegated, write, delegated, delegated, delegated, delegated),
 		Cloud: func(c *huaweitest.Cloud) {
 			refuses(1, 400)(c)
 			c.Script("GET", delegatedPath, huaweitest.Fault{Skip: 1, Status: 503, Times: huaweitest.Forever})
@@ -199,7 +199,7 @@ var rows = map[string]decisions.Row{
 	},
 	"reading the account fails after a refusal": {
 		Data: one, Want: "TransientError", Text: "Organizations.9999",
-		Calls: path(delegated, write, delegated, account, account, account, account),
+		Calls: calls(delegated, write, delegated, account, account, account, account),
 		Cloud: func(c *huaweitest.Cloud) {
 			refuses(1, 400)(c)
 			c.Script("GET", "/v1/organizations/accounts/{account_id}", huaweitest.Fault{Status: 503, Times: huaweitest.Forever})
@@ -207,7 +207,7 @@ var rows = map[string]decisions.Row{
 	},
 	"reading what is trusted fails after a refusal": {
 		Data: one, Want: "TransientError", Text: "Organizations.9999",
-		Calls: path(delegated, write, why, trusted, trusted, trusted),
+		Calls: calls(delegated, write, why, trusted, trusted, trusted),
 		Cloud: func(c *huaweitest.Cloud) {
 			refuses(1, 400)(c)
 			c.Script("GET", "/v1/organizations/trusted-services", huaweitest.Fault{Status: 503, Times: huaweitest.Forever})
@@ -233,7 +233,7 @@ var rows = map[string]decisions.Row{
 
 // ready15m is the function with an ACCOUNT_READY_WITHIN of 15 minutes.
 func ready15m(api *client.Client, allowed register.Principals) handler.Function {
-	return handler.Take(events.AccountCreatedInput(), function{api, allowed, 15 * time.Minute}.register)
+	return handler.NewFunction(events.AccountCreatedInput(), function{api, allowed, 15 * time.Minute}.register)
 }
 
 func TestDecisions(t *testing.T) {
@@ -249,10 +249,10 @@ func TestDecisionsWithinABound(t *testing.T) {
 		return ready15m(api, register.Principals{Names: []events.ServicePrincipal{"service.SecMaster"}})
 	}, map[string]decisions.Row{
 		"the event names no service": {
-			Data: bare, Want: "registered", Each: "registered", Calls: path(delegated, write),
+			Data: bare, Want: "registered", Each: "registered", Calls: calls(delegated, write),
 		},
 		"the event names one that is allowed": {
-			Data: one, Want: "registered", Each: "registered", Calls: path(delegated, write),
+			Data: one, Want: "registered", Each: "registered", Calls: calls(delegated, write),
 		},
 		"the event names one that isn't": {Data: two, Want: "rejected not_allowed", Text: "doesn't allow service.CTS."},
 		"the event names one in another case": {

@@ -15,6 +15,6 @@ type config struct {
 
 func main() {
 	app.Main("register-region", (*client.Client).WarmIdentityCenter, func(api *client.Client, c config) handler.Function {
-		return handler.Take(events.OrgBootstrapRegion(), function{api, c.RegionID}.register)
+		return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.RegionID}.register)
 	})
 }

@@ -37,7 +37,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 		return r, nil
 	}
 	err = register.Write(ctx, &r.Registration, "register IAM Identity Center in "+string(r.RegionID),
-		func(ctx context.Context) (client.Response, error) {
+		func(ctx context.Context) (client.Sent, error) {
 			return f.api.RegisterRegion(ctx, string(r.RegionID))
 		},
 		func(ctx context.Context) error { return f.look(ctx, &r) })

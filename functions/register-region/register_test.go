@@ -46,12 +46,13 @@ const (
 
 var rows = map[string]decisions.Row{
 	"none is registered": {
-		Data: north, Want: "registered", Calls: read + ", " + write, State: (*huaweitest.Cloud).Region, Is: "cn-north-4",
+		Data: north, Want: "registered", Calls: read + ", " + write,
+		State: (*huaweitest.Cloud).Region, WantState: "cn-north-4",
 	},
 	"it is registered": {Data: north, Cloud: has("cn-north-4"), Want: "unchanged", Calls: read},
 	"another is registered": {
 		Data: north, Cloud: has("cn-south-1"), Want: "rejected region_conflict", Text: "registered in cn-south-1",
-		Calls: read, State: (*huaweitest.Cloud).Region, Is: "cn-south-1",
+		Calls: read, State: (*huaweitest.Cloud).Region, WantState: "cn-south-1",
 	},
 
 	"a dry run, none is registered": {Data: dry, Want: "planned", Calls: read},
@@ -152,14 +153,14 @@ var rows = map[string]decisions.Row{
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.Take(events.OrgBootstrapRegion(), function{api: api}.register)
+		return handler.NewFunction(events.BootstrapRegionInput(), function{api: api}.register)
 	}, rows)
 }
 
 func TestDecisionsWithinABound(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.Take(events.OrgBootstrapRegion(), function{api, "cn-north-4"}.register)
+		return handler.NewFunction(events.BootstrapRegionInput(), function{api, "cn-north-4"}.register)
 	}, map[string]decisions.Row{
 		"the event names no region":  {Data: `{}`, Want: "registered", Calls: read + ", " + write},
 		"the event has no data":      {Data: `null`, Want: "registered", Calls: read + ", " + write},

@@ -24,6 +24,6 @@ func (c config) Validate() error {
 
 func main() {
 	app.Main("register-service", (*client.Client).WarmOrganizations, func(api *client.Client, c config) handler.Function {
-		return handler.Take(events.OrgBootstrapServices(), function{api, c.Trusted}.register)
+		return handler.NewFunction(events.BootstrapServicesInput(), function{api, c.Trusted}.register)
 	})
 }

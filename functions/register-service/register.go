@@ -16,8 +16,8 @@ type function struct {
 }
 
 // register enables trusted access for each service. A service that is rejected doesn't keep the
-// others from being enabled. Any other failure ends the event, and when that is delivered again,
-// what was done is unchanged.
+// others from being enabled. Any other failure stops here; the next delivery of the event finds
+// what was enabled, and reports it as unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.BootstrapServices) (events.Result, error) {
 	var r events.ServiceResult
 	for _, principal := range f.allowed.Wanted(asked.ServicePrincipals) {
@@ -28,7 +28,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 		}
 		r.Registrations = append(r.Registrations, one)
 	}
-	if r.Registrations == nil {
+	if r.Registrations == nil { // the event names none, and TRUSTED_SERVICES is *
 		r.Outcome = events.Skipped
 		return r, nil
 	}
@@ -39,12 +39,12 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 	for i := range r.Registrations {
 		one := &r.Registrations[i]
 		switch {
-		case one.Outcome != "":
+		case one.Outcome != "": // decided above
 		case e.DryRun:
 			one.Outcome = events.Planned
 		default:
 			err := register.Write(ctx, one, "enable trusted access for "+string(one.ServicePrincipal),
-				func(ctx context.Context) (client.Response, error) {
+				func(ctx context.Context) (client.Sent, error) {
 					return f.api.EnableTrustedService(ctx, string(one.ServicePrincipal))
 				},
 				func(ctx context.Context) error { return f.look(ctx, one) })
@@ -76,10 +76,10 @@ func (f function) read(ctx context.Context, all []events.Registration) error {
 		return nil
 	}
 	services, err := f.api.Services(ctx)
-	if client.Refusal(err) != nil {
-		services, err = nil, nil
-	}
-	if err != nil || len(services) == 0 { // an empty or a refused list proves nothing: the write decides
+	switch {
+	case client.Refusal(err) != nil, err == nil && len(services) == 0:
+		return nil //nolint:nilerr // such a list proves nothing: the write decides
+	case err != nil:
 		return err
 	}
 	for _, one := range open {

@@ -26,7 +26,7 @@ const (
 	two = `{"service_principals":["service.Config","service.RAM"]}`
 )
 
-func path(calls ...string) string { return strings.Join(calls, ", ") }
+func calls(all ...string) string { return strings.Join(all, ", ") }
 
 // trusts are the services with trusted access, besides those that every row begins with.
 func trusts(c *huaweitest.Cloud) string {
@@ -71,15 +71,15 @@ func raced(c *huaweitest.Cloud) {
 var rows = map[string]decisions.Row{
 	"nothing is trusted": {
 		Data: one, Cloud: known(), Want: "registered", Each: "registered",
-		Calls: path(trusted, services, write), State: trusts, Is: "service.Config",
+		Calls: calls(trusted, services, write), State: trusts, WantState: "service.Config",
 	},
 	"two services, nothing is trusted": {
 		Data: two, Cloud: known(), Want: "registered", Each: "registered, registered",
-		Calls: path(trusted, services, write, write), State: trusts, Is: "service.Config service.RAM",
+		Calls: calls(trusted, services, write, write), State: trusts, WantState: "service.Config service.RAM",
 	},
 	"one of two is trusted": {
 		Data: two, Cloud: known(trust("service.Config")), Want: "registered", Each: "unchanged, registered",
-		Calls: path(trusted, services, write),
+		Calls: calls(trusted, services, write),
 	},
 	"all is trusted": {
 		Data: two, Cloud: known(trust("service.RAM", "service.Config")), Want: "unchanged", Each: "unchanged, unchanged",
@@ -87,57 +87,57 @@ var rows = map[string]decisions.Row{
 	},
 	"a dry run, one of two is trusted": {
 		Data: strings.Replace(two, "{", `{"dry_run":true,`, 1), Cloud: known(trust("service.Config")),
-		Want: "planned", Each: "unchanged, planned", Calls: path(trusted, services),
+		Want: "planned", Each: "unchanged, planned", Calls: calls(trusted, services),
 	},
 	"one of two doesn't exist": {
 		Data: `{"service_principals":["service.config","service.RAM"]}`, Cloud: known(),
 		Want: "rejected", Each: "rejected unknown_service, registered", Text: "knows no service service.config",
-		Calls: path(trusted, services, write), State: trusts, Is: "service.RAM",
+		Calls: calls(trusted, services, write), State: trusts, WantState: "service.RAM",
 	},
 	"a dry run, and it doesn't exist": {
 		Data: `{"dry_run":true,"service_principals":["service.config"]}`, Cloud: known(),
-		Want: "rejected", Each: "rejected unknown_service", Calls: path(trusted, services),
+		Want: "rejected", Each: "rejected unknown_service", Calls: calls(trusted, services),
 	},
 	"the list of services is empty, which proves nothing": {
-		Data: one, Want: "registered", Each: "registered", Calls: path(trusted, services, write),
+		Data: one, Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
 		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 200, Body: []byte(`{"services":[]}`)})),
 	},
 	"the list of services is refused, which proves nothing": {
-		Data: one, Want: "registered", Each: "registered", Calls: path(trusted, services, write),
+		Data: one, Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
 		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 400, Code: "Organizations.9999"})),
 	},
 	"the list of services may not be read": {
-		Data: one, Want: "MisconfiguredError", Text: "403", Calls: path(trusted, services),
+		Data: one, Want: "MisconfiguredError", Text: "403", Calls: calls(trusted, services),
 		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 403, Code: "Organizations.1007"})),
 	},
 	"what is trusted can't be read": {
-		Data: one, Want: "TransientError", Text: "503", Calls: path(trusted, trusted, trusted, trusted),
+		Data: one, Want: "TransientError", Text: "503", Calls: calls(trusted, trusted, trusted, trusted),
 		Cloud: known(answers("GET", trustedPath, huaweitest.Fault{Status: 503, Times: huaweitest.Forever})),
 	},
 
 	"trusted between read and write": {
-		Data: one, Cloud: known(raced), Want: "unchanged", Each: "unchanged", Calls: path(trusted, services, write, trusted),
+		Data: one, Cloud: known(raced), Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, trusted),
 	},
 	"the write worked, and its answer was lost": {
-		Data: one, Want: "unchanged", Each: "unchanged", Calls: path(trusted, services, write, write, trusted),
+		Data: one, Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, write, trusted),
 		Cloud: known(answers("POST", writePath, huaweitest.Fault{When: huaweitest.AfterWrite, Reset: true})),
 	},
 	"refused once by a 400, and nothing explains it": {
 		Data: one, Cloud: known(refuses(1, 400)), Want: "registered", Each: "registered",
-		Calls: path(trusted, services, write, trusted, write),
+		Calls: calls(trusted, services, write, trusted, write),
 	},
 	"refused twice": {
 		Data: two, Cloud: known(refuses(2, 400)), Want: "rejected", Each: "rejected refused, registered",
 		Text:  "enable trusted access for service.Config: for reasons",
-		Calls: path(trusted, services, write, trusted, write, trusted, write), State: trusts, Is: "service.RAM",
+		Calls: calls(trusted, services, write, trusted, write, trusted, write), State: trusts, WantState: "service.RAM",
 	},
 	"refused by a 409, and it isn't trusted": {
 		Data: one, Cloud: known(refuses(1, 409)), Want: "TransientError", Text: "409 Organizations.9999",
-		Calls: path(trusted, services, write, trusted),
+		Calls: calls(trusted, services, write, trusted),
 	},
 	"refused by a 403": {
 		Data: two, Cloud: known(refuses(1, 403)), Want: "MisconfiguredError", Text: "403 Organizations.9999 for reasons",
-		Calls: path(trusted, services, write),
+		Calls: calls(trusted, services, write),
 	},
 
 	"the event names no service":         {Data: `{"region_id":"cn-north-4"}`, Want: "skipped"},
@@ -162,7 +162,7 @@ func numbered(n int) string {
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.Take(events.OrgBootstrapServices(), function{api, register.Principals{Any: true}}.register)
+		return handler.NewFunction(events.BootstrapServicesInput(), function{api, register.Principals{Any: true}}.register)
 	}, rows)
 }
 
@@ -170,18 +170,18 @@ func TestDecisionsWithinABound(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
 		bound := register.Principals{Names: []events.ServicePrincipal{"service.Config"}}
-		return handler.Take(events.OrgBootstrapServices(), function{api, bound}.register)
+		return handler.NewFunction(events.BootstrapServicesInput(), function{api, bound}.register)
 	}, map[string]decisions.Row{
 		"the event names no service": {
-			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: path(trusted, services, write),
+			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
 		},
 		"the event names the service": {
-			Data: one, Cloud: known(), Want: "registered", Each: "registered", Calls: path(trusted, services, write),
+			Data: one, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
 		},
 		"the event names one that isn't allowed": {
 			Data: two, Cloud: known(), Want: "rejected", Each: "registered, rejected not_allowed",
-			Text: "TRUSTED_SERVICES doesn't allow service.RAM.", Calls: path(trusted, services, write),
-			State: trusts, Is: "service.Config",
+			Text: "TRUSTED_SERVICES doesn't allow service.RAM.", Calls: calls(trusted, services, write),
+			State: trusts, WantState: "service.Config",
 		},
 		"the event names only what isn't allowed": {
 			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected", Each: "rejected not_allowed",

@@ -35,7 +35,7 @@ func buildOwn(t *testing.T, environment map[string]string) (*handler.Handler, er
 	h, _, err := build(t.Context(), "register-region", envconfig.MapLookuper(environment), new(slog.LevelVar),
 		func(_ *client.Client, o own) handler.Function {
 			unchanged := events.Registration{RegionID: o.RegionID, Outcome: events.Unchanged}
-			return handler.Take(events.OrgBootstrapRegion(),
+			return handler.NewFunction(events.BootstrapRegionInput(),
 				func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
 					return events.RegionResult{Registration: unchanged}, nil
 				})

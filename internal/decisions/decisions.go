@@ -29,15 +29,15 @@ const (
 
 // Row is one row of a decision table.
 type Row struct {
-	Data  string                         // the data of the event
-	Age   time.Duration                  // how old the event is; Timeless if it has no time
-	Cloud func(*huaweitest.Cloud)        // sets the state, and answers of the cloud; nil leaves both alone
-	Want  string                         // the outcome and reason of the result, or the name of the error
-	Each  string                         // the outcomes and reasons of several registrations, if there are any
-	Text  string                         // what the message or the error must contain
-	Calls string                         // the calls in their order, each a method and the end of a path
-	State func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
-	Is    string                         // what State must return
+	Data      string                         // the data of the event
+	Age       time.Duration                  // how old the event is; Timeless if it has no time
+	Cloud     func(*huaweitest.Cloud)        // sets the state, and answers of the cloud; nil leaves both alone
+	Want      string                         // the outcome and reason of the result, or the name of the error
+	Each      string                         // the outcomes and reasons of several registrations, if there are any
+	Text      string                         // what the message or the error must contain
+	Calls     string                         // the calls in their order, each a method and the end of a path
+	State     func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
+	WantState string                         // what State must return
 }
 
 // Timeless is the Age of an event without a time.
@@ -81,7 +81,7 @@ func (row Row) run(t *testing.T, eventType string, build func(*client.Client) ha
 	assert.Contains(t, text, row.Text)
 	assert.Equal(t, row.Calls, calls(cloud))
 	if row.State != nil {
-		assert.Equal(t, row.Is, row.State(cloud))
+		assert.Equal(t, row.WantState, row.State(cloud))
 	}
 }
 

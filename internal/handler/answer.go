@@ -30,7 +30,7 @@ func resultEvents(all []handled, array bool) ([]byte, error) {
 	for i, done := range all {
 		var err error
 		if encoded[i], err = done.out.MarshalJSON(); err != nil {
-			return nil, named(err)
+			return nil, classified(err)
 		}
 	}
 	joined := bytes.Join(encoded, []byte(","))

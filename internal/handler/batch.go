@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +23,8 @@ type handled struct {
 
 // handleAll handles all records, Config.Concurrency at once, and returns them in their order. The
 // records of a FIFO group are handled one after another, and those behind a failure are held back,
-// since their order would be lost. When time runs out or Huawei Cloud throttles, all that are left
-// are held back.
+// because handling them would break the order. When time runs out or Huawei Cloud throttles, all
+// that are left are held back.
 func (h *Handler) handleAll(ctx context.Context, records []events.Record) []handled {
 	var (
 		all   = make([]handled, len(records))
@@ -40,7 +39,10 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 			var stop error
 			for _, i := range lane {
 				all[i].record = records[i]
-				if stop = cmp.Or(stop, gate.closed(ctx)); stop != nil {
+				if stop == nil {
+					stop = gate.reason(ctx)
+				}
+				if stop != nil {
 					all[i].err = h.holdBack(ctx, records[i], stop)
 					continue
 				}
@@ -63,12 +65,14 @@ type gate struct {
 	shut error // why no other record may be begun; nil if one may
 }
 
-// closed returns why no other record may be begun, or nil.
-func (g *gate) closed(ctx context.Context) error {
+// reason returns why no other record may be begun, and nil if one may.
+func (g *gate) reason(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	deadline, ok := ctx.Deadline()
-	if over := ctx.Err() != nil || ok && time.Until(deadline) <= g.reserve; over && g.shut == nil {
+	if g.shut != nil {
+		return g.shut
+	}
+	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(deadline) <= g.reserve {
 		g.shut = errors.New("no time is left")
 	}
 	return g.shut
@@ -76,51 +80,51 @@ func (g *gate) closed(ctx context.Context) error {
 
 // saw shuts the gate if the failure of a record asks to begin nothing else for now.
 func (g *gate) saw(err error) {
-	if _, throttled := attempt.Patience(err); throttled {
+	if _, throttled := attempt.AskedToWait(err); throttled {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.shut = err
 	}
 }
 
-// lanes returns the indices of the records, grouped by those that must be handled one after
-// another, in the order in which they begin. A record without a group has a lane of its own. The
-// messages of a queue take turns, so that a large one can't starve the others. Every second
-// delivery begins with the last message, so that a message that is always throttled doesn't hold
-// the same others back every time.
+// lanes returns the indices of the records in the order in which they begin. The records of a lane
+// go one after another: those of one FIFO group, or a single record.
+//
+// Messages take turns, since one message may hold many events: of A with a1 and a2 and of B with
+// b1, the order is a1, b1, a2. Every second delivery begins with the last message, b1, a1, a2, so
+// that a message that is always throttled doesn't hold the same others back every time.
 func lanes(records []events.Record) [][]int {
-	type message struct{ number, lanes int }
-	type lane struct {
-		round, turn int
-		records     []int
-	}
 	var (
-		all      []*lane
-		groups   = map[string]*lane{}
-		messages = map[string]*message{}
+		messages [][][]int          // the lanes of each message
+		number   = map[string]int{} // which message it is, by its id
+		groups   = map[string][2]int{}
 	)
 	for i, r := range records {
-		if l := groups[r.Group]; l != nil && r.Group != "" {
-			l.records = append(l.records, i)
+		if at, ok := groups[r.Group]; ok && r.Group != "" {
+			lane := &messages[at[0]][at[1]]
+			*lane = append(*lane, i)
 			continue
 		}
-		m := messages[r.MessageID]
-		if m == nil {
-			m = &message{number: len(messages)}
-			messages[r.MessageID] = m
+		m, ok := number[r.MessageID]
+		if !ok {
+			m = len(messages)
+			number[r.MessageID] = m
+			messages = append(messages, nil)
 		}
-		l := &lane{round: m.lanes, turn: m.number, records: []int{i}}
-		if r.Delivery > 0 && r.Delivery%2 == 0 {
-			l.turn = -m.number
-		}
-		m.lanes++
-		groups[r.Group] = l
-		all = append(all, l)
+		groups[r.Group] = [2]int{m, len(messages[m])}
+		messages[m] = append(messages[m], []int{i})
 	}
-	slices.SortStableFunc(all, func(a, b *lane) int { return cmp.Or(a.round-b.round, a.turn-b.turn) })
-	order := make([][]int, len(all))
-	for i, l := range all {
-		order[i] = l.records
+	if len(records) > 0 && records[0].Delivery > 0 && records[0].Delivery%2 == 0 {
+		slices.Reverse(messages)
+	}
+	var order [][]int
+	for turn, more := 0, true; more; turn++ {
+		more = false
+		for _, lanes := range messages {
+			if turn < len(lanes) {
+				order, more = append(order, lanes[turn]), true
+			}
+		}
 	}
 	return order
 }

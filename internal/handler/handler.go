@@ -27,16 +27,18 @@ const (
 	sinkMargin = 2 * time.Second        // to deliver a result event and answer
 )
 
-// Function takes one type of event. [Take] makes it.
+// Function handles one type of event. [NewFunction] makes it.
 type Function struct {
 	eventType string
-	step      func(context.Context, *events.Event) (events.Result, error)
+	run       func(context.Context, *events.Event) (events.Result, error)
 }
 
-// Take makes the function that decodes each event of the input and hands it to register. Register
-// does what the event asks for and returns what became of it. [attempt.KindOf] says which kind of
-// failure an error of register is; the result beside it is what is known so far, or nil.
-func Take[T events.Data](
+// NewFunction makes the function that decodes each event of the input and hands it to register.
+// Data that can't be decoded is a rejected result. Register does what the event asks for, or with
+// e.DryRun only says what it would do, and returns what became of it. e.DryRun is set if the
+// configuration or the data asks for it. The kind of failure of an error is that of
+// [attempt.KindOf]; the result beside it is what is known so far, or nil.
+func NewFunction[T events.Data](
 	in events.Input[T], register func(context.Context, events.Event, T) (events.Result, error),
 ) Function {
 	return Function{in.Type, func(ctx context.Context, e *events.Event) (events.Result, error) {
@@ -48,8 +50,9 @@ func Take[T events.Data](
 	}}
 }
 
-// Handler hosts a function. With a nil Sink, result events are only returned. It is safe for
-// concurrent use if the function and the sink are.
+// Handler hosts a function. With a nil Sink, result events are only returned, which a queue doesn't
+// ask for: then the log alone has them. A Handler is safe for concurrent use if the function and
+// the sink are.
 type Handler struct {
 	Name     string // the function's name, such as "register-region"
 	Config   Config
@@ -60,9 +63,10 @@ type Handler struct {
 	warm atomic.Bool // set by the first event; the metric ColdStart reads it
 }
 
-// Invoke handles one payload, as Lambda delivers it. Each event in it ends as a result event in the
-// answer, or as a failure that leaves it unacknowledged. An error is a [*MisconfiguredError], a
-// [*TransientError] or an [*events.InvalidEventError]. Invoke doesn't keep the payload.
+// Invoke handles one payload, as Lambda delivers it, and answers as its shape asks for. Each event
+// in it ends as a result event, or as a failure that leaves it unacknowledged. An error is a
+// [*MisconfiguredError], a [*TransientError] or an [*events.InvalidEventError]. Invoke doesn't keep
+// the payload.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := h.checkSetUp(ctx); err != nil {
 		h.logRefusal(ctx, err)
@@ -110,7 +114,7 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 		if panicked := recover(); panicked != nil {
 			err, line.stack = fmt.Errorf("panic: %v", panicked), debug.Stack()
 		}
-		err = named(err)
+		err = classified(err)
 		line.err = err
 		line.log(ctx)
 	}()
@@ -118,7 +122,11 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 		return out, record.Err
 	}
 	e := &line.record.Event
-	if types := h.types(); !slices.Contains(types, e.Type) {
+	types := h.Config.Types
+	if types == nil {
+		types = EventTypes{h.Function.eventType}
+	}
+	if !slices.Contains(types, e.Type) {
 		return out, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
 			h.Name, strings.Join(types, " or "), e.Type)}
 	}
@@ -140,7 +148,7 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 func (h *Handler) register(ctx context.Context, e *events.Event) (events.Result, error) {
 	ctx, cancel := withReserve(ctx, h.reserve())
 	defer cancel()
-	result, err := h.Function.step(ctx, e)
+	result, err := h.Function.run(ctx, e)
 	if err == nil && result == nil {
 		err = attempt.Transient.Errorf("%s returned no result", h.Name)
 	}
@@ -171,12 +179,4 @@ func withReserve(ctx context.Context, reserve time.Duration) (context.Context, c
 		return context.WithDeadline(ctx, deadline.Add(-reserve))
 	}
 	return ctx, func() {}
-}
-
-// types returns the types of events that the function takes.
-func (h *Handler) types() []string {
-	if h.Config.Types != nil {
-		return h.Config.Types
-	}
-	return []string{h.Function.eventType}
 }

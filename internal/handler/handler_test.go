@@ -27,7 +27,8 @@ import (
 type registerFunc = func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error)
 
 func newHandler(register registerFunc) *handler.Handler {
-	return &handler.Handler{Name: "register-region", Function: handler.Take(events.OrgBootstrapRegion(), register)}
+	function := handler.NewFunction(events.BootstrapRegionInput(), register)
+	return &handler.Handler{Name: "register-region", Function: function}
 }
 
 func registered(_ context.Context, _ events.Event, asked events.BootstrapRegion) (events.Result, error) {

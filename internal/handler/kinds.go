@@ -48,9 +48,9 @@ func meaningOf(err error) meaning {
 	}
 }
 
-// named makes the outermost error one of the three named ones. A refusal that no function made a
-// result of is transient, like everything else that isn't classified.
-func named(err error) error {
+// classified makes the outermost error one of the three named ones. A refusal that no function made
+// a result of is transient, like everything else that isn't classified.
+func classified(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -66,7 +66,7 @@ func named(err error) error {
 // worst makes one error of those of several records, nil if there are none. It shows the first
 // error of the highest rank; the log has them all.
 func worst(all []handled) error {
-	var worst error
+	var first error
 	failed, total := 0, 0
 	for _, done := range all {
 		total += done.record.Count
@@ -74,14 +74,15 @@ func worst(all []handled) error {
 			continue
 		}
 		failed += done.record.Count
-		if worst == nil || meaningOf(done.err).rank > meaningOf(worst).rank {
-			worst = done.err
+		if first == nil || meaningOf(done.err).rank > meaningOf(first).rank {
+			first = done.err
 		}
 	}
-	if total <= 1 || worst == nil {
-		return worst
+	if total <= 1 || first == nil {
+		return first
 	}
-	switch e := worst.(type) { //nolint:errorlint // the outermost type decides
+	// Made again, so that the named type stays the outermost.
+	switch e := first.(type) { //nolint:errorlint // the outermost type decides
 	case *events.InvalidEventError:
 		return &events.InvalidEventError{
 			Reason: fmt.Sprintf("%d of %d events failed: %s", failed, total, e.Reason), Status: e.Status,

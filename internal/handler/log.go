@@ -49,15 +49,17 @@ func (l *line) log(ctx context.Context) {
 	attrs = append(attrs, slog.Int64("duration_ms", took.Milliseconds()))
 
 	logger := slog.Default().Handler()
+	lambda, onLambda := lambdacontext.FromContext(ctx)
 	if !logger.Enabled(ctx, level) {
+		if !onLambda {
+			return
+		}
 		level, message, attrs = slog.LevelInfo, "metrics", nil
 	}
 	attrs = append(attrs, slog.String("function", l.function))
-	if lambda, ok := lambdacontext.FromContext(ctx); ok {
+	if onLambda { // requestId is Lambda's name for its own, request_id is Huawei Cloud's
 		attrs = append(attrs, slog.String("requestId", lambda.AwsRequestID))
 		attrs = append(attrs, l.metrics(metric, took)...)
-	} else if message == "metrics" {
-		return
 	}
 	r := slog.NewRecord(time.Now(), level, message, 0)
 	r.AddAttrs(attrs...)
@@ -65,13 +67,13 @@ func (l *line) log(ctx context.Context) {
 }
 
 // content is what the line says, and the metric that counts it.
-func (l *line) content() (level slog.Level, message, metric string, attrs []slog.Attr) {
+func (l *line) content() (_ slog.Level, message, metric string, attrs []slog.Attr) {
 	subject := ""
 	if l.result != nil {
 		subject = l.result.Subject()
 	}
 	attrs = []slog.Attr{
-		slog.String("cause_id", l.record.Event.ID),
+		slog.String("cause_id", l.record.Event.ID), // as in the result: the event is its cause
 		slog.String("type", l.record.Event.Type),
 		slog.String("source", l.record.Event.Source),
 		slog.String("subject", subject),
@@ -86,7 +88,7 @@ func (l *line) content() (level slog.Level, message, metric string, attrs []slog
 		meaning := meaningOf(l.err)
 		return meaning.level, "event failed", metricName(meaning.name), append(attrs, l.failure(meaning.name)...)
 	}
-	outcome := l.result.Whole().Outcome
+	level, outcome := slog.LevelInfo, l.result.Whole().Outcome
 	if outcome == events.Rejected {
 		level = slog.LevelError
 	}

@@ -10,7 +10,7 @@ import (
 
 // Principals are the services that events may name, as a variable gives them.
 type Principals struct {
-	Any   bool                      // the variable is *, so the event decides
+	Any   bool                      // there is no bound, as with *: the event decides
 	Names []events.ServicePrincipal // each once, at most [events.MaxPrincipals]
 }
 

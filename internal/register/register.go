@@ -23,7 +23,7 @@ import (
 // With an error, r holds what is known so far.
 func Write(
 	ctx context.Context, r *events.Registration, what string,
-	write func(context.Context) (client.Response, error),
+	write func(context.Context) (client.Sent, error),
 	look func(context.Context) error,
 ) error {
 	var refusal *client.APIError

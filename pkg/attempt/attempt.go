@@ -17,8 +17,8 @@ const firstWait = 200 * time.Millisecond
 
 // Do calls try until it returns nil, at most so many times. Only a transient failure is tried
 // again, after an exponential wait with full jitter that begins at 200 ms. A RetryAfter of up to
-// LongestWait is honoured. After a longer one, and after a quota that is used up for nobody says
-// how long, Do returns at once: waiting is then the caller's business.
+// LongestWait is honoured. After a longer one, and after a quota that is used up without a word on
+// how long to wait, Do returns at once: waiting is then the caller's business.
 //
 // No wait is begun that the deadline of ctx would cut, and no attempt after it. When ctx ends, the
 // error is transient and has in it the last failure that was answered, or else the last one.

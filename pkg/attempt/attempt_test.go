@@ -122,7 +122,7 @@ func TestMorePatienceThanTheLongestWaitIsLeftToTheCaller(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.failure.Err = errBusy
-			wait, asked := attempt.Patience(fmt.Errorf("wrapped: %w", &c.failure))
+			wait, asked := attempt.AskedToWait(fmt.Errorf("wrapped: %w", &c.failure))
 			assert.Equal(t, c.asked, asked)
 			assert.Equal(t, c.wait, wait)
 			synctest.Test(t, func(t *testing.T) {
@@ -137,9 +137,9 @@ func TestMorePatienceThanTheLongestWaitIsLeftToTheCaller(t *testing.T) {
 			})
 		})
 	}
-	_, asked := attempt.Patience(errBusy)
+	_, asked := attempt.AskedToWait(errBusy)
 	assert.False(t, asked)
-	_, asked = attempt.Patience(nil)
+	_, asked = attempt.AskedToWait(nil)
 	assert.False(t, asked)
 }
 

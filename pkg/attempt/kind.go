@@ -44,9 +44,9 @@ func KindOf(err error) Kind {
 	return Transient
 }
 
-// Patience reports whether err asks to begin nothing else for now, because a quota is used up or
+// AskedToWait reports whether err asks to begin nothing else for now, because a quota is used up or
 // more than [LongestWait] is asked for, and how long to wait. The wait is 0 if err doesn't say.
-func Patience(err error) (time.Duration, bool) {
+func AskedToWait(err error) (time.Duration, bool) {
 	f, ok := errors.AsType[*Failure](err)
 	if !ok || KindOf(err) != Transient || !f.Throttled && f.RetryAfter <= LongestWait {
 		return 0, false

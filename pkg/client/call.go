@@ -44,14 +44,14 @@ func get[T any](
 }
 
 // post sends the fields as a JSON object. What the answer to a success has in its body is ignored.
-func (c *Client) post(ctx context.Context, name string, u *url.URL, fields map[string]string) (Response, error) {
+func (c *Client) post(ctx context.Context, name string, u *url.URL, fields map[string]string) (Sent, error) {
 	body, _ := json.Marshal(fields) // a map of strings can't fail
 	return c.do(ctx, operation{name, http.MethodPost, u, body, nil})
 }
 
 // do sends op, and again while the failure is transient and time remains.
-func (c *Client) do(ctx context.Context, op operation) (Response, error) {
-	var sent Response
+func (c *Client) do(ctx context.Context, op operation) (Sent, error) {
+	var sent Sent
 	if ctx.Err() != nil {
 		return sent, op.failed(fmt.Errorf("no time left: %w", context.Cause(ctx)))
 	}
@@ -87,9 +87,9 @@ func (op operation) failed(err error) *attempt.Failure {
 	return failure
 }
 
-// send sends one request and counts it in sent. The reply is nil if none came, the failure if op
-// succeeded.
-func (c *Client) send(ctx context.Context, op operation, s *signer, sent *Response) (*reply, *attempt.Failure) {
+// send sends one request and counts it in sent. The reply is nil if none came; the failure is nil
+// if op succeeded.
+func (c *Client) send(ctx context.Context, op operation, s *signer, sent *Sent) (*reply, *attempt.Failure) {
 	ctx, cancel := attempt.Timeout(ctx, c.config.RequestTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, op.method, op.url.String(), bytes.NewReader(op.body))

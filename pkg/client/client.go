@@ -64,8 +64,8 @@ func (c *Client) Warm(ctx context.Context, endpoint wire.Endpoint) {
 	_, _, _ = c.credentials.newer(ctx, 0)
 }
 
-// Response describes a finished call, successful or not.
-type Response struct {
+// Sent describes a finished call, successful or not.
+type Sent struct {
 	Attempts  int    // requests sent
 	RequestID string // Huawei Cloud's id of the last request that it answered; empty if there is none
 }

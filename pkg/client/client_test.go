@@ -118,7 +118,7 @@ func TestRegions(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "cn-north-4", cloud.Region())
 		sent := cloud.Requests()
-		assert.Equal(t, client.Response{Attempts: 1, RequestID: sent[1].ID}, done)
+		assert.Equal(t, client.Sent{Attempts: 1, RequestID: sent[1].ID}, done)
 		assert.JSONEq(t, `{"region_id":"cn-north-4"}`, string(sent[1].Body))
 		assert.Equal(t, "application/json", sent[1].Header.Get("Content-Type"))
 		for _, header := range []string{"host", "x-domain-id", "x-sdk-date", "x-security-token"} {
@@ -134,7 +134,7 @@ func TestRegions(t *testing.T) {
 		require.NotNil(t, refusal)
 		assert.Equal(t, 409, refusal.Status)
 		assert.Equal(t, "IIC.1216", refusal.Code)
-		assert.Equal(t, client.Response{Attempts: 1, RequestID: refusal.RequestID}, done)
+		assert.Equal(t, client.Sent{Attempts: 1, RequestID: refusal.RequestID}, done)
 	})
 }
 

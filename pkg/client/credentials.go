@@ -86,26 +86,26 @@ type credentialsCache struct {
 // loaded are credentials with the number of the load that they came from, 1 for the first.
 type loaded struct {
 	credentials Credentials
-	load        int
+	number      int
 }
 
-// newer returns the credentials of a later load than the given one. If there are none it loads
-// them, and says so.
-func (c *credentialsCache) newer(ctx context.Context, load int) (l loaded, now bool, err error) {
+// newer returns the credentials of a later load than that of the given number, 0 for any. If there
+// are none it loads them, and says so.
+func (c *credentialsCache) newer(ctx context.Context, than int) (l loaded, now bool, err error) {
 	select {
 	case c.lock <- struct{}{}:
 		defer func() { <-c.lock }()
 	case <-ctx.Done():
 		return loaded{}, false, context.Cause(ctx)
 	}
-	if c.last.load > load {
+	if c.last.number > than {
 		return c.last, false, nil
 	}
 	credentials, err := c.load(ctx)
 	if err != nil {
 		return loaded{}, false, err
 	}
-	c.last = loaded{credentials, c.last.load + 1}
+	c.last = loaded{credentials, c.last.number + 1}
 	return c.last, true, nil
 }
 
@@ -141,7 +141,7 @@ func (s *signer) fix(ctx context.Context, r *reply) (bool, error) {
 	if s.fresh {
 		return false, nil
 	}
-	newer, _, err := s.cache.newer(ctx, s.load)
+	newer, _, err := s.cache.newer(ctx, s.number)
 	if err != nil {
 		return false, err
 	}

@@ -244,7 +244,7 @@ func TestALoadOfCredentialsHasItsOwnKindOfFailure(t *testing.T) {
 		return client.Credentials{}, &attempt.Failure{Err: errVault, Throttled: true}
 	})
 	_, err = api.RegisteredRegions(t.Context())
-	_, asked := attempt.Patience(err)
+	_, asked := attempt.AskedToWait(err)
 	assert.True(t, asked, "what a vault asks for, its callers are told")
 }
 

@@ -42,7 +42,7 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 //
 // The path is that of the API page's URI section and of Huawei Cloud's SDKs; the page's example
 // shows another, which doesn't exist.
-func (c *Client) RegisterRegion(ctx context.Context, regionID string) (Response, error) {
+func (c *Client) RegisterRegion(ctx context.Context, regionID string) (Sent, error) {
 	return c.post(ctx, "RegisterRegion", c.config.IdentityCenter.URL("v1", "register-regions"),
 		map[string]string{"region_id": regionID})
 }

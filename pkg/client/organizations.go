@@ -72,7 +72,7 @@ func (c *Client) Services(ctx context.Context) ([]string, error) {
 
 // EnableTrustedService gives a service trusted access to the organization. Only the organization's
 // management account may call it.
-func (c *Client) EnableTrustedService(ctx context.Context, servicePrincipal string) (Response, error) {
+func (c *Client) EnableTrustedService(ctx context.Context, servicePrincipal string) (Sent, error) {
 	return c.post(ctx, "EnableTrustedService", c.organizations("trusted-services", "enable"),
 		map[string]string{"service_principal": servicePrincipal})
 }
@@ -82,7 +82,7 @@ func (c *Client) EnableTrustedService(ctx context.Context, servicePrincipal stri
 // trusted access.
 func (c *Client) RegisterDelegatedAdministrator(
 	ctx context.Context, accountID, servicePrincipal string,
-) (Response, error) {
+) (Sent, error) {
 	return c.post(ctx, "RegisterDelegatedAdministrator", c.organizations("delegated-administrators", "register"),
 		map[string]string{"account_id": accountID, "service_principal": servicePrincipal})
 }

@@ -114,7 +114,7 @@ func TestAProxyThatRefusesToConnectIsTheProxysFault(t *testing.T) {
 			require.ErrorContains(t, err, fmt.Sprintf("the proxy %s answered CONNECT with status %d",
 				strings.TrimPrefix(c.Organizations.String(), "http://"), status))
 			assert.Equal(t, kind, attempt.KindOf(err))
-			assert.Equal(t, client.Response{Attempts: 1}, done)
+			assert.Equal(t, client.Sent{Attempts: 1}, done)
 			assert.Equal(t, "CONNECT identitycenter.myhuaweicloud.com:443", asked.Load())
 		})
 	}

@@ -65,13 +65,15 @@ func principals(o object, first *string) ([]ServicePrincipal, error) {
 
 // Reject implements [Data].
 func (d AccountCreated) Reject(reason Reason, message string) Result {
-	return AdminResult{AccountID: d.AccountID, Services: Services{Outcome: Rejected, Reason: reason, Message: message}}
+	return AdminResult{AccountID: d.AccountID, RegistrationsResult: RegistrationsResult{
+		Outcome: Rejected, Reason: reason, Message: message,
+	}}
 }
 
 // AdminResult is the data of account.admin.* results.
 type AdminResult struct {
 	AccountID AccountID `json:"account_id,omitempty"` // empty if the event's data was invalid
-	Services
+	RegistrationsResult
 }
 
 // Family implements [Result].
@@ -81,6 +83,6 @@ func (r AdminResult) Family() string { return adminFamily }
 func (r AdminResult) Subject() string { return string(r.AccountID) }
 
 func (r AdminResult) data(cause Cause) any {
-	r.Services = r.withCause(cause)
+	r.RegistrationsResult = r.withCause(cause)
 	return r
 }

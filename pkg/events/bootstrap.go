@@ -5,9 +5,9 @@ type BootstrapRegion struct {
 	RegionID RegionID // empty if the event names none
 }
 
-// OrgBootstrapRegion is the input org.bootstrap, "the organization was set up", as a function that
-// registers the region reads it.
-func OrgBootstrapRegion() Input[BootstrapRegion] {
+// BootstrapRegionInput is the input org.bootstrap, "the organization was set up", as a function
+// that registers the region reads it.
+func BootstrapRegionInput() Input[BootstrapRegion] {
 	return Input[BootstrapRegion]{"org.bootstrap", func(o object) (d BootstrapRegion, err error) {
 		d.RegionID, err = optional(o, "region_id", ParseRegionID)
 		return d, err

@@ -31,7 +31,7 @@ func ExampleUnwrap() {
 func ExampleInput_Decode() {
 	for _, data := range []string{`{"region_id": "cn-north-4"}`, `{}`, `{"region_id": 4}`} {
 		e := events.Event{Data: json.RawMessage(data)}
-		asked, err := events.OrgBootstrapRegion().Decode(&e)
+		asked, err := events.BootstrapRegionInput().Decode(&e)
 		fmt.Printf("%q %v\n", asked.RegionID, err)
 	}
 	// Output:

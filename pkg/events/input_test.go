@@ -58,7 +58,7 @@ func TestTheRegionOfAnOrgBootstrap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := received(c.data)
-			data, err := events.OrgBootstrapRegion().Decode(&e)
+			data, err := events.BootstrapRegionInput().Decode(&e)
 			if c.problem != "" {
 				require.ErrorContains(t, err, c.problem)
 				return
@@ -163,7 +163,7 @@ func TestDataIsJSON(t *testing.T) {
 	} {
 		e := received(`{"region_id":"cn-north-4"}`)
 		e.ContentType = contentType
-		_, err := events.OrgBootstrapRegion().Decode(&e)
+		_, err := events.BootstrapRegionInput().Decode(&e)
 		if ok {
 			require.NoError(t, err, contentType)
 		} else {
@@ -178,7 +178,7 @@ func TestTheEventOrTheHostAsksForADryRun(t *testing.T) {
 		for _, host := range []bool{false, true} {
 			e := received(`{"region_id":"cn-north-4",` + data + `}`)
 			e.DryRun = host
-			_, err := events.OrgBootstrapRegion().Decode(&e)
+			_, err := events.BootstrapRegionInput().Decode(&e)
 			require.NoError(t, err)
 			assert.Equal(t, want || host, e.DryRun, "an event can't undo the dry run of the host")
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,8 +97,8 @@ func (r Registration) cut(limit int) Registration {
 	return r
 }
 
-// Services is what became of several services, for results about them.
-type Services struct {
+// RegistrationsResult is the part of a result that tells what became of several services.
+type RegistrationsResult struct {
 	// Outcome, Reason and Message are those of the event as a whole, if there are no Registrations.
 	Outcome       Outcome        `json:"outcome"`
 	Reason        Reason         `json:"reason,omitempty"`
@@ -109,8 +108,9 @@ type Services struct {
 }
 
 // Whole adds the registrations up: all their attempts, the last request id, and the outcome that
-// matters most.
-func (s Services) Whole() Registration {
+// matters most. One that is rejected makes the whole rejected, also if others are registered;
+// registered goes before planned, and that before unchanged.
+func (s RegistrationsResult) Whole() Registration {
 	whole := Registration{Outcome: s.Outcome, Reason: s.Reason, Message: s.Message}
 	weight := []Outcome{"", Skipped, Unchanged, Planned, Registered, Rejected}
 	for _, r := range s.Registrations {
@@ -124,10 +124,10 @@ func (s Services) Whole() Registration {
 }
 
 // Each returns the Registrations.
-func (s Services) Each() []Registration { return s.Registrations }
+func (s RegistrationsResult) Each() []Registration { return s.Registrations }
 
 // withCause returns s as the data of a result event. Its texts together fit into 60 KiB as JSON.
-func (s Services) withCause(cause Cause) Services {
+func (s RegistrationsResult) withCause(cause Cause) RegistrationsResult {
 	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
 	s.Registrations = slices.Clone(s.Registrations)
 	for i, r := range s.Registrations {
@@ -177,7 +177,7 @@ func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Even
 	}
 	out.SetDataContentType(event.ApplicationJSON)
 	out.DataEncoded = data // SetData would escape it
-	return out, errors.Join(out.Validate())
+	return out, out.Validate()
 }
 
 // encode is json.Marshal without escapes for HTML, which would make texts up to six times as long.

@@ -127,7 +127,7 @@ func TestWhatIsUnknownIsAbsent(t *testing.T) {
 	e := cause()
 	e.CorrelationID, e.TraceState = "flow", "a=b"
 	out, err = events.NewResultEvent("/s", e, events.AdminResult{
-		Services: events.Services{Outcome: events.Rejected, Reason: events.InvalidData, Message: "no"},
+		RegistrationsResult: events.RegistrationsResult{Outcome: events.Rejected, Reason: events.InvalidData, Message: "no"},
 	}, time.Now())
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
@@ -185,7 +185,7 @@ func TestTheOutcomeAsAWholeSaysWhy(t *testing.T) {
 	want := events.Registration{
 		Outcome: events.Rejected, Reason: events.Refused, Message: "why", Error: &events.Error{Status: 400},
 	}
-	whole := events.AdminResult{Services: events.Services{Registrations: []events.Registration{
+	whole := events.AdminResult{RegistrationsResult: events.RegistrationsResult{Registrations: []events.Registration{
 		{Outcome: events.Registered, Attempts: 1}, want, {Outcome: events.Unchanged},
 	}}}.Whole()
 	want.Attempts = 1
@@ -198,7 +198,7 @@ func TestAResultWithoutAnOutcomeIsNotSent(t *testing.T) {
 		events.RegionResult{},
 		events.RegionResult{Registration: events.Registration{Outcome: "done"}},
 		events.AdminResult{},
-		events.AdminResult{Services: events.Services{Registrations: []events.Registration{{}}}},
+		events.AdminResult{RegistrationsResult: events.RegistrationsResult{Registrations: []events.Registration{{}}}},
 	} {
 		_, err := events.NewResultEvent("/s", cause(), r, time.Now())
 		require.ErrorContains(t, err, "which is not one")

@@ -5,9 +5,9 @@ type BootstrapServices struct {
 	ServicePrincipals []ServicePrincipal // each once; nil if the event names none
 }
 
-// OrgBootstrapServices is the input org.bootstrap, "the organization was set up", as a function
+// BootstrapServicesInput is the input org.bootstrap, "the organization was set up", as a function
 // that enables trusted access reads it.
-func OrgBootstrapServices() Input[BootstrapServices] {
+func BootstrapServicesInput() Input[BootstrapServices] {
 	return Input[BootstrapServices]{"org.bootstrap", func(o object) (d BootstrapServices, err error) {
 		d.ServicePrincipals, err = principals(o, nil)
 		return d, err
@@ -16,11 +16,11 @@ func OrgBootstrapServices() Input[BootstrapServices] {
 
 // Reject implements [Data].
 func (d BootstrapServices) Reject(reason Reason, message string) Result {
-	return ServiceResult{Services{Outcome: Rejected, Reason: reason, Message: message}}
+	return ServiceResult{RegistrationsResult{Outcome: Rejected, Reason: reason, Message: message}}
 }
 
 // ServiceResult is the data of org.service.* results.
-type ServiceResult struct{ Services }
+type ServiceResult struct{ RegistrationsResult }
 
 // Family implements [Result].
 func (r ServiceResult) Family() string { return serviceFamily }

@@ -59,7 +59,7 @@ type Envelope struct {
 type Record struct {
 	Event     Event  // as much of it as could be read
 	Err       error  // nil or an [*InvalidEventError]
-	Count     int    // how many elements Err is about: those without an id share a record
+	Count     int    // how many elements the record stands for: 1, or all those without an id
 	MessageID string // id of the SQS message that held it; several records may share one
 	Group     string // message group, in a FIFO queue; empty if the order doesn't matter
 	Delivery  int    // how often that message was received, this time included; 0 if unknown
@@ -238,6 +238,8 @@ func (u *unwrapper) inside(b []byte, depth int) ([]Record, error) {
 	return u.settle(records, err)
 }
 
+// settle is what a wrapping makes of its content, or of the error that the content ended in: one
+// record that failed, unless there are too many events.
 func (u *unwrapper) settle(records []Record, err error) ([]Record, error) {
 	switch {
 	case u.left < 0:

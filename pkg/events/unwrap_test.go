@@ -234,7 +234,7 @@ func FuzzUnwrap(f *testing.F) {
 			again.SetTime(e.Time)
 			require.NoError(t, again.Validate())
 
-			checkDecoding(t, e, events.OrgBootstrapRegion())
+			checkDecoding(t, e, events.BootstrapRegionInput())
 			checkDecoding(t, e, events.AccountCreatedInput())
 		}
 	})

@@ -487,7 +487,7 @@ func FuzzUnwrapHTTP(f *testing.F) {
 				require.ErrorAs(t, record.Err, new(*events.InvalidEventError))
 				continue
 			}
-			checkDecoding(t, record.Event, events.OrgBootstrapRegion())
+			checkDecoding(t, record.Event, events.BootstrapRegionInput())
 		}
 	})
 }

@@ -85,8 +85,8 @@ func lowerHex(escaped string) string {
 	return strings.Join(parts, "%")
 }
 
-// base64Forms are what must stand in a base64 text that was made of a text with the secret in it:
-// the characters that the secret determines alone.
+// base64Forms are what must stand in a base64 text that was made of a text with the secret in it,
+// as by a gateway that quotes the request it got: the characters that the secret determines alone.
 func base64Forms(secret string) []string {
 	const least = 8 // characters: shorter ones would replace what is not a secret
 	var forms []string

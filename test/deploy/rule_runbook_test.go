@@ -7,7 +7,7 @@ import (
 )
 
 func TestTheRunbookKnowsEveryAlarmAndEveryRight(t *testing.T) {
-	link := regexp.MustCompile(`(At once|Today|This week)\. (\S*)docs/operations\.md#([a-z-]+)$`)
+	link := regexp.MustCompile(`Urgency: (at once|today|this week)\. (\S*)docs/operations\.md#([a-z-]+)$`)
 	rule{
 		func(s *stack, r *report) {
 			url := "https://example.com/registrar/blob/main/"
@@ -34,9 +34,10 @@ func TestTheRunbookKnowsEveryAlarmAndEveryRight(t *testing.T) {
 			}
 		},
 		map[string]func(any){
-			"an alarm it doesn't know":   set(needed+"ErrorsAlarm/Properties/AlarmName", "registrar-dev-trouble"),
-			"an alarm that leads away":   set(needed+"ErrorsAlarm/Properties/AlarmDescription", "trouble"),
-			"an alarm without a link":    set(needed+"ErrorsAlarm/Properties/AlarmDescription", "Today. See docs/operations.md"),
+			"an alarm it doesn't know": set(needed+"ErrorsAlarm/Properties/AlarmName", "registrar-dev-trouble"),
+			"an alarm that leads away": set(needed+"ErrorsAlarm/Properties/AlarmDescription", "trouble"),
+			"an alarm without a link": set(needed+"ErrorsAlarm/Properties/AlarmDescription",
+				"Urgency: today. See docs/operations.md"),
 			"a right it doesn't know":    set(roleRights+"0/Action", []any{"sqs:PurgeQueue"}),
 			"a right that isn't in it":   replace("Runbook", "`sqs:DeleteMessage`", ""),
 			"an alarm that isn't in it":  replace("Runbook", "ead", ""),
