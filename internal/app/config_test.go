@@ -25,8 +25,8 @@ type everything struct {
 func read(t *testing.T, environment map[string]string) (everything, error) {
 	t.Helper()
 	var c everything
-	err := load(t.Context(), &c, envconfig.MapLookuper(environment))
-	return c, err
+	found := load(t.Context(), &c, envconfig.MapLookuper(environment))
+	return c, found.and(c.Validate())
 }
 
 func TestTheConfigurationHasDefaults(t *testing.T) {
@@ -39,7 +39,6 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 		"HUAWEICLOUD_CREDENTIALS_SECRET": "", "AWS_LAMBDA_LOG_LEVEL": "", "HTTPS_PROXY": "", "ACCOUNT_READY_WITHIN": "",
 	})
 	require.NoError(t, err)
-	require.NoError(t, c.Validate())
 	assert.Equal(t, "https://identitycenter.myhuaweicloud.com", c.Client.IdentityCenter.String())
 	assert.Equal(t, "https://organizations.myhuaweicloud.com", c.Client.Organizations.String())
 	assert.Equal(t, 4, c.Client.MaxAttempts)
@@ -70,7 +69,6 @@ func TestTheConfigurationIsRead(t *testing.T) {
 		"https_proxy":             "proxy:3128",
 	})
 	require.NoError(t, err)
-	require.NoError(t, c.Validate())
 	assert.Equal(t, 2, c.Client.MaxAttempts)
 	assert.True(t, c.Handler.DryRun)
 	assert.Equal(t, 3, c.Handler.Concurrency)
@@ -84,7 +82,7 @@ func TestTheConfigurationIsRead(t *testing.T) {
 
 func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	c, err := read(t, map[string]string{
+	_, err := read(t, map[string]string{
 		"HUAWEICLOUD_SDK_SK":        "SKexample\n",
 		"HUAWEICLOUD_SDK_DOMAIN_ID": "a b",
 		"IDENTITYCENTER_ENDPOINT":   "http://identitycenter.example",
@@ -101,7 +99,7 @@ func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 		"ACCOUNT_READY_WITHIN":      "5",
 	})
 	require.Error(t, err)
-	text := err.Error() + "\n" + c.Validate().Error()
+	text := err.Error()
 	for _, want := range []string{
 		"HUAWEICLOUD_SDK_AK: is not set",
 		"HUAWEICLOUD_SDK_SK: contains white space",
@@ -136,4 +134,18 @@ func TestLambdasLogLevels(t *testing.T) {
 		last = l
 	}
 	require.Error(t, last.UnmarshalText([]byte("info")))
+}
+
+func TestWhatCantBeReadIsNotAlsoSaidToBeMissing(t *testing.T) {
+	t.Parallel()
+	_, err := read(t, map[string]string{"HUAWEICLOUD_CREDENTIALS_SECRET": "arn:not", "REQUEST_TIMEOUT": "1ns"})
+	require.ErrorContains(t, err, "HUAWEICLOUD_CREDENTIALS_SECRET: must be the name or the ARN")
+	assert.ErrorContains(t, err, "REQUEST_TIMEOUT: must be between")
+	assert.NotContains(t, err.Error(), "is not set", "the keys aren't needed if the secret is read")
+}
+
+func TestANumberOutOfRangeIsNamedSo(t *testing.T) {
+	t.Parallel()
+	_, err := read(t, map[string]string{"MAX_ATTEMPTS": "99999999999999999999"})
+	assert.ErrorContains(t, err, "MAX_ATTEMPTS: is too large or too small a number")
 }

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
 	"registrar/internal/handler"
 )
 
@@ -34,25 +32,22 @@ func (a address) String() string {
 	return net.JoinHostPort(host, strconv.Itoa(int(a.Port)))
 }
 
-// serve listens where the environment says, and serves h until ctx ends.
-func serve(ctx context.Context, environment envconfig.Lookuper, h http.Handler, warm func(context.Context)) error {
-	var at address
-	if err := load(ctx, &at, environment); err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
+// serve listens at an address, and serves h until ctx ends.
+func serve(ctx context.Context, at address, h *handler.Handler, warm func(context.Context)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at.String())
 	if err != nil {
 		return fmt.Errorf("HOST, PORT: %w", err)
 	}
 	slog.InfoContext(ctx, "serving CloudEvents by HTTP", "address", listener.Addr().String())
 	warm(ctx)
+	h.MaxRequests = maxRequests
 	return serveOn(ctx, listener, h)
 }
 
 // serveOn serves h until ctx ends. Then it takes no other requests and finishes those that it has.
 func serveOn(ctx context.Context, listener net.Listener, h http.Handler) error {
 	server := &http.Server{
-		Handler:           bounded(h),
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      handler.HTTPTime + 30*time.Second,
@@ -69,23 +64,4 @@ func serveOn(ctx context.Context, listener net.Listener, h http.Handler) error {
 		return err
 	}
 	return <-stopped
-}
-
-// bounded lets maxRequests requests in at once. It refuses the others before their bodies are read,
-// and asks for them again. A request without a body, such as a health check, always gets in.
-func bounded(h http.Handler) http.Handler {
-	slots := make(chan struct{}, maxRequests)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != http.NoBody {
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-			default:
-				w.Header().Set("Retry-After", "1")
-				http.Error(w, "too many requests at once: send the event again", http.StatusServiceUnavailable)
-				return
-			}
-		}
-		h.ServeHTTP(w, r)
-	})
 }

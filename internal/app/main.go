@@ -57,9 +57,9 @@ func Main[C any](
 	stdlog.SetOutput(libraryLog{})
 
 	ctx, environment := context.Background(), envconfig.OsLookuper()
-	h, api, err := build(ctx, name, environment, level, function)
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
-		// Lambda hardly shows why a function ends before its first event, so this one starts and says it.
+		// Lambda hardly shows why a function ends before its first event: this one starts, and says so.
+		h, api, err := build(ctx, name, environment, level, function)
 		if err != nil {
 			slog.ErrorContext(ctx, "bad configuration", "function", name, "err", err)
 			h = &handler.Handler{Name: name, Broken: err}
@@ -70,9 +70,11 @@ func Main[C any](
 		return
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	var at address
+	h, api, err := build(ctx, name, environment, level, function, &at)
 	if err == nil {
-		err = serve(ctx, environment, h, func(ctx context.Context) { warm(api, ctx) })
+		err = serve(ctx, at, h, func(ctx context.Context) { warm(api, ctx) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -80,24 +82,29 @@ func Main[C any](
 	}
 }
 
-// build makes the handler and the client of a function, and calls nothing. The error names
-// everything that is wrong with the configuration.
+// build makes the handler of a function and its client, and fills whatever else the host reads from
+// the environment. The error names everything that is wrong with the configuration. Nothing is
+// called.
 func build[C any](
 	ctx context.Context, name string, environment envconfig.Lookuper, level *slog.LevelVar,
-	function func(*client.Client, C) handler.Function,
+	function func(*client.Client, C) handler.Function, host ...any,
 ) (*handler.Handler, *client.Client, error) {
 	var (
 		common Config
 		own    C
 	)
-	errs := []error{load(ctx, &common, environment), load(ctx, &own, environment), common.Validate()}
+	var unreadable problems
+	for _, target := range append([]any{&common, &own}, host...) {
+		unreadable = append(unreadable, load(ctx, target, environment)...)
+	}
+	wrong := common.Validate()
 	if v, ok := any(own).(interface{ Validate() error }); ok {
-		errs = append(errs, v.Validate())
+		wrong = errors.Join(wrong, v.Validate())
 	}
 	level.Set(slog.Level(common.LogLevel))
 	deliver, noSink := sink.New(ctx, common.Sink)
 	credentials, noSecret := secret.New(ctx, common.Credentials)
-	if err := errors.Join(append(errs, noSink, noSecret)...); err != nil {
+	if err := unreadable.and(errors.Join(wrong, noSink, noSecret)); err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	api := client.New(common.Client, credentials)

@@ -339,7 +339,7 @@ func TestAResultEventIsDeliveredToTheSink(t *testing.T) {
 		refuse = attempt.Misconfigured.Errorf("the sink: no rights")
 		_, err = invoke()
 		require.ErrorAs(t, err, new(*handler.MisconfiguredError))
-		require.EqualError(t, err, "everything is registered, but the result can't be delivered: the sink: no rights")
+		require.EqualError(t, err, "cn-north-4: registered, but the result can't be delivered: the sink: no rights")
 		refuse = errors.New("away")
 		_, err = invoke()
 		require.ErrorAs(t, err, new(*handler.TransientError))
@@ -349,4 +349,34 @@ func TestAResultEventIsDeliveredToTheSink(t *testing.T) {
 		require.Error(t, err)
 		assert.Nil(t, answer)
 	})
+}
+
+func TestAFailedSinkSaysWhatIsRegisteredAllTheSame(t *testing.T) {
+	t.Parallel()
+	for want, outcomes := range map[string][]events.Outcome{
+		"service.0, service.1: registered, but the result can't be delivered: away": {events.Registered, events.Unchanged},
+		"service.0: registered, but the result can't be delivered: away":            {events.Registered, events.Rejected},
+		"the result org.service.rejected can't be delivered: away":                  {events.Rejected},
+		"the result org.service.planned can't be delivered: away":                   {events.Planned},
+	} {
+		register := func(context.Context, events.Event, events.BootstrapServices) (events.Result, error) {
+			var r events.ServiceResult
+			for i, outcome := range outcomes {
+				r.Registrations = append(r.Registrations, events.Registration{
+					ServicePrincipal: events.ServicePrincipal(fmt.Sprintf("service.%d", i)), Outcome: outcome,
+				})
+			}
+			return r, nil
+		}
+		h := &handler.Handler{Function: handler.NewFunction(events.BootstrapServicesInput(), register)}
+		h.Sink = func(context.Context, event.Event) error { return errors.New("away") }
+		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
+		require.EqualError(t, err, want)
+	}
+}
+
+func TestTheFailuresOfABatchCountElements(t *testing.T) {
+	t.Parallel()
+	_, err := newHandler(registered).Invoke(t.Context(), []byte("[0,0,"+bootstrap("1")+",0]"))
+	require.ErrorContains(t, err, "3 of 4 events failed")
 }

@@ -60,27 +60,38 @@ type Handler struct {
 	Sink     func(context.Context, event.Event) error // delivers a result event
 	Broken   error                                    // why the configuration is bad; every invocation fails with it
 
-	warm atomic.Bool // set by the first event; the metric ColdStart reads it
+	// MaxRequests is how many HTTP requests are handled at once; 0 is any number.
+	MaxRequests int
+
+	warm     atomic.Bool  // set by the first event; the metric ColdStart reads it
+	requests atomic.Int64 // the HTTP requests that are being handled
 }
 
 // Invoke handles one payload, as Lambda delivers it, and answers as its shape asks for. Each event
 // in it ends as a result event, or as a failure that leaves it unacknowledged. An error is a
 // [*MisconfiguredError], a [*TransientError] or an [*events.InvalidEventError]. Invoke doesn't keep
 // the payload.
-func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	if err := h.checkSetUp(ctx); err != nil {
-		h.logRefusal(ctx, err)
-		return nil, err
-	}
+func (h *Handler) Invoke(ctx context.Context, payload []byte) (_ []byte, err error) {
+	defer h.recovered(ctx, &err)
 	envelope, err := events.Unwrap(payload)
-	switch {
-	case err != nil:
-		h.logRefusal(ctx, err)
-		return nil, err
-	case envelope.Shape == events.HTTP:
+	if err == nil && envelope.Shape == events.HTTP {
 		return h.invokeHTTP(ctx, payload)
 	}
+	if err := cmp.Or(h.checkSetUp(ctx), err); err != nil {
+		h.logRefusal(ctx, err)
+		return nil, err
+	}
 	return answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
+}
+
+// recovered makes a panic outside of the handling of an event a transient failure. Inside, the
+// event's own line tells of it.
+func (h *Handler) recovered(ctx context.Context, err *error) {
+	if panicked := recover(); panicked != nil {
+		*err = &TransientError{fmt.Errorf("panic: %v", panicked)}
+		line := line{function: h.Name, start: time.Now(), err: *err, stack: debug.Stack()}
+		line.log(ctx)
+	}
 }
 
 // checkSetUp fails if no event can ever be handled: the configuration is bad, or the timeout is so
@@ -155,8 +166,7 @@ func (h *Handler) register(ctx context.Context, e *events.Event) (events.Result,
 	return result, err
 }
 
-// emit delivers the result event to the sink. Its error says that what the event asked for is
-// registered, if it is.
+// emit delivers the result event to the sink. Its error says what is registered all the same.
 func (h *Handler) emit(ctx context.Context, result events.Result, out event.Event) error {
 	if h.Sink == nil {
 		return nil
@@ -164,13 +174,19 @@ func (h *Handler) emit(ctx context.Context, result events.Result, out event.Even
 	ctx, cancel := withReserve(ctx, margin)
 	defer cancel()
 	err := h.Sink(ctx, out)
-	if err != nil && out.Type() == result.Family()+"."+string(events.Registered) {
-		return fmt.Errorf("everything is registered, but the result can't be delivered: %w", err)
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("the result %s can't be delivered: %w", out.Type(), err)
+	var done []string
+	for _, r := range result.Each() {
+		if r.Outcome == events.Registered || r.Outcome == events.Unchanged {
+			done = append(done, cmp.Or(string(r.RegionID), string(r.ServicePrincipal)))
+		}
 	}
-	return nil
+	if done != nil {
+		return fmt.Errorf("%s: registered, but the result can't be delivered: %w", strings.Join(done, ", "), err)
+	}
+	return fmt.Errorf("the result %s can't be delivered: %w", out.Type(), err)
 }
 
 // withReserve ends the context earlier than its deadline, if it has one, so that reserve is left.

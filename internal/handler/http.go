@@ -43,24 +43,42 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), HTTPTime)
 	defer cancel()
+	if mediaType, body, err := h.takeRequest(ctx, w, r); err != nil {
+		fail(w, err)
+	} else {
+		w.Header().Set("Content-Type", mediaType)
+		_, _ = w.Write(body) // a client that is gone sends the event again
+	}
+}
 
-	envelope, err := receive(w, r)
+// takeRequest handles the events of a request, and returns what to answer.
+func (h *Handler) takeRequest(
+	ctx context.Context, w http.ResponseWriter, r *http.Request,
+) (mediaType string, body []byte, err error) {
+	defer h.recovered(ctx, &err)
+	if most := int64(h.MaxRequests); h.requests.Add(1) > most && most > 0 {
+		err = &TransientError{&attempt.Failure{
+			Err: errors.New("too many requests at once: send the event again"), RetryAfter: time.Second,
+		}}
+	}
+	defer h.requests.Add(-1)
+	if err == nil {
+		err = h.checkSetUp(ctx)
+	}
+	var envelope events.Envelope
+	if err == nil {
+		envelope, err = receive(w, r)
+	}
 	if err != nil {
 		h.logRefusal(ctx, err)
-		fail(w, err)
-		return
+		return "", nil, err
 	}
-	answered, err := answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	mediaType := events.StructuredMediaType
+	mediaType = events.StructuredMediaType
 	if envelope.Shape == events.Array {
 		mediaType = events.BatchMediaType
 	}
-	w.Header().Set("Content-Type", mediaType)
-	_, _ = w.Write(answered) // a client that is gone sends the event again
+	body, err = answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
+	return mediaType, body, err
 }
 
 // receive takes the events out of a request.
@@ -102,28 +120,13 @@ func problem(w http.ResponseWriter, status int, errorType, detail string) {
 
 // invokeHTTP has ServeHTTP answer the request of a function URL, or of an HTTP API in format 2.0.
 func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error) {
-	var in lambdaevents.LambdaFunctionURLRequest
-	err := json.Unmarshal(payload, &in)
-	body := []byte(in.Body)
-	if err == nil && in.IsBase64Encoded {
-		body, err = base64.StdEncoding.DecodeString(in.Body)
-	}
-	var r *http.Request
-	if err == nil {
-		r, err = http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
-	}
-	if err != nil {
-		err := &events.InvalidEventError{Reason: fmt.Sprintf("payload is not a request of a function URL: %v", err)}
-		h.logRefusal(ctx, err)
-		return nil, err
-	}
-	r.URL.Path = in.RawPath
-	for name, value := range in.Headers {
-		r.Header.Set(name, value)
-	}
 	w := recorder{status: http.StatusOK, header: http.Header{}}
-	h.ServeHTTP(&w, r)
-
+	if r, err := readRequest(ctx, payload); err != nil {
+		h.logRefusal(ctx, err)
+		fail(&w, err)
+	} else {
+		h.ServeHTTP(&w, r)
+	}
 	out := lambdaevents.LambdaFunctionURLResponse{
 		StatusCode: w.status, Headers: map[string]string{}, Body: w.body.String(),
 	}
@@ -131,6 +134,29 @@ func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error
 		out.Headers[name] = w.header.Get(name)
 	}
 	return json.Marshal(out)
+}
+
+func readRequest(ctx context.Context, payload []byte) (*http.Request, error) {
+	var in lambdaevents.LambdaFunctionURLRequest
+	if json.Unmarshal(payload, &in) != nil {
+		return nil, &events.InvalidEventError{Reason: "payload is not a request of a function URL or HTTP API, format 2.0"}
+	}
+	body := []byte(in.Body)
+	if in.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(in.Body); err != nil {
+			return nil, &events.InvalidEventError{Reason: "the body of the request is not base64, as it says"}
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, in.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
+	if err != nil {
+		return nil, &events.InvalidEventError{Reason: "the request has a method that is not one of HTTP"}
+	}
+	r.URL.Path = in.RawPath
+	for name, value := range in.Headers {
+		r.Header.Set(name, value)
+	}
+	return r, nil
 }
 
 // recorder is an http.ResponseWriter that keeps what is written to it.

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/handler"
 	"registrar/pkg/attempt"
 	"registrar/pkg/events"
 )
@@ -163,8 +164,10 @@ func TestRequestsOfFunctionURLsAreAnsweredLikeAnyOther(t *testing.T) {
 		`{"requestContext":{"http":{"method":"A B"}}}`,
 		`{"requestContext":{"http":{"method":"POST"}},"body":"!","isBase64Encoded":true}`,
 	} {
-		_, err := newHandler(registered).Invoke(t.Context(), []byte(payload))
-		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
+		answer, err := newHandler(registered).Invoke(t.Context(), []byte(payload))
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), `"statusCode":400`, payload)
+		assert.NotContains(t, string(answer), "Go struct field", payload)
 	}
 }
 
@@ -221,4 +224,64 @@ func TestTheCloudEventsSDKUnderstandsUs(t *testing.T) {
 		require.Len(t, out, 2)
 		assert.Equal(t, "org.region.registered", out[1].Type())
 	})
+}
+
+func TestABrokenConfigurationIsAnsweredByHTTPToo(t *testing.T) {
+	t.Parallel()
+	h := &handler.Handler{Name: "register-region", Broken: errors.New("configuration: X: is not set")}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, post(structured, bootstrap("1")))
+	assert.Equal(t, http.StatusInternalServerError, w.Code)
+	assert.Contains(t, w.Body.String(), `"error_type":"MisconfiguredError"`)
+
+	answer, err := h.Invoke(t.Context(), []byte(`{"requestContext":{"http":{"method":"POST"}},"rawPath":"/","body":"x"}`))
+	require.NoError(t, err, "the caller of a function URL gets an answer, not a function error")
+	assert.Contains(t, string(answer), `"statusCode":500`)
+}
+
+func TestSoManyRequestsAreHandledAtOnce(t *testing.T) {
+	t.Parallel()
+	begun, finish := make(chan struct{}), make(chan struct{})
+	h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
+		begun <- struct{}{}
+		<-finish
+		return registered(ctx, e, asked)
+	})
+	h.MaxRequests = 2
+	send := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, post(structured, bootstrap("1")))
+		return w
+	}
+	for range 2 { // the second round shows that a place is given back
+		answered := make(chan int, 2)
+		for range 2 {
+			go func() { answered <- send().Code }()
+			<-begun
+		}
+		w := send()
+		assert.Equal(t, http.StatusServiceUnavailable, w.Code, "one too many")
+		assert.Equal(t, "1", w.Header().Get("Retry-After"))
+		assert.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+		health := httptest.NewRecorder()
+		h.ServeHTTP(health, httptest.NewRequest(http.MethodGet, "/healthz", strings.NewReader("x")))
+		assert.Equal(t, http.StatusOK, health.Code, "a busy server is healthy")
+		finish <- struct{}{}
+		finish <- struct{}{}
+		assert.Equal(t, []int{200, 200}, []int{<-answered, <-answered})
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("boom") }
+
+func TestAPanicOutsideOfAnEventIsATransientFailure(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/", panicking{})
+	r.Header.Set("Content-Type", structured)
+	w := httptest.NewRecorder()
+	newHandler(registered).ServeHTTP(w, r)
+	assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+	assert.Contains(t, w.Body.String(), "panic: boom")
 }

@@ -18,8 +18,8 @@ import (
 // object is a JSON object by its exact keys.
 type object map[string]json.RawMessage
 
-// maxMembers bounds an object: an event can't have more members, and they would cost much memory.
-const maxMembers = 64 << 10
+// maxMembers bounds an object: nothing that we read has nearly as many, and each costs memory.
+const maxMembers = 1000
 
 // parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the
 // sentence "it is ...".
@@ -121,7 +121,7 @@ func optional[T any](o object, name string, parse func(string) (T, error)) (valu
 func readEvent(o object) (e Event, err error) {
 	fail := func(name, format string, args ...any) {
 		if err == nil {
-			err = fmt.Errorf("%s: %w", name, fmt.Errorf(format, args...))
+			err = fmt.Errorf("%.60s: %w", name, fmt.Errorf(format, args...))
 		}
 	}
 	var specversion, timestamp, ignored string

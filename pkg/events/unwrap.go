@@ -15,6 +15,7 @@ const (
 	maxAttribute = 1 << 10   // bytes of one context attribute, so that result events stay small
 	maxDepth     = 4         // wrappings around an event
 	maxRecords   = 10_000    // events of one payload, as many as SQS ever delivers at once
+	maxMessageID = 200       // bytes; SQS has 36
 	maxMessage   = 100       // events in one message of a queue, so that a batch can be handled in time
 )
 
@@ -283,16 +284,15 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 	for i, raw := range messages {
 		message, err := parseObject(raw)
 		id := message.text("messageId")
-		if err != nil || id == "" {
-			return nil, invalid("Records[%d] is not a message of SQS: it has no messageId to report it by", i)
+		if err != nil || id == "" || len(id) > maxMessageID {
+			return nil, invalid("Records[%d] is not a message of SQS: it has no messageId that it could be reported by", i)
 		}
 		attributes := message.object("attributes")
-		body := unwrapper{limit: maxMessage, left: min(maxMessage, u.left)}
+		body := unwrapper{limit: maxMessage, left: maxMessage}
 		records, err := body.inside([]byte(message.text("body")), depth)
 		if err != nil {
 			records = []Record{{Err: err, Count: 1}}
 		}
-		u.left = max(u.left-len(records), 0)
 		for _, r := range records {
 			r.MessageID = id
 			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))

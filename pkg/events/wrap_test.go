@@ -491,3 +491,52 @@ func FuzzUnwrapHTTP(f *testing.F) {
 		}
 	})
 }
+
+func TestAnObjectHasAThousandMembersAtMost(t *testing.T) {
+	t.Parallel()
+	members := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(`"x%d":0`, i))
+		}
+		return "{" + strings.Join(all, ",") + "}"
+	}
+	_, err := events.Unwrap([]byte(members(1001)))
+	require.ErrorContains(t, err, "payload is too large: it has more than 1000 members")
+	for n, taken := range map[int]bool{1000: true, 1001: false} {
+		envelope, err := events.Unwrap([]byte(with(t, map[string]string{"data": members(n)})))
+		require.NoError(t, err)
+		_, err = events.BootstrapRegionInput().Decode(&envelope.Records[0].Event)
+		assert.Equal(t, taken, err == nil, n)
+	}
+}
+
+func TestEachMessageOfALargeBatchIsTaken(t *testing.T) {
+	t.Parallel()
+	hundred := "[" + strings.TrimSuffix(strings.Repeat(with(t, nil)+",", 100), ",") + "]"
+	one := sqs(hundred, "arn:aws:sqs:eu-west-1:123456789012:q", "")
+	payload := `{"Records":[` + strings.TrimSuffix(strings.Repeat(one+",", 150), ",") + `]}`
+	envelope, err := events.Unwrap([]byte(payload))
+	require.NoError(t, err)
+	require.Len(t, envelope.Records, 15_000)
+	for _, r := range envelope.Records {
+		require.NoError(t, r.Err)
+	}
+}
+
+func TestNoTextOfAPayloadIsShownWhole(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 200_000)
+	for _, payload := range []string{
+		with(t, map[string]string{long: "{}"}), with(t, map[string]string{long + "-": `"x"`}),
+		with(t, map[string]string{"type": quoted(long)}), `{"Records":[{"eventSource":"` + "aws:" + long + `"}]}`,
+		`{"Records":[{"eventSource":"aws:sqs","messageId":"` + long + `","body":""}]}`, `{"` + long + `":1,"` + long + `":2}`,
+	} {
+		envelope, err := events.Unwrap([]byte(payload))
+		if err == nil {
+			err = envelope.Records[0].Err
+		}
+		require.Error(t, err)
+		assert.Less(t, len(err.Error()), 400)
+	}
+}
