@@ -180,6 +180,13 @@ var rows = map[string]decisions.Row{
 		Cloud: answers("", "", huaweitest.Fault{Status: 404, Body: []byte("<html>"), Times: huaweitest.Forever}),
 		Want:  "MisconfiguredError", Text: "404", Calls: delegated,
 	},
+	"every call is answered by a success that says nothing": {
+		Data: one, Want: "TransientError", Text: "it has no list of delegated_services",
+		Calls: calls(delegated, delegated, delegated, delegated),
+		Cloud: answers("", "", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"status":"ok"}`), Times: huaweitest.Forever,
+		}),
+	},
 	"every call is answered by a firewall, the event old": {
 		Data: one, Age: 2 * time.Hour,
 		Cloud: answers("", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),

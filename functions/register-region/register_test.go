@@ -125,6 +125,13 @@ var rows = map[string]decisions.Row{
 			Status: 200, Body: []byte(`{"regions":[],"meta":{"code":"200","message":"ok"}}`),
 		}),
 	},
+	"every call is answered by a success that says nothing": {
+		Data: north, Want: "TransientError", Text: "it has no list of regions",
+		Calls: read + ", " + read + ", " + read + ", " + read,
+		Cloud: answers("", "", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"status":"ok"}`), Times: huaweitest.Forever,
+		}),
+	},
 	"the list holds what can't be a region": {
 		Data: north, Want: "TransientError", Calls: read + ", " + read + ", " + read + ", " + read,
 		Cloud: answers("GET", "", huaweitest.Fault{

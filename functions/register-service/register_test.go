@@ -110,6 +110,13 @@ var rows = map[string]decisions.Row{
 		Data: one, Want: "MisconfiguredError", Text: "403", Calls: calls(trusted, services),
 		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 403, Code: "Organizations.1007"})),
 	},
+	"every call is answered by a success that says nothing": {
+		Data: one, Want: "TransientError", Text: "it has no list of trusted_services",
+		Calls: calls(trusted, trusted, trusted, trusted),
+		Cloud: answers("", "", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"status":"ok"}`), Times: huaweitest.Forever,
+		}),
+	},
 	"what is trusted can't be read": {
 		Data: one, Want: "TransientError", Text: "503", Calls: calls(trusted, trusted, trusted, trusted),
 		Cloud: known(answers("GET", trustedPath, huaweitest.Fault{Status: 503, Times: huaweitest.Forever})),

@@ -26,15 +26,20 @@ type operation struct {
 	read func(body []byte, secrets []string) error
 }
 
-// get reads what stands at u. Each attempt fills a T of its own; check says what in it can't be
-// true, and cleans what goes on from there.
+// get reads what stands at u. Each attempt fills a T of its own; check says what in it is missing
+// or can't be true, and cleans what goes on from there. It must not take a missing list, which is
+// nil, for an empty one: whoever answers without one doesn't know the state.
 func get[T any](
 	ctx context.Context, c *Client, name string, u *url.URL, check func(answer *T, secrets []string) error,
 ) (T, error) {
 	var answer T
 	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, func(body []byte, secrets []string) error {
 		var fresh T
-		if err := json.Unmarshal(body, &fresh); err != nil {
+		err := json.Unmarshal(body, &fresh)
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return fmt.Errorf("a JSON %s doesn't belong at %s", wrong.Value, wrong.Field)
+		}
+		if err != nil {
 			return err
 		}
 		answer = fresh

@@ -360,7 +360,7 @@ func TestNothingIsLeftOfAnAttemptThatCouldNotBeRead(t *testing.T) {
 		cloud.Script("GET", "",
 			huaweitest.Fault{Status: 200, Body: []byte(
 				`{"trusted_services":[{"service_principal":"service.A"}],"page_info":5}`)},
-			huaweitest.Fault{Status: 200, Body: []byte(`{}`)})
+			huaweitest.Fault{Status: 200, Body: []byte(`{"trusted_services":[]}`)})
 		trusted, err := c.TrustedServices(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, trusted, "the second attempt names none")

@@ -16,8 +16,8 @@
 //
 // Only an answer with an error code can refuse. What answers without one (a proxy, a firewall, a
 // maintenance page) is not Huawei Cloud: a 404 means that the endpoint is wrong, most others may
-// cure themselves. A success that can't be read, says what can't be true or has an error_code in it
-// is transient too, and a list is read to its end or not at all.
+// cure themselves. A success that can't be read, lacks what was asked for, says what can't be true
+// or has an error_code in it is transient too, and a list is read to its end or not at all.
 //
 // # Attempts
 //

@@ -17,6 +17,9 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 	form := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
 	answer, err := get(ctx, c, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),
 		func(answer *regions, secrets []string) error {
+			if answer.Regions == nil {
+				return errors.New("it has no list of regions")
+			}
 			for _, r := range answer.Regions {
 				if !credible(r.RegionID, form, secrets) {
 					return errors.New("it names a region that can't be one")

@@ -1,6 +1,8 @@
 package client_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -76,6 +78,66 @@ func TestAListHasAHundredPagesAtMost(t *testing.T) {
 			assert.Empty(t, got)
 		})
 	}
+}
+
+func TestAListThatIsMissingIsNotEmpty(t *testing.T) {
+	t.Parallel()
+	calls := map[string]struct {
+		list string // the list of another call doesn't count
+		call func(context.Context, *client.Client) ([]string, error)
+	}{
+		"RegisteredRegions": {"regions", func(ctx context.Context, c *client.Client) ([]string, error) {
+			return c.RegisteredRegions(ctx)
+		}},
+		"DelegatedServices": {"delegated_services", func(ctx context.Context, c *client.Client) ([]string, error) {
+			return c.DelegatedServices(ctx, account)
+		}},
+		"TrustedServices": {"trusted_services", func(ctx context.Context, c *client.Client) ([]string, error) {
+			return c.TrustedServices(ctx)
+		}},
+		"Services": {"services", func(ctx context.Context, c *client.Client) ([]string, error) {
+			return c.Services(ctx)
+		}},
+	}
+	for name, test := range calls {
+		bodies := map[string]string{
+			`{"status":"ok"}`:                   "it has no list of " + test.list,
+			`{}`:                                "it has no list of " + test.list,
+			fmt.Sprintf(`{%q:null}`, test.list): "it has no list of " + test.list,
+			fmt.Sprintf(`{%q:{}}`, test.list):   "a JSON object doesn't belong at " + test.list,
+			fmt.Sprintf(`{%q:"x"}`, test.list):  "a JSON string doesn't belong at " + test.list,
+			fmt.Sprintf(`{%q:[5]}`, test.list):  "a JSON number doesn't belong at " + test.list,
+			fmt.Sprintf(`{%q:[]}`, test.list):   "",
+		}
+		for _, other := range calls {
+			if other.list != test.list {
+				bodies[fmt.Sprintf(`{%q:[]}`, other.list)] = "it has no list of " + test.list
+			}
+		}
+		for body, want := range bodies {
+			inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+				cloud.Script("GET", "", huaweitest.Fault{Status: 200, Body: []byte(body), Times: huaweitest.Forever})
+				got, err := test.call(t.Context(), c)
+				assert.Empty(t, got)
+				if want == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.EqualError(t, unnumbered(err), name+": status 200 the answer can't be read: "+want)
+				assert.Equal(t, attempt.Transient, attempt.KindOf(err))
+				assert.Len(t, cloud.Requests(), 4)
+			})
+		}
+	}
+}
+
+// unnumbered is an error without the request id at the end of its text.
+func unnumbered(err error) error {
+	if err == nil {
+		return nil
+	}
+	text, _, _ := strings.Cut(err.Error(), " (request ")
+	return errors.New(text)
 }
 
 func TestAPageThatCantBeTrueIsTransient(t *testing.T) {

@@ -43,12 +43,13 @@ func (c *Client) Account(ctx context.Context, accountID string) (Account, error)
 
 // DelegatedServices lists the service principals that the account administers for the organization.
 func (c *Client) DelegatedServices(ctx context.Context, accountID string) ([]string, error) {
-	return c.principals(ctx, "DelegatedServices", c.organizations("accounts", accountID, "delegated-services"))
+	return c.principals(ctx, "DelegatedServices", "delegated_services",
+		c.organizations("accounts", accountID, "delegated-services"))
 }
 
 // TrustedServices lists the service principals that have trusted access to the organization.
 func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
-	return c.principals(ctx, "TrustedServices", c.organizations("trusted-services"))
+	return c.principals(ctx, "TrustedServices", "trusted_services", c.organizations("trusted-services"))
 }
 
 // Services lists the service principals that can have trusted access at all.
@@ -57,6 +58,9 @@ func (c *Client) Services(ctx context.Context) ([]string, error) {
 		Services []string `json:"services"`
 	}
 	answer, err := get(ctx, c, "Services", c.organizations("services"), func(answer *services, secrets []string) error {
+		if answer.Services == nil {
+			return errors.New("it has no list of services")
+		}
 		for i := range answer.Services {
 			if err := cleanPrincipal(&answer.Services[i], secrets); err != nil {
 				return err
@@ -91,9 +95,9 @@ func (c *Client) organizations(elements ...string) *url.URL {
 	return c.config.Organizations.URL(append([]string{"v1", "organizations"}, elements...)...)
 }
 
-// principals reads a list to its last page. A list that doesn't end is a failure: a part of it
+// principals reads the list with the key to its last page. A list that doesn't end is a failure: a part of it
 // would be taken for the whole.
-func (c *Client) principals(ctx context.Context, name string, u *url.URL) ([]string, error) {
+func (c *Client) principals(ctx context.Context, name, key string, u *url.URL) ([]string, error) {
 	var (
 		all    []string
 		seen   = map[string]bool{}
@@ -104,11 +108,11 @@ func (c *Client) principals(ctx context.Context, name string, u *url.URL) ([]str
 		if marker != "" {
 			u.RawQuery += "&marker=" + escape(marker)
 		}
-		answer, err := get(ctx, c, name, u, (*page).check)
+		answer, err := get(ctx, c, name, u, func(p *page, secrets []string) error { return p.check(key, secrets) })
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range append(answer.Delegated, answer.Trusted...) {
+		for _, s := range answer.list(key) {
 			all = append(all, s.Principal)
 		}
 		marker = answer.Info.NextMarker
@@ -123,7 +127,7 @@ func (c *Client) principals(ctx context.Context, name string, u *url.URL) ([]str
 	return nil, operation{name: name}.failed(fmt.Errorf("the list has more than %d pages of %d", maxPages, pageSize))
 }
 
-// page is a part of a list. One of the lists is empty.
+// page is a part of one of the lists. The other is nil.
 type page struct {
 	Delegated []service `json:"delegated_services"`
 	Trusted   []service `json:"trusted_services"`
@@ -136,15 +140,22 @@ type service struct {
 	Principal string `json:"service_principal"`
 }
 
-func (p *page) check(secrets []string) error {
-	if len(p.Info.NextMarker) > maxMarker {
+// list returns the list with the key, nil if the page doesn't have it.
+func (p *page) list(key string) []service {
+	return map[string][]service{"delegated_services": p.Delegated, "trusted_services": p.Trusted}[key]
+}
+
+func (p *page) check(key string, secrets []string) error {
+	list := p.list(key)
+	switch {
+	case list == nil:
+		return errors.New("it has no list of " + key)
+	case len(p.Info.NextMarker) > maxMarker:
 		return fmt.Errorf("its page marker is longer than %d bytes", maxMarker)
 	}
-	for _, list := range [][]service{p.Delegated, p.Trusted} {
-		for i := range list {
-			if err := cleanPrincipal(&list[i].Principal, secrets); err != nil {
-				return err
-			}
+	for i := range list {
+		if err := cleanPrincipal(&list[i].Principal, secrets); err != nil {
+			return err
 		}
 	}
 	return nil
