@@ -187,6 +187,19 @@ var rows = map[string]decisions.Row{
 			Status: 200, Body: []byte(`{"status":"ok"}`), Times: huaweitest.Forever,
 		}),
 	},
+	"every call is answered by a gateway with a code of its own, the event old": {
+		Data: one, Age: 2 * time.Hour, Want: "MisconfiguredError", Text: "404 no Route matched", Calls: delegated,
+		Cloud: answers("", "", huaweitest.Fault{
+			Status: 404, Body: []byte(`{"code":404,"message":"no Route matched"}`), Times: huaweitest.Forever,
+		}),
+	},
+	"every call is answered by a bad request of nobody, the event old": {
+		Data: one, Age: 2 * time.Hour, Want: "TransientError", Text: "400 BadRequest",
+		Calls: calls(delegated, delegated, delegated, delegated),
+		Cloud: answers("", "", huaweitest.Fault{
+			Status: 400, Body: []byte(`{"code":"BadRequest"}`), Times: huaweitest.Forever,
+		}),
+	},
 	"every call is answered by a firewall, the event old": {
 		Data: one, Age: 2 * time.Hour,
 		Cloud: answers("", "", huaweitest.Fault{Status: 418, Body: []byte("<html>"), Times: huaweitest.Forever}),

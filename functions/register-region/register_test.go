@@ -39,6 +39,11 @@ func raced(region string) func(*huaweitest.Cloud) {
 	}
 }
 
+// contradicts answers a write by a success that holds an error.
+func contradicts(when huaweitest.Stage) huaweitest.Fault {
+	return huaweitest.Fault{When: when, Status: 200, Body: []byte(`{"error_code":"IIC.1216"}`)}
+}
+
 const (
 	north = `{"region_id":"cn-north-4"}`
 	dry   = `{"region_id":"cn-north-4","dry_run":true}`
@@ -94,9 +99,26 @@ var rows = map[string]decisions.Row{
 	"refused by a 403": {
 		Data: north, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 IIC.9999", Calls: read + ", " + write,
 	},
-	"the write is answered by 200 and an error": {
-		Data: north, Cloud: answers("POST", "", huaweitest.Fault{Status: 200, Body: []byte(`{"error_code":"IIC.1216"}`)}),
-		Want: "registered", Calls: read + ", " + write + ", " + write,
+	"the write is answered by 200 and an error, and didn't work": {
+		Data: north, Cloud: answers("POST", "", contradicts(huaweitest.BeforeSignature)),
+		Want: "TransientError", Text: "200 IIC.1216", Calls: read + ", " + write + ", " + read,
+	},
+	"the write is answered by 200 and an error, and worked": {
+		Data: north, Cloud: answers("POST", "", contradicts(huaweitest.AfterWrite)),
+		Want: "unchanged", Calls: read + ", " + write + ", " + read,
+	},
+	"the write is answered by 200 and an error, and another is registered": {
+		Data: north, Want: "rejected region_conflict", Calls: read + ", " + write + ", " + read,
+		Cloud: func(c *huaweitest.Cloud) {
+			raced("cn-south-1")(c)
+			c.Script("POST", "", contradicts(huaweitest.BeforeSignature))
+		},
+	},
+	"a gateway answers all with a code of its own": {
+		Data: north, Want: "MisconfiguredError", Text: "404 no Route matched", Calls: read,
+		Cloud: answers("", "", huaweitest.Fault{
+			Status: 404, Body: []byte(`{"code":404,"message":"no Route matched"}`), Times: huaweitest.Forever,
+		}),
 	},
 	"the write is answered by the page of a proxy": {
 		Data:  north,

@@ -16,9 +16,9 @@ import (
 // Write calls write and fills in r with what became of it. The state of the cloud decides what a
 // refusal means, since Huawei Cloud doesn't publish its codes for "already registered" and
 // "unknown": look reads the state, and sets r.Outcome if that explains the refusal. If it doesn't,
-// a conflict is transient. After any other refusal write is called once more, since the state may
-// have changed in between. The second such refusal rejects r, with the message that Huawei Cloud
-// refused to do what.
+// a conflict is transient, and so is a success with an error in it. After any other refusal write
+// is called once more, since the state may have changed in between. The second such refusal rejects
+// r, with the message that Huawei Cloud refused to do what.
 //
 // With an error, r holds what is known so far.
 func Write(
@@ -47,7 +47,8 @@ func Write(
 			return nil
 		case r.Outcome != "":
 			return nil
-		case refusal.Status == http.StatusConflict: // with something that is gone by now
+		case refusal.Status == http.StatusConflict, // with something that is gone by now
+			refusal.Status < http.StatusBadRequest: // the answer contradicts itself
 			return attempt.Transient.Errorf("%w", refusal)
 		}
 	}

@@ -180,9 +180,12 @@ func (r *reply) failure(op operation) *attempt.Failure {
 	case r.broken != nil && len(r.body) <= maxBody:
 		err = fmt.Errorf("the answer broke off: %w", r.broken)
 	default:
-		kind = kindOf(r.Status, r.Code)
-		if r.Status == http.StatusNotFound && r.Code == "" {
+		kind = kindOf(op.method, r.Status, r.Code)
+		switch {
+		case r.Status == http.StatusNotFound && !namesService(r.Code):
 			err = errors.New("(not an answer of this API: is its endpoint right?)")
+		case r.Status/100 == 3:
+			err = errors.New("(a redirect, not an answer of this API: is its endpoint right?)")
 		}
 	}
 	return &attempt.Failure{

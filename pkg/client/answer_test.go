@@ -24,10 +24,10 @@ func replyOf(t *testing.T, status int, header http.Header, body string, secrets 
 	}, secrets)
 }
 
-// failureOf is what such an answer means for an operation that wants nothing of a success.
+// failureOf is what such an answer means for a write.
 func failureOf(t *testing.T, status int, header http.Header, body string) *attempt.Failure {
 	t.Helper()
-	return replyOf(t, status, header, body).failure(operation{name: "Op"})
+	return replyOf(t, status, header, body).failure(operation{name: "Op", method: http.MethodPost})
 }
 
 func TestEveryShapeOfErrorBodyIsRead(t *testing.T) {
@@ -128,7 +128,6 @@ func TestASuccessHoldsAnErrorOnlyAtItsTop(t *testing.T) {
 			continue
 		}
 		require.NotNil(t, failure, body)
-		assert.Equal(t, attempt.Transient, attempt.KindOf(failure))
 		assert.EqualError(t, failure, "Op: status 200 "+code+" one region")
 	}
 }
@@ -145,6 +144,35 @@ func TestA404WithoutACodeSaysThatTheEndpointMayBeWrong(t *testing.T) {
 	assert.Equal(t, attempt.Misconfigured, attempt.KindOf(failure))
 	assert.EqualError(t, failure, "Op: status 404 Not Found, without a JSON object (6 bytes of text/html) "+
 		"(not an answer of this API: is its endpoint right?)")
+}
+
+func TestACodeThatNamesNoServiceIsShownAndNotBelieved(t *testing.T) {
+	t.Parallel()
+	for status, c := range map[int]struct {
+		body, text string
+		kind       attempt.Kind
+	}{
+		404: {
+			`{"code":404,"message":"no Route matched"}`,
+			"404 no Route matched (not an answer of this API: is its endpoint right?)", attempt.Misconfigured,
+		},
+		400: {`{"code":"BadRequest"}`, "BadRequest", attempt.Transient},
+		409: {`{"error":{"code":"Conflict","message":"m"}}`, "Conflict m", attempt.Transient},
+	} {
+		failure := failureOf(t, status, http.Header{}, c.body)
+		require.EqualError(t, failure, fmt.Sprintf("Op: status %d %s", status, c.text))
+		assert.Equal(t, c.kind, attempt.KindOf(failure))
+	}
+}
+
+func TestARedirectSaysThatTheEndpointMayBeWrong(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 307, 308} {
+		failure := failureOf(t, status, http.Header{}, `{}`)
+		require.EqualError(t, failure,
+			fmt.Sprintf("Op: status %d (a redirect, not an answer of this API: is its endpoint right?)", status))
+		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(failure))
+	}
 }
 
 func TestLongTextsAreCutAtACharacter(t *testing.T) {
@@ -218,7 +246,7 @@ func FuzzErrorBody(f *testing.F) {
 		`{"error_code":"IIC.1216","error_msg":"one region","request_id":"r1"}`, `{"error":{"code":7,"message":"m"}}`,
 		`<html></html>`, ``, "\xff\xfe", `{"code":1e400}`,
 		`{"error_code":null,"error_msg":["x"]}`, `{"error":{"error":{"code":"x"}}}`,
-		`{"error_msg":"SKexample"}`, "\ufeff{}",
+		`{"error_msg":"SKexample"}`, "\ufeff{}", `{"code":"BadRequest"}`,
 	} {
 		f.Add(400, "application/json", "3", []byte(body))
 	}
@@ -244,8 +272,8 @@ func FuzzErrorBody(f *testing.F) {
 		if !slices.Contains([]attempt.Kind{attempt.Transient, attempt.Misconfigured, attempt.Refused}, kind) {
 			t.Errorf("of kind %q", kind)
 		}
-		if kind == attempt.Refused && r.Code == "" {
-			t.Error("refused without a code")
+		if kind == attempt.Refused && !namesService(r.Code) {
+			t.Error("refused without a code of a service")
 		}
 		if e, ok := errors.AsType[*APIError](failure); !ok || e.Status != status || e.Operation != "Op" {
 			t.Errorf("another error: %+v", e)

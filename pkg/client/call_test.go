@@ -29,7 +29,7 @@ func TestTransientFailuresAreTriedAgain(t *testing.T) {
 		"no answer within a timeout":       {Delay: time.Minute},
 		"a firewall's page":                {Status: 418, Body: []byte("<html>")},
 		"a page without a code":            {Status: 400, Body: []byte("<html>")},
-		"a success with an error code":     {Status: 200, Body: []byte(`{"error_code":"IIC.1216","error_msg":"no"}`)},
+		"a code that names no service":     {Status: 400, Code: "BadRequest"},
 		"a success with a number for code": {Status: 201, Body: []byte(`{"error_code":1216}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +73,11 @@ func TestWhatIsNotWorthAnotherAttemptIsTriedOnce(t *testing.T) {
 		kind     attempt.Kind
 		patience time.Duration // -1: none is asked for
 	}{
-		"refused":   {huaweitest.Fault{Status: 400, Code: "IIC.400"}, attempt.Refused, -1},
+		"refused": {huaweitest.Fault{Status: 400, Code: "IIC.400"}, attempt.Refused, -1},
+		"a success with the code of a service": {
+			huaweitest.Fault{Status: 200, Code: "IIC.1216", Body: []byte(`{"error_code":"IIC.1216","error_msg":"no"}`)},
+			attempt.Refused, -1,
+		},
 		"forbidden": {huaweitest.Fault{Status: 403, Code: "IIC.1000"}, attempt.Misconfigured, -1},
 		"redirected": {
 			huaweitest.Fault{Status: 302, Header: http.Header{"Location": {"/x"}}}, attempt.Misconfigured, -1,
@@ -293,6 +297,19 @@ func TestAReadThatCantBeReadIsTransient(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAReadThatSucceedsWithAnErrorIsTransient(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+		cloud.Script("GET", "", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"error_code":"IIC.1254","regions":[]}`), Times: huaweitest.Forever,
+		})
+		_, err := c.RegisteredRegions(t.Context())
+		require.ErrorContains(t, err, "RegisteredRegions: status 200 IIC.1254")
+		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
+		assert.Len(t, cloud.Requests(), 4)
+	})
 }
 
 func TestTheLongestRegionIsRead(t *testing.T) {

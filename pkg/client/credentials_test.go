@@ -292,11 +292,11 @@ func TestALongTokenIsRedactedBeforeTheMessageIsCut(t *testing.T) {
 		cloud := huaweitest.New(k)
 		c := client.New(config(cloud), client.Static(credentials(k)))
 		cloud.Script("", "", huaweitest.Fault{
-			Status: 400, Code: k.AccessKey, Message: "bad " + k.SecurityToken,
+			Status: 403, Code: k.AccessKey, Message: "bad " + k.SecurityToken,
 			Header: http.Header{"X-Request-Id": {k.SecretKey}},
 		})
 		done, err := c.RegisterRegion(t.Context(), "cn-north-4")
-		require.EqualError(t, err, "RegisterRegion: status 400 [redacted] bad [redacted] (request [redacted])")
+		require.EqualError(t, err, "RegisterRegion: status 403 [redacted] bad [redacted] (request [redacted])")
 		assert.Equal(t, "[redacted]", done.RequestID)
 	})
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,11 +11,19 @@ import (
 )
 
 // kindOf is the one table from what Huawei Cloud answers to what it means. A code alone is
-// ambiguous: the same code comes with several statuses. Only an answer that names its error by a
-// code can refuse, since whoever answers without one (a proxy, a firewall, a maintenance page)
-// doesn't know the state. Sources: the pages of error codes of IAM Identity Center (IIC),
-// Organizations and API Gateway (APIGW).
-func kindOf(status int, code string) attempt.Kind {
+// ambiguous: the same code comes with several statuses. Only a code that names its service can
+// refuse, since whoever answers without one (a proxy, a firewall, a maintenance page) doesn't know
+// the state; any other code counts as none.
+//
+// A success that holds an error is transient. Only a write is refused by it: the write may have
+// worked, so the state must be read before the next one.
+//
+// Sources: the pages of error codes of IAM Identity Center (IIC), Organizations and API Gateway
+// (APIGW).
+func kindOf(method string, status int, code string) attempt.Kind {
+	if !namesService(code) {
+		code = ""
+	}
 	is := func(codes ...string) bool { return slices.Contains(codes, short(code)) }
 	at := func(statuses ...int) bool { return slices.Contains(statuses, status) }
 	switch {
@@ -46,10 +55,15 @@ func kindOf(status int, code string) attempt.Kind {
 			"Organizations.1006", // no token to assume a role could be made
 		):
 		return attempt.Transient
-	case at(400, 404, 409, 422):
+	case at(400, 404, 409, 422), status/100 == 2 && method != http.MethodGet:
 		return attempt.Refused
 	}
-	return attempt.Transient // 408, 429, 5xx, any other 4xx, and a success that holds an error
+	return attempt.Transient // 408, 429, 5xx, any other 4xx, and a read that succeeds with an error
+}
+
+// namesService reports whether an error code has the form of Huawei Cloud's, such as "IIC.1216".
+func namesService(code string) bool {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*\.[0-9]+$`).MatchString(code)
 }
 
 // short is the code as this package writes it: IAM Identity Center spells its own in two ways.
