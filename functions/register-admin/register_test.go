@@ -164,7 +164,7 @@ var rows = map[string]decisions.Row{
 
 	"refused twice": {
 		Data: two, Cloud: refuses(2, 400), Want: "rejected", Each: "rejected refused, registered",
-		Text:  "service.SecMaster: for reasons",
+		Text:  "service.SecMaster: status 400 Organizations.9999 for reasons",
 		Calls: calls(delegated, write, why, write, why, write), State: administers, WantState: "service.CTS",
 	},
 	"refused by a 409, and nothing explains it": {
@@ -172,7 +172,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(delegated, write, why),
 	},
 	"refused by a 403": {
-		Data: two, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 Organizations.9999 for reasons",
+		Data: two, Cloud: refuses(1, 403), Want: "MisconfiguredError",
+		Text:  "of service.SecMaster: RegisterDelegatedAdministrator: status 403 Organizations.9999 for reasons",
 		Calls: calls(delegated, write),
 	},
 	"every call is answered by a wrong endpoint, the event old": {

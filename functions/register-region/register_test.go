@@ -85,7 +85,8 @@ var rows = map[string]decisions.Row{
 		Data: north, Cloud: refuses(1, 400), Want: "registered", Calls: read + ", " + write + ", " + read + ", " + write,
 	},
 	"refused twice by a 400": {
-		Data: north, Cloud: refuses(2, 400), Want: "rejected refused", Text: "IAM Identity Center in cn-north-4: for reasons",
+		Data: north, Cloud: refuses(2, 400), Want: "rejected refused",
+		Text:  "IAM Identity Center in cn-north-4: status 400 IIC.9999 for reasons",
 		Calls: read + ", " + write + ", " + read + ", " + write + ", " + read,
 	},
 	"refused twice by a 404": {

@@ -135,7 +135,7 @@ var rows = map[string]decisions.Row{
 	},
 	"refused twice": {
 		Data: two, Cloud: known(refuses(2, 400)), Want: "rejected", Each: "rejected refused, registered",
-		Text:  "enable trusted access for service.Config: for reasons",
+		Text:  "enable trusted access for service.Config: status 400 Organizations.9999 for reasons",
 		Calls: calls(trusted, services, write, trusted, write, trusted, write), State: trusts, WantState: "service.RAM",
 	},
 	"refused by a 409, and it isn't trusted": {
@@ -143,7 +143,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(trusted, services, write, trusted),
 	},
 	"refused by a 403": {
-		Data: two, Cloud: known(refuses(1, 403)), Want: "MisconfiguredError", Text: "403 Organizations.9999 for reasons",
+		Data: two, Cloud: known(refuses(1, 403)), Want: "MisconfiguredError",
+		Text:  "enable trusted access for service.Config: EnableTrustedService: status 403 Organizations.9999 for reasons",
 		Calls: calls(trusted, services, write),
 	},
 

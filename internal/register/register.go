@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/client"
@@ -20,7 +21,7 @@ import (
 // is called once more, since the state may have changed in between. The second such refusal rejects
 // r, with the message that Huawei Cloud refused to do what.
 //
-// With an error, r holds what is known so far.
+// With an error, r holds what is known so far. The error says what was tried.
 func Write(
 	ctx context.Context, r *events.Registration, what string,
 	write func(context.Context) (client.Sent, error),
@@ -36,10 +37,10 @@ func Write(
 			return nil
 		}
 		if refusal = client.Refusal(err); refusal == nil {
-			return err
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		if err := look(ctx); err != nil {
-			return fmt.Errorf("%w, after %w", err, refusal)
+			return fmt.Errorf("%s: %w, after %w", what, err, refusal)
 		}
 		switch {
 		case r.Outcome == events.Rejected:
@@ -49,11 +50,12 @@ func Write(
 			return nil
 		case refusal.Status == http.StatusConflict, // with something that is gone by now
 			refusal.Status < http.StatusBadRequest: // the answer contradicts itself
-			return attempt.Transient.Errorf("%w", refusal)
+			return attempt.Transient.Errorf("%s: %w", what, refusal)
 		}
 	}
 	r.Outcome, r.Reason, r.Error = events.Rejected, events.Refused, asError(refusal)
-	r.Message = fmt.Sprintf("Huawei Cloud refused to %s: %s", what, refusal.Message)
+	answer := fmt.Sprintf("status %d %s %s", refusal.Status, refusal.Code, refusal.Message)
+	r.Message = fmt.Sprintf("Huawei Cloud refused to %s: %s", what, strings.TrimSpace(answer))
 	return nil
 }
 

@@ -16,9 +16,10 @@
 //
 // Only an answer with an error code that names its service, such as IIC.1216, can refuse. What
 // answers without one (a proxy, a firewall, a maintenance page) is not Huawei Cloud: a 404 means
-// that the endpoint is wrong, most others may cure themselves. A success that can't be read, lacks what was asked for, says what can't be true
-// or has an error_code in it is transient too, and a list is read to its end or not at all. A write
-// that succeeds with the code of a service is refused: it may have worked, so read the state.
+// that the endpoint is wrong, most others may cure themselves. A read that succeeds is transient if
+// it can't be read, lacks what was asked for, says what can't be true or has an error_code in it,
+// and a list is read to its end or not at all. A write that succeeds with the code of a service is
+// refused: it may have worked, so the state must be read.
 //
 // # Attempts
 //

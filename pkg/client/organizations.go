@@ -95,8 +95,8 @@ func (c *Client) organizations(elements ...string) *url.URL {
 	return c.config.Organizations.URL(append([]string{"v1", "organizations"}, elements...)...)
 }
 
-// principals reads the list with the key to its last page. A list that doesn't end is a failure: a part of it
-// would be taken for the whole.
+// principals reads the list with the key to its last page. A list that doesn't end is a
+// failure: a part of it would be taken for the whole.
 func (c *Client) principals(ctx context.Context, name, key string, u *url.URL) ([]string, error) {
 	var (
 		all    []string
