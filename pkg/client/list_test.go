@@ -161,7 +161,6 @@ func TestAPageThatCantBeTrueIsTransient(t *testing.T) {
 	}
 }
 
-// unreadable.
 func TestANameOfAServiceIsCutNotRefused(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
@@ -171,6 +170,26 @@ func TestANameOfAServiceIsCutNotRefused(t *testing.T) {
 			{"service_principal":"` + strings.Repeat("x", 500_000) + `"}]}`)})
 		got, err := c.DelegatedServices(t.Context(), account)
 		require.NoError(t, err)
-		assert.Equal(t, []string{"service/SecMaster:v2", "[redacted]", strings.Repeat("x", 97) + "…"}, got)
+		assert.Equal(t, []string{"service/SecMaster:v2", `"[redacted]"`, `"` + strings.Repeat("x", 97) + `…"`}, got)
 	})
+}
+
+func TestANameThatHadToBeCleanedEqualsThatOfNoService(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{" service.A", `service.A\n`, `service.A\u0000`, `\t service.A `, `\u00a0service.A`} {
+		inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+			cloud.Script("GET", "", pageOf("service.B", "more"), huaweitest.Fault{
+				Status: 200, Body: []byte(`{"trusted_services":[{"service_principal":"` + name + `"}]}`),
+			})
+			got, err := c.TrustedServices(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, []string{"service.B", `"service.A"`}, got)
+		})
+		inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
+			cloud.Script("GET", "", huaweitest.Fault{Status: 200, Body: []byte(`{"services":["` + name + `"]}`)})
+			got, err := c.Services(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, []string{`"service.A"`}, got)
+		})
+	}
 }

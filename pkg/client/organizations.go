@@ -165,11 +165,14 @@ func (p *page) check(key string, secrets []string) error {
 func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
 
 // cleanPrincipal cleans the name of a service. One of an odd form is cut rather than refused, or a
-// service that Huawei Cloud has tomorrow would make every list unreadable.
+// service that Huawei Cloud has tomorrow would make every list unreadable. What isn't exactly as it
+// came is put in quotes, so that it doesn't equal the name of a service.
 func cleanPrincipal(name *string, secrets []string) error {
 	if *name == "" {
 		return errors.New("it lists a service without a name")
 	}
-	*name = wire.Clean(*name, maxPrincipal, secrets...)
+	if cleaned := wire.Clean(*name, maxPrincipal, secrets...); cleaned != *name {
+		*name = strconv.Quote(cleaned)
+	}
 	return nil
 }
