@@ -257,6 +257,28 @@ func TestEachRequestIsReportedWithItsTime(t *testing.T) {
 	})
 }
 
+func TestTheRequestIDIsThatOfTheAnswerThatCameLast(t *testing.T) {
+	t.Parallel()
+	numbered := huaweitest.Fault{Status: 503, Header: http.Header{"X-Request-Id": {"first"}}}
+	for name, c := range map[string]struct {
+		last huaweitest.Fault
+		want string
+	}{
+		"it has another": {huaweitest.Fault{Header: http.Header{"X-Request-Id": {"last"}}}, "last"},
+		"it has none":    {huaweitest.Fault{Header: http.Header{"X-Request-Id": nil}}, ""},
+		"none came":      {huaweitest.Fault{Reset: true, Times: 3}, "first"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, api *client.Client) {
+				cloud.Script("POST", registerPath, numbered, c.last)
+				done, _ := api.RegisterRegion(t.Context(), "cn-north-4")
+				assert.Equal(t, c.want, done.RequestID)
+			})
+		})
+	}
+}
+
 func TestTheAuthorizationMessageOfA403IsKeptOutOfTheText(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {

@@ -67,7 +67,7 @@ func (c *Client) Warm(ctx context.Context, endpoint wire.Endpoint) {
 // Sent describes a finished call, successful or not.
 type Sent struct {
 	Attempts  int    // requests sent
-	RequestID string // Huawei Cloud's id of the last request that it answered; empty if there is none
+	RequestID string // Huawei Cloud's id of the last request that was answered; empty if the answer had none
 }
 
 type watchKey struct{}
