@@ -221,3 +221,15 @@ func (r *reply) clockOff() time.Duration {
 	}
 	return 0
 }
+
+// list is an array in an answer. It is nil only if the answer doesn't have it: a service may write
+// null for an empty list, but an answer without the list is not that of the call.
+type list[T any] []T
+
+func (l *list[T]) UnmarshalJSON(b []byte) error {
+	*l = list[T]{}
+	if string(b) == "null" {
+		return nil
+	}
+	return json.Unmarshal(b, (*[]T)(l))
+}

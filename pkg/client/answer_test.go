@@ -111,15 +111,16 @@ func TestEveryShapeOfErrorBodyIsRead(t *testing.T) {
 func TestASuccessHoldsAnErrorOnlyAtItsTop(t *testing.T) {
 	t.Parallel()
 	for body, code := range map[string]string{
-		`{"error_code":"IIC.1216","error_msg":"one region"}`:          "IIC.1216",
-		`{"error_code":1216,"error_msg":"one region"}`:                "1216",
-		`{"regions":[],"meta":{"code":"200","message":"ok"}}`:         "",
-		`{"code":"0","message":"ok","error":{"error_code":"A.1"}}`:    "",
-		`{"error_code":"","error_msg":""}`:                            "",
-		`{"error_code":" \n","code":"A.1"}`:                           "",
-		`{"error_code":null}`:                                         "",
-		`<html>`:                                                      "",
-		``:                                                            "",
+		`{"error_code":"IIC.1216","error_msg":"one region"}`:       "IIC.1216",
+		`{"error_code":1216,"error_msg":"one region"}`:             "1216",
+		`{"regions":[],"meta":{"code":"200","message":"ok"}}`:      "",
+		`{"code":"0","message":"ok","error":{"error_code":"A.1"}}`: "",
+		`{"error_code":"","error_msg":""}`:                         "",
+		`{"error_code":" \n","code":"A.1"}`:                        "",
+		`{"error_code":null}`:                                      "",
+		`<html>`:                                                   "",
+		``:                                                         "",
+
 		`{"account":{"error_code":"A.1","code":"A.1","message":"m"}}`: "",
 	} {
 		failure := failureOf(t, 200, http.Header{}, body)

@@ -10,9 +10,9 @@ import (
 // Only the organization's management account and delegated administrators may ask.
 func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 	type regions struct {
-		Regions []struct {
+		Regions list[struct {
 			RegionID string `json:"region_id"`
-		} `json:"regions"`
+		}] `json:"regions"`
 	}
 	form := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
 	answer, err := get(ctx, c, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),

@@ -55,7 +55,7 @@ func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
 // Services lists the service principals that can have trusted access at all.
 func (c *Client) Services(ctx context.Context) ([]string, error) {
 	type services struct {
-		Services []string `json:"services"`
+		Services list[string] `json:"services"`
 	}
 	answer, err := get(ctx, c, "Services", c.organizations("services"), func(answer *services, secrets []string) error {
 		if answer.Services == nil {
@@ -129,8 +129,8 @@ func (c *Client) principals(ctx context.Context, name, key string, u *url.URL) (
 
 // page is a part of one of the lists. The other is nil.
 type page struct {
-	Delegated []service `json:"delegated_services"`
-	Trusted   []service `json:"trusted_services"`
+	Delegated list[service] `json:"delegated_services"`
+	Trusted   list[service] `json:"trusted_services"`
 	Info      struct {
 		NextMarker string `json:"next_marker"` // empty on the last page
 	} `json:"page_info"`
@@ -142,7 +142,7 @@ type service struct {
 
 // list returns the list with the key, nil if the page doesn't have it.
 func (p *page) list(key string) []service {
-	return map[string][]service{"delegated_services": p.Delegated, "trusted_services": p.Trusted}[key]
+	return map[string]list[service]{"delegated_services": p.Delegated, "trusted_services": p.Trusted}[key]
 }
 
 func (p *page) check(key string, secrets []string) error {

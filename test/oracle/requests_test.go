@@ -83,7 +83,7 @@ func callAll(t *testing.T, s site) {
 	assert.Equal(t, []string{secMaster, "service.CTS"}, services)
 	services, err = c.Services(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []string{secMaster, "service.CTS", "service.RAM"}, services)
+	assert.Subset(t, services, []string{secMaster, "service.CTS", "service.RAM"})
 	_, err = c.EnableTrustedService(t.Context(), "service.RAM")
 	require.NoError(t, err)
 	for id, status := range map[string]string{account: "active", "a b+c%2F?é~*": "suspended"} {
