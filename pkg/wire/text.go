@@ -1,12 +1,11 @@
 package wire
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"html"
+	"iter"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,12 +26,12 @@ func Clean(s string, limit int, secrets ...string) string {
 		}
 		return r // utf8.RuneError for what is not UTF-8
 	}, Redact(s, secrets...))
-	return Cut(strings.TrimSpace(s), limit)
+	return cut(strings.TrimSpace(s), limit)
 }
 
-// Cut cuts valid UTF-8 to at most limit bytes, and ends it with an ellipsis if something was cut
+// cut cuts valid UTF-8 to at most limit bytes, and ends it with an ellipsis if something was cut
 // off.
-func Cut(s string, limit int) string {
+func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
@@ -46,22 +45,94 @@ func Cut(s string, limit int) string {
 	return s[:end] + ellipsis
 }
 
+// part is how many characters of a secret, at its beginning or its end, are as good as all of it.
+const part = 16
+
 // Redact replaces each of the secrets in s, be it plain or as base64, a URL, HTML or JSON would
-// write it. Secrets of less than 2 characters hide nothing and are left.
+// write it, and also the first or last characters of one if they are 16 or more. White space and
+// what can't be seen may stand anywhere in it, as in base64 that is wrapped into lines. Secrets of
+// less than 2 characters hide nothing and are left.
 func Redact(s string, secrets ...string) string {
-	var forms []string
-	for _, secret := range secrets {
-		if len(secret) >= 2 && len(secret) <= len(s) { // no form is shorter
-			forms = append(forms, escapedForms(secret)...)
-			forms = append(forms, base64Forms(secret)...)
+	text, at := squeeze(s)
+	hidden := make([]bool, len(s))
+	hide := func(begin, end int) { // of text
+		for i := at[begin]; i <= at[end-1]; i++ {
+			hidden[i] = true
 		}
 	}
-	// One form may be a part of another: the longest goes first.
-	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
-	for _, form := range slices.Compact(forms) {
-		s = strings.ReplaceAll(s, form, Redacted)
+	for _, secret := range secrets {
+		if len(secret) < 2 {
+			continue
+		}
+		for _, form := range append(escapedForms(secret), base64Forms(secret)...) {
+			form, _ = squeeze(form)
+			least := min(len(form), part)
+			if least < 2 {
+				continue
+			}
+			for i := range occurrences(text, form[:least]) {
+				hide(i, i+least+samePrefix(text[i+least:], form[least:]))
+			}
+			rest := len(form) - least
+			for i := range occurrences(text, form[rest:]) {
+				hide(i-sameSuffix(text[:i], form[:rest]), i+least)
+			}
+		}
 	}
-	return s
+	var b strings.Builder
+	for i := range len(s) {
+		switch {
+		case !hidden[i]:
+			b.WriteByte(s[i])
+		case i == 0 || !hidden[i-1]:
+			b.WriteString(Redacted)
+		}
+	}
+	return b.String()
+}
+
+// squeeze is s without white space and what can't be seen, and where in s each byte stands.
+func squeeze(s string) (text string, at []int) {
+	var b strings.Builder
+	for i, r := range s {
+		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError {
+			continue
+		}
+		b.WriteRune(r)
+		for j := range utf8.RuneLen(r) {
+			at = append(at, i+j)
+		}
+	}
+	return b.String(), at
+}
+
+// occurrences are the indexes of sub in s.
+func occurrences(s, sub string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for begin := 0; ; begin++ {
+			i := strings.Index(s[begin:], sub)
+			if i < 0 || !yield(begin+i) {
+				return
+			}
+			begin += i
+		}
+	}
+}
+
+// samePrefix is the length of what a and b both begin with.
+func samePrefix(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// sameSuffix is the length of what a and b both end with.
+func sameSuffix(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
 }
 
 // escapedForms are the secret as it is, and as URLs, HTML and JSON write it.

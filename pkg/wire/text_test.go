@@ -98,6 +98,42 @@ func TestASecretThatIsAPartOfAnotherLeavesNothingOfIt(t *testing.T) {
 	assert.Equal(t, "[redacted] [redacted]", wire.Redact("SKexample SKexample-long", "SKexample", "SKexample-long"))
 }
 
+func TestAPartOfALongSecretIsRedacted(t *testing.T) {
+	t.Parallel()
+	token := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/", 3)
+	for _, form := range []func(string) string{
+		func(s string) string { return s }, url.QueryEscape,
+		func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+		func(s string) string { return strings.Join(strings.Split(s, ""), "\n") },
+	} {
+		for _, length := range []int{18, 99, 189, 192} {
+			assert.Equal(t, "bad [redacted]!", wire.Redact("bad "+form(token[:length])+"!", token), length)
+			assert.Equal(t, "bad [redacted]!", wire.Redact("bad "+form(token[192-length:])+"!", token), length)
+		}
+	}
+	assert.Equal(t, token[:15], wire.Redact(token[:15], token))
+	assert.Equal(t, "[redacted]", wire.Redact(token[:16], token))
+	assert.Equal(t, "[redacted]", wire.Redact(token[176:], token))
+	assert.Equal(t, "SKexampl", wire.Redact("SKexampl", "SKexample"), "a short secret has no part that is as good")
+}
+
+func TestASecretIsRedactedFromBase64ThatIsWrapped(t *testing.T) {
+	t.Parallel()
+	token := strings.Repeat("TOKEN+example/00", 12)
+	for before := range 4 {
+		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + token))
+		for _, gap := range []string{"\n", "\r\n", " ", "\t"} {
+			var wrapped strings.Builder
+			for i := 0; i < len(encoded); i += 76 {
+				wrapped.WriteString(encoded[i:min(i+76, len(encoded))] + gap)
+			}
+			got := wire.Clean(wrapped.String(), 1000, token)
+			assert.Contains(t, got, wire.Redacted)
+			assert.LessOrEqual(t, len(strings.Replace(got, wire.Redacted, "", 1)), 8, got)
+		}
+	}
+}
+
 func TestCleanMakesATextFitForALog(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -113,6 +149,9 @@ func TestCleanMakesATextFitForALog(t *testing.T) {
 		"a cut within a character":           {"aäöü", 6, "aä…"},
 		"secrets go before the cut":          {"SKexample and more", 13, "[redacted]…"},
 		"a secret across the limit":          {"12345678SKexample", 12, "12345678[…"},
+		"a secret with a gap":                {"a SKex\x00am\r\n ple b", 100, "a [redacted] b"},
+		"a secret with what isn't UTF-8":     {"SKex\xffample", 100, "[redacted]"},
+		"a secret with an invisible gap":     {"SKex\u200bample", 100, "[redacted]"},
 		"a limit below that of the ellipsis": {"abcdef", 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,7 +165,7 @@ func TestCutAtEveryLimit(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "a", "abc", "abcdefgh", "äöü", "漢字漢字", "a😀b😀", "…………"} {
 		for limit := range len(text) + 3 {
-			got := wire.Cut(text, limit)
+			got := wire.Clean(text, limit)
 			assert.LessOrEqual(t, len(got), limit)
 			assert.True(t, utf8.ValidString(got), "%q at %d: %q", text, limit, got)
 			if len(text) <= limit {
@@ -143,7 +182,7 @@ func TestCutAtEveryLimit(t *testing.T) {
 			assert.Greater(t, len(got)+utf8.UTFMax, limit, "no more is cut off than must be")
 		}
 	}
-	assert.Empty(t, wire.Cut("abc", -1))
+	assert.Empty(t, wire.Clean("abc", -1))
 }
 
 func FuzzClean(f *testing.F) {
@@ -151,6 +190,9 @@ func FuzzClean(f *testing.F) {
 	f.Add("VE9LRU5leGFtcGxlPT0=", uint16(100), "TOKENexample==")
 	f.Add("a\xff\x00b", uint16(3), "")
 	f.Add("SKexampleSKexample", uint16(12), "SKexample")
+	f.Add("bad TOKEN-example-0123 and", uint16(100), "TOKEN-example-0123456789-end")
+	f.Add("bad 6789-\x1bexample-e nd", uint16(100), "TOKEN-0123456789-example-end")
+	f.Add("VE9LRU5l\neGFtc GxlPT0=", uint16(100), "TOKENexample==")
 	f.Fuzz(func(t *testing.T, text string, limit uint16, secret string) {
 		got := wire.Clean(text, int(limit), secret)
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, unicode.IsControl) {
@@ -164,8 +206,19 @@ func FuzzClean(f *testing.F) {
 			len(secret) < 2 || strings.Contains(wire.Redacted, secret) {
 			return
 		}
-		if strings.Contains(got, secret) {
-			t.Errorf("%q shows %q", got, secret)
+		squeezed := strings.ReplaceAll(got, " ", "")
+		encoded := base64.RawStdEncoding.EncodeToString([]byte(secret))[:len(secret)*8/6]
+		parts := []string{secret}
+		if len(encoded) >= 8 && !strings.Contains(wire.Redacted, encoded) {
+			parts = append(parts, encoded)
+		}
+		for _, part := range parts {
+			length := min(len(part), 16)
+			for _, shown := range []string{part[:length], part[len(part)-length:]} {
+				if strings.Contains(got, shown) || strings.Contains(squeezed, shown) {
+					t.Errorf("%q shows %q", got, shown)
+				}
+			}
 		}
 	})
 }
