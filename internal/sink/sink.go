@@ -70,6 +70,7 @@ type Target struct {
 // UnmarshalText takes an EventBridge bus, an https URL, or an http URL of a loopback address. Its
 // error doesn't show the text, which may have a password in it.
 func (t *Target) UnmarshalText(text []byte) error {
+	const example = "https://events.example.com/results"
 	scheme, rest, _ := strings.Cut(string(text), "://")
 	switch strings.ToLower(scheme) {
 	case "eventbridge":
@@ -82,7 +83,7 @@ func (t *Target) UnmarshalText(text []byte) error {
 		*t = Target{bus: bus[0], region: bus[1]}
 		return nil
 	case "http", "https":
-		u, err := wire.ParseURL(string(text))
+		u, err := wire.ParseURL(string(text), example)
 		if err == nil && u.Scheme != "https" && !wire.Loopback(u.Hostname()) {
 			err = errors.New("must begin with https:// or eventbridge:// (http:// is for loopback addresses only)")
 		}
@@ -92,7 +93,7 @@ func (t *Target) UnmarshalText(text []byte) error {
 		*t = Target{url: u}
 		return nil
 	default:
-		return errors.New("must be a URL such as https://events.example.com/results, " +
+		return errors.New("must be a URL such as " + example + ", " +
 			"or an EventBridge bus such as eventbridge://default")
 	}
 }
@@ -104,7 +105,7 @@ type Broker struct{ url *url.URL }
 // UnmarshalText takes an http or https URL. Its error doesn't show the text, which may have a
 // password in it.
 func (b *Broker) UnmarshalText(text []byte) (err error) {
-	b.url, err = wire.ParseURL(string(text))
+	b.url, err = wire.ParseURL(string(text), "http://broker.example/")
 	return err
 }
 

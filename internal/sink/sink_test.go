@@ -174,6 +174,9 @@ func TestABrokerIsAnyHTTPAddress(t *testing.T) {
 			var broker sink.Broker
 			err := broker.UnmarshalText([]byte(text))
 			assert.Equal(t, ok, err == nil, err)
+			if text == "" {
+				require.EqualError(t, err, "must be a URL such as http://broker.example/")
+			}
 			assert.Equal(t, ok, broker != sink.Broker{})
 		})
 	}

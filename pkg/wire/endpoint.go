@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -20,12 +21,13 @@ func ParseEndpoint(text string) (Endpoint, error) {
 
 // UnmarshalText takes a URL of scheme, host and maybe a path. Its error doesn't show the text.
 func (e *Endpoint) UnmarshalText(text []byte) error {
-	u, err := ParseURL(string(text))
+	const example = "https://organizations.myhuaweicloud.com"
+	u, err := ParseURL(string(text), example)
 	switch {
 	case err != nil:
 		return err
 	case u.RawQuery != "" || u.ForceQuery:
-		return errors.New("must be a URL of scheme, host and maybe a path, such as https://organizations.myhuaweicloud.com")
+		return errors.New("must be a URL of scheme, host and maybe a path, such as " + example)
 	case u.Scheme != "https" && !Loopback(u.Hostname()):
 		return errors.New("must begin with https:// (http:// is for loopback addresses only)")
 	}
@@ -59,19 +61,25 @@ func (e Endpoint) String() string {
 	return e.base.String()
 }
 
-// ParseURL reads an absolute http or https URL without user name and fragment. Its error doesn't
-// show the text, which may have a password in it.
-func ParseURL(text string) (*url.URL, error) {
+// ParseURL reads an absolute http or https URL without user name and fragment. Its error shows the
+// example, and not the text, which may have a password in it.
+func ParseURL(text, example string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return nil, errors.New("must be a URL such as https://events.example.com/results")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || !reachable(u):
+		return nil, errors.New("must be a URL such as " + example)
 	case u.User != nil:
 		return nil, errors.New("must not have a user name or password in it")
 	case u.Fragment != "" || strings.HasSuffix(text, "#"):
 		return nil, errors.New("must not have a fragment (#...)")
 	}
 	return u, nil
+}
+
+// reachable reports whether u has a host, and a port that exists if it has a colon for one.
+func reachable(u *url.URL) bool {
+	_, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Hostname() != "" && (err == nil || u.Port() == "" && !strings.HasSuffix(u.Host, ":"))
 }
 
 // Loopback reports whether host is an address of this machine only, or localhost.

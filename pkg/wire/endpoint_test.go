@@ -71,8 +71,9 @@ func TestURLs(t *testing.T) {
 		"events.example.com": false, "mailto:a@b.example": false, "https://": false,
 		"https://secret@a.example": false, "https://:secret@a.example": false, "https://a.example/#secret": false,
 		"https://a.example/#": false, "https://a.example/\x7fsecret": false, "": false,
+		"https://secret.example:65535": true, "https://secret.example:65536": false, "https://secret.example:": false,
 	} {
-		u, err := wire.ParseURL(text)
+		u, err := wire.ParseURL(text, "https://example.com/hook")
 		if good {
 			require.NoError(t, err)
 			assert.Equal(t, text, u.String())
@@ -81,6 +82,14 @@ func TestURLs(t *testing.T) {
 		require.Error(t, err, text)
 		assert.NotContains(t, err.Error(), "secret")
 	}
+}
+
+func TestEachUseShowsItsOwnExample(t *testing.T) {
+	t.Parallel()
+	_, err := wire.ParseURL("ftp://a.example", "https://example.com/hook")
+	require.EqualError(t, err, "must be a URL such as https://example.com/hook")
+	_, err = wire.ParseEndpoint("ftp://a.example")
+	require.EqualError(t, err, "must be a URL such as https://organizations.myhuaweicloud.com")
 }
 
 func TestLoopback(t *testing.T) {
