@@ -4,9 +4,7 @@ package awsapi
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"regexp"
 
@@ -35,7 +33,7 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 		load = config.LoadDefaultConfig
 	}
 	c, err := load(ctx,
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(reportProxy)),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(wire.ReportProxy)),
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		config.WithLogger(sdkLog{context.WithoutCancel(ctx)}),
 		// Credentials are asked for in the region of the environment, if it has one.
@@ -73,13 +71,6 @@ func CheckEndpoint(service string, endpoint *string) error {
 	return nil
 }
 
-// reportProxy makes a refusal by a proxy a failure of the same kind as in [wire.Client].
-func reportProxy(t *http.Transport) {
-	if ours, ok := wire.Client(nil).Transport.(*http.Transport); ok {
-		t.OnProxyConnectResponse = ours.OnProxyConnectResponse
-	}
-}
-
 // provider marks errors as being about credentials.
 type provider struct{ aws.CredentialsProvider }
 
@@ -98,16 +89,17 @@ func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.E
 
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// sdkLog writes the lines of the AWS SDK to slog.
+// sdkLog writes the lines of the AWS SDK to slog, without their arguments: they quote what an
+// endpoint sent, and it may have sent the session token.
 type sdkLog struct{ ctx context.Context }
 
 // WithContext is called by the SDK with the context of each call.
 func (sdkLog) WithContext(ctx context.Context) logging.Logger { return sdkLog{ctx} }
 
-func (l sdkLog) Logf(class logging.Classification, format string, args ...any) {
+func (l sdkLog) Logf(class logging.Classification, format string, _ ...any) {
 	level := slog.LevelDebug
 	if class == logging.Warn {
 		level = slog.LevelWarn
 	}
-	slog.Log(l.ctx, level, "AWS SDK", "text", wire.Clean(fmt.Sprintf(format, args...), maxText))
+	slog.Log(l.ctx, level, "AWS SDK", "text", format)
 }

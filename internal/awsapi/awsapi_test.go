@@ -9,13 +9,11 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"registrar/internal/awsapi"
-	"registrar/internal/awstest"
 	"registrar/pkg/attempt"
 )
 
@@ -92,20 +90,9 @@ func TestAProxyThatRefusesIsNamed(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	address, err := url.Parse(proxy.URL)
 	require.NoError(t, err)
-	load := func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-		var o config.LoadOptions
-		for _, option := range options {
-			require.NoError(t, option(&o))
-		}
-		c, err := awstest.Load(nil)(ctx, options...)
-		c.HTTPClient = o.HTTPClient.(*awshttp.BuildableClient).WithTransportOptions(func(transport *http.Transport) {
-			transport.Proxy = http.ProxyURL(address)
-		})
-		return c, err
-	}
-	c, err := awsapi.Config(t.Context(), load, "")
-	require.NoError(t, err)
-	f := failure(t.Context(), t, client(t, nil, func(config *aws.Config) { config.HTTPClient = c.HTTPClient }))
+	f := failure(t.Context(), t, client(t, nil, realClient(t, func(transport *http.Transport) {
+		transport.Proxy = http.ProxyURL(address)
+	})))
 	assert.Equal(t, attempt.Misconfigured, attempt.KindOf(f))
 	require.ErrorContains(t, f, "the proxy "+address.Host+" answered CONNECT with status 407")
 }

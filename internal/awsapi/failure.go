@@ -10,6 +10,7 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/wire"
@@ -63,7 +64,13 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	if status != 0 && ctx.Err() == nil {
 		return Refusal(status, "", requestID)
 	}
-	return wire.Unanswered(ctx, err)
+	_, sent := errors.AsType[*smithyhttp.RequestSendError](err)
+	_, received := errors.AsType[*smithy.DeserializationError](err)
+	if sent || received || ctx.Err() != nil {
+		return wire.Unanswered(ctx, err)
+	}
+	// Nothing was called: what the SDK says is about the configuration.
+	return &attempt.Failure{Kind: attempt.KindOf(err), Err: errors.New(wire.Clean(err.Error(), maxText))}
 }
 
 // Refusal is the failure of an attempt that AWS answered with an error. Status 0 means that it is

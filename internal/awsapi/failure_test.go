@@ -7,15 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -171,8 +175,11 @@ func TestNoAnswerIsTransientUnlessAnOperatorMustAct(t *testing.T) {
 		"a proxy that wants a password": {
 			attempt.Misconfigured.Errorf("the proxy says no"), attempt.Misconfigured, "the proxy says no",
 		},
-		"a connection that is lost": {errors.New("connection reset by peer"), attempt.Transient, "connection reset by peer"},
-		"a text without end":        {errors.New(strings.Repeat("x\n", 1000)), attempt.Transient, "x x x"},
+		"a connection that is lost": {syscall.ECONNRESET, attempt.Transient, "connection reset by peer"},
+		"an answer that isn't HTTP": {
+			errors.New("malformed: " + awstest.SessionToken), attempt.Transient, "malformed HTTP [redacted]",
+		},
+		"a text without end": {attempt.Transient.Errorf("%s", strings.Repeat("x\n", 1000)), attempt.Transient, "x x x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,6 +191,44 @@ func TestNoAnswerIsTransientUnlessAnOperatorMustAct(t *testing.T) {
 			assert.NotContains(t, f.Error(), "\n")
 		})
 	}
+}
+
+// realClient sets the HTTP client that Config makes, with a change.
+func realClient(t *testing.T, change func(*http.Transport)) func(*aws.Config) {
+	t.Helper()
+	return func(c *aws.Config) {
+		_, err := awsapi.Config(t.Context(),
+			func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+				var o config.LoadOptions
+				for _, option := range options {
+					require.NoError(t, option(&o))
+				}
+				c.HTTPClient = o.HTTPClient.(*awshttp.BuildableClient).WithTransportOptions(change)
+				return awstest.Load(nil)(ctx, options...)
+			}, "")
+		require.NoError(t, err)
+	}
+}
+
+// An endpoint sees the session token, and net/http quotes a header that it can't read.
+func TestATokenThatAnEndpointEchoesIsNotShown(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		assert.NoError(t, err)
+		defer conn.Close()
+		token := r.Header.Get("X-Amz-Security-Token")
+		assert.Equal(t, awstest.SessionToken, token)
+		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nbad %s\r\n\r\n", token)
+		assert.NoError(t, err)
+	}))
+	t.Cleanup(server.Close)
+	change := realClient(t, func(*http.Transport) {})
+	f := failure(t.Context(), t, client(t, nil, func(c *aws.Config) {
+		change(c)
+		c.BaseEndpoint = &server.URL
+	}))
+	require.EqualError(t, f, "malformed HTTP [redacted]")
 }
 
 type fails struct{ err error }
@@ -222,6 +267,14 @@ func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
 		kind attempt.Kind
 		want string
 	}{
+		"their endpoint's answer isn't HTTP": {
+			fmt.Errorf("refresh: %w", &smithyhttp.RequestSendError{Err: errors.New("malformed: " + awstest.SessionToken)}),
+			attempt.Transient, "AWS credentials: malformed HTTP [redacted]",
+		},
+		"their endpoint's answer can't be read": {
+			&smithy.DeserializationError{Err: errors.New("no time: " + awstest.SessionToken)},
+			attempt.Transient, "AWS credentials: malformed HTTP [redacted]",
+		},
 		"they can't be found": {errors.New("no role found"), attempt.Transient, "AWS credentials: no role found"},
 		"AWS refuses them": {
 			fmt.Errorf("STS: %w", &smithy.GenericAPIError{Code: "AccessDenied", Message: awstest.SessionToken}),

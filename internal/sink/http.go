@@ -27,13 +27,13 @@ func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	return deliverer(u.Scheme+"://"+u.Host, func(ctx context.Context, _ event.Event, body []byte) *attempt.Failure {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 		if err != nil {
-			return unanswered(ctx, err, u)
+			return wire.Unanswered(ctx, err)
 		}
 		req.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
 		req.Header.Set("User-Agent", wire.UserAgent)
 		resp, err := client.Do(req)
 		if err != nil {
-			return unanswered(ctx, err, u)
+			return wire.Unanswered(ctx, err)
 		}
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // the status decides
@@ -42,20 +42,6 @@ func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 		}
 		return refused(resp)
 	})
-}
-
-// unanswered is the failure of a request without an answer. net/http quotes an answer that it can't
-// read, and a server may echo the request in it. So those parts of the URL that are long enough to
-// be secrets are replaced.
-func unanswered(ctx context.Context, err error, u *url.URL) *attempt.Failure {
-	uri := u.RequestURI()
-	secrets := []string{uri}
-	for part := range strings.FieldsFuncSeq(uri, func(r rune) bool { return strings.ContainsRune("/?&=", r) }) {
-		if len(part) >= 8 {
-			secrets = append(secrets, part)
-		}
-	}
-	return wire.Unanswered(ctx, err, secrets...)
 }
 
 // refused is the failure of a request that was answered with an error. Only its status is shown,
@@ -76,7 +62,7 @@ func refused(resp *http.Response) *attempt.Failure {
 func kindOf(status int) attempt.Kind {
 	if status/100 == 3 || slices.Contains([]int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
-		http.StatusMethodNotAllowed, http.StatusGone, http.StatusRequestEntityTooLarge,
+		http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusGone, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 	}, status) {
 		return attempt.Misconfigured
