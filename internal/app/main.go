@@ -112,12 +112,14 @@ func build[C any](
 }
 
 // libraryLog takes the lines of package log. In some of them aws-lambda-go repeats the error of an
-// invocation, which the handler has logged already. All others are about trouble with the runtime.
+// invocation, which the handler has logged already. All others are about trouble with the runtime
+// or a connection. What net/http quotes of an answer that nobody asked for may hold a secret.
 type libraryLog struct{}
 
 func (libraryLog) Write(line []byte) (int, error) {
 	if !bytes.Contains(line, []byte(`"errorType":`)) {
-		slog.Error("runtime", "err", string(bytes.TrimSpace(line)))
+		text, _, _ := bytes.Cut(line, []byte(" starting with "))
+		slog.Error("runtime", "err", string(bytes.TrimSpace(text)))
 	}
 	return len(line), nil
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -136,4 +137,23 @@ func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
 	close(finish)
 	assert.Equal(t, "done", <-answered)
 	require.NoError(t, <-ended)
+}
+
+// It replaces the default logger, so it can't run beside others.
+func TestTheLinesOfLibrariesAreOursAndQuoteNobody(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	for _, line := range []string{
+		`{"errorMessage":"away","errorType":"TransientError"}`,
+		"Unsolicited response received on idle HTTP channel starting with \"HTTP/1.1 200 SECRET\"; err=<nil>\n",
+		"failed to get the next invocation\n",
+	} {
+		_, err := libraryLog{}.Write([]byte(line))
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 2, strings.Count(out.String(), "\n"), "the error of an invocation is logged by the handler")
+	assert.Contains(t, out.String(), `"err":"Unsolicited response received on idle HTTP channel"`)
+	assert.NotContains(t, out.String(), "SECRET")
 }

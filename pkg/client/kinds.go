@@ -28,7 +28,7 @@ func kindOf(method string, status int, code string) attempt.Kind {
 	at := func(statuses ...int) bool { return slices.Contains(statuses, status) }
 	switch {
 	case status/100 == 3,
-		at(401, 405, 413, 414),
+		at(401, 405, 407, 413, 414),
 		at(403) && !is("IIC.1219"),
 		at(404) && (is("") || strings.HasPrefix(code, "APIGW.")), // the endpoint is wrong
 		at(404) && is("Organizations.1010"),                      // a header is missing

@@ -27,7 +27,7 @@ func TestTheTableOfKinds(t *testing.T) {
 			401 401+APIGW.0301 401+Organizations.1001 401+IIC.1219
 			403 403+IIC.1000 403+Organizations.1007 403+APIGW.0302
 			404 404+404 404+NotFound 404+no.route 404+APIGW.0101 404+APIGW.0103 404+Organizations.1010
-			405 405+X.1 413 414 413+APIGW.0201
+			405 405+X.1 407 413 414 413+APIGW.0201
 			400+IIC.1215 400+IIC.1263 400+IdentityCenter.1215
 			400+Organizations.1005 400+Organizations.1008 400+Organizations.1009 400+Organizations.1011
 			400+Organizations.1012 400+Organizations.1305`,

@@ -55,7 +55,7 @@ const part = 16
 func Redact(s string, secrets ...string) string {
 	text, at := squeeze(s)
 	hidden := make([]bool, len(s))
-	hide := func(begin, end int) { // of text
+	hide := func(begin, end int) { // positions in text
 		for i := at[begin]; i <= at[end-1]; i++ {
 			hidden[i] = true
 		}
