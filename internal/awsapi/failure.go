@@ -67,7 +67,7 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	_, sent := errors.AsType[*smithyhttp.RequestSendError](err)
 	_, received := errors.AsType[*smithy.DeserializationError](err)
 	if sent || received || ctx.Err() != nil {
-		return wire.Unanswered(ctx, err)
+		return wire.Unanswered(ctx, err, wire.Secrets{})
 	}
 	// Nothing was called: what the SDK says is about the configuration.
 	return &attempt.Failure{Kind: attempt.KindOf(err), Err: errors.New(wire.Clean(err.Error(), maxText))}

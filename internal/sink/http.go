@@ -27,13 +27,13 @@ func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	return deliverer(u.Scheme+"://"+u.Host, func(ctx context.Context, _ event.Event, body []byte) *attempt.Failure {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 		if err != nil {
-			return wire.Unanswered(ctx, err)
+			return wire.Unanswered(ctx, err, wire.Secrets{})
 		}
 		req.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
 		req.Header.Set("User-Agent", wire.UserAgent)
 		resp, err := client.Do(req)
 		if err != nil {
-			return wire.Unanswered(ctx, err)
+			return wire.Unanswered(ctx, err, wire.Secrets{})
 		}
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // the status decides

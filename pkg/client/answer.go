@@ -82,11 +82,11 @@ type reply struct {
 	body    []byte
 	object  map[string]json.RawMessage // the body, nil if it is not a JSON object
 	broken  error                      // why the body isn't whole, nil if it is
-	secrets []string                   // the credentials that signed the request
+	secrets wire.Secrets               // the credentials that signed the request
 }
 
 // readReply reads an answer. Each text in it enters through clean.
-func readReply(ctx context.Context, resp *http.Response, secrets []string) *reply {
+func readReply(ctx context.Context, resp *http.Response, secrets wire.Secrets) *reply {
 	r := &reply{secrets: secrets, retryAfter: attempt.RetryAfter(resp.Header)}
 	r.Status = resp.StatusCode
 	r.RequestID = r.clean(resp.Header.Get("X-Request-Id"), maxWord)
@@ -97,7 +97,7 @@ func readReply(ctx context.Context, resp *http.Response, secrets []string) *repl
 	case len(body) > maxBody:
 		r.broken = fmt.Errorf("it is larger than %d bytes", maxBody)
 	case err != nil:
-		r.broken = wire.Unanswered(ctx, err, secrets...)
+		r.broken = wire.Unanswered(ctx, err, secrets)
 	}
 	r.body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	r.object = object(r.body)
@@ -105,7 +105,7 @@ func readReply(ctx context.Context, resp *http.Response, secrets []string) *repl
 	return r
 }
 
-func (r *reply) clean(text string, limit int) string { return wire.Clean(text, limit, r.secrets...) }
+func (r *reply) clean(text string, limit int) string { return r.secrets.Clean(text, limit) }
 
 // readError reads what the body says of an error. Services and gateways write the same in several
 // ways: two pairs of keys, at the top or one level below, codes as texts or numbers, or no JSON at
@@ -164,8 +164,8 @@ func text(raw json.RawMessage) string {
 
 // credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no
 // secret.
-func credible(word string, form *regexp.Regexp, secrets []string) bool {
-	return len(word) <= 64 && form.MatchString(word) && wire.Redact(word, secrets...) == word
+func credible(word string, form *regexp.Regexp, secrets wire.Secrets) bool {
+	return len(word) <= 64 && form.MatchString(word) && secrets.Redact(word) == word
 }
 
 // failure is what the reply means for op, nil for a success whose body was read.

@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"registrar/pkg/attempt"
+	"registrar/pkg/wire"
 )
 
 func replyOf(t *testing.T, status int, header http.Header, body string, secrets ...string) *reply {
 	t.Helper()
 	return readReply(t.Context(), &http.Response{
 		StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)),
-	}, secrets)
+	}, wire.NewSecrets(secrets...))
 }
 
 // failureOf is what such an answer means for a write.

@@ -23,17 +23,17 @@ type operation struct {
 
 	// read takes what the caller wants from the body of a success. An error means that the body
 	// can't be read, or says what can't be true. It is nil if the caller wants nothing.
-	read func(body []byte, secrets []string) error
+	read func(body []byte, secrets wire.Secrets) error
 }
 
 // get reads what stands at u. Each attempt fills a T of its own; check says what in it is missing
 // or can't be true, and cleans what goes on from there. It must not take a missing list, which is
 // nil, for an empty one: whoever answers without one doesn't know the state.
 func get[T any](
-	ctx context.Context, c *Client, name string, u *url.URL, check func(answer *T, secrets []string) error,
+	ctx context.Context, c *Client, name string, u *url.URL, check func(answer *T, secrets wire.Secrets) error,
 ) (T, error) {
 	var answer T
-	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, func(body []byte, secrets []string) error {
+	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, func(body []byte, secrets wire.Secrets) error {
 		var fresh T
 		err := json.Unmarshal(body, &fresh)
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
@@ -109,10 +109,10 @@ func (c *Client) send(ctx context.Context, op operation, s *signer, sent *Sent) 
 	if watch, ok := ctx.Value(watchKey{}).(func(time.Duration)); ok {
 		defer func(start time.Time) { watch(time.Since(start)) }(time.Now())
 	}
-	secrets := s.credentials.secrets()
+	secrets := s.secrets
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, op.failed(wire.Unanswered(ctx, err, secrets...))
+		return nil, op.failed(wire.Unanswered(ctx, err, secrets))
 	}
 	defer resp.Body.Close()
 	r := readReply(ctx, resp, secrets)

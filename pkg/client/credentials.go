@@ -60,11 +60,6 @@ type Credentials struct {
 	DomainID      DomainID `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`      // sent as X-Domain-Id if set
 }
 
-// secrets are what must not go on from an answer, should a server have quoted them.
-func (c Credentials) secrets() []string {
-	return []string{string(c.AccessKey), string(c.SecretKey), string(c.SecurityToken)}
-}
-
 // A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it; then
 // the func is called again, once for all calls that were refused. An error isn't kept, and fails
 // the call with the error's kind, see [attempt.KindOf].
@@ -87,6 +82,7 @@ type credentialsCache struct {
 type loaded struct {
 	credentials Credentials
 	number      int
+	secrets     wire.Secrets // must not go on from an answer, should a server have quoted them
 }
 
 // newer returns the credentials of a later load than that of the given number, 0 for any. If there
@@ -105,7 +101,8 @@ func (c *credentialsCache) newer(ctx context.Context, than int) (l loaded, now b
 	if err != nil {
 		return loaded{}, false, err
 	}
-	c.last = loaded{credentials, c.last.number + 1}
+	c.last = loaded{credentials, c.last.number + 1, wire.NewSecrets(
+		string(credentials.AccessKey), string(credentials.SecretKey), string(credentials.SecurityToken))}
 	return c.last, true, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"regexp"
+
+	"registrar/pkg/wire"
 )
 
 // RegisteredRegions lists the regions in which IAM Identity Center is registered: none or one.
@@ -16,7 +18,7 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 	}
 	form := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
 	answer, err := get(ctx, c, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),
-		func(answer *regions, secrets []string) error {
+		func(answer *regions, secrets wire.Secrets) error {
 			if answer.Regions == nil {
 				return errors.New("it has no list of regions")
 			}

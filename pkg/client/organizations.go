@@ -32,7 +32,7 @@ func (c *Client) Account(ctx context.Context, accountID string) (Account, error)
 	}
 	form := regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	answer, err := get(ctx, c, "Account", c.organizations("accounts", accountID),
-		func(answer *account, secrets []string) error {
+		func(answer *account, secrets wire.Secrets) error {
 			if answer.Account.ID != accountID || !credible(answer.Account.Status, form, secrets) {
 				return errors.New("it has no account of this id with a status")
 			}
@@ -57,7 +57,8 @@ func (c *Client) Services(ctx context.Context) ([]string, error) {
 	type services struct {
 		Services list[string] `json:"services"`
 	}
-	answer, err := get(ctx, c, "Services", c.organizations("services"), func(answer *services, secrets []string) error {
+	url := c.organizations("services")
+	answer, err := get(ctx, c, "Services", url, func(answer *services, secrets wire.Secrets) error {
 		if answer.Services == nil {
 			return errors.New("it has no list of services")
 		}
@@ -108,7 +109,7 @@ func (c *Client) principals(ctx context.Context, name, key string, u *url.URL) (
 		if marker != "" {
 			u.RawQuery += "&marker=" + escape(marker)
 		}
-		answer, err := get(ctx, c, name, u, func(p *page, secrets []string) error { return p.check(key, secrets) })
+		answer, err := get(ctx, c, name, u, func(p *page, secrets wire.Secrets) error { return p.check(key, secrets) })
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +146,7 @@ func (p *page) list(key string) []service {
 	return map[string]list[service]{"delegated_services": p.Delegated, "trusted_services": p.Trusted}[key]
 }
 
-func (p *page) check(key string, secrets []string) error {
+func (p *page) check(key string, secrets wire.Secrets) error {
 	list := p.list(key)
 	switch {
 	case list == nil:
@@ -167,11 +168,11 @@ func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.O
 // cleanPrincipal cleans the name of a service. One of an odd form is cut rather than refused, or a
 // service that Huawei Cloud has tomorrow would make every list unreadable. What isn't exactly as it
 // came is put in quotes, so that it doesn't equal the name of a service.
-func cleanPrincipal(name *string, secrets []string) error {
+func cleanPrincipal(name *string, secrets wire.Secrets) error {
 	if *name == "" {
 		return errors.New("it lists a service without a name")
 	}
-	if cleaned := wire.Clean(*name, maxPrincipal, secrets...); cleaned != *name {
+	if cleaned := secrets.Clean(*name, maxPrincipal); cleaned != *name {
 		*name = strconv.Quote(cleaned)
 	}
 	return nil

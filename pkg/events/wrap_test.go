@@ -241,7 +241,7 @@ func TestElementsThatAreNotEventsShareOneRecordWithTheirCount(t *testing.T) {
 
 // The largest payload that Lambda takes must fit into a small function, whatever is in it.
 func TestAPayloadTakesMemoryInProportion(t *testing.T) {
-	const size = 6 << 20
+	const size = 2 << 20
 	fill := func(before, repeated, after string) string {
 		n := (size - len(before) - len(after)) / len(repeated)
 		return before + strings.TrimSuffix(strings.Repeat(repeated, n), ",") + after

@@ -128,7 +128,7 @@ func through(t *testing.T, proxy string) *attempt.Failure {
 		resp.Body.Close()
 	}
 	require.Error(t, err)
-	return wire.Unanswered(t.Context(), err)
+	return wire.Unanswered(t.Context(), err, wire.Secrets{})
 }
 
 func TestAProxyThatDoesNotSpeakHTTPIsNamed(t *testing.T) {

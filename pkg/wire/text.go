@@ -6,6 +6,7 @@ import (
 	"html"
 	"iter"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,17 +17,21 @@ const Redacted = "[redacted]"
 
 const ellipsis = "…"
 
+// Clean makes a text from outside fit to be logged and passed on, if there are no secrets to be
+// hidden.
+func Clean(text string, limit int) string { return Secrets{}.Clean(text, limit) }
+
 // Clean makes a text from outside fit to be logged and passed on: the secrets are replaced as
-// [Redact] does, control characters and what is not UTF-8 are replaced too, and what is left is cut
+// Redact does, control characters and what is not UTF-8 are replaced too, and what is left is cut
 // to limit bytes. Secrets go first, so that no half of one is left at the cut.
-func Clean(s string, limit int, secrets ...string) string {
-	s = strings.Map(func(r rune) rune {
+func (s Secrets) Clean(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r // utf8.RuneError for what is not UTF-8
-	}, Redact(s, secrets...))
-	return cut(strings.TrimSpace(s), limit)
+	}, s.Redact(text))
+	return cut(strings.TrimSpace(text), limit)
 }
 
 // cut cuts valid UTF-8 to at most limit bytes, and ends it with an ellipsis if something was cut
@@ -48,42 +53,64 @@ func cut(s string, limit int) string {
 // part is how many characters of a secret, at its beginning or its end, are as good as all of it.
 const part = 16
 
-// Redact replaces each of the secrets in s, be it plain or as base64, a URL, HTML or JSON would
-// write it, and also the first or last characters of one if they are 16 or more. White space and
-// what can't be seen may stand anywhere in it, as in base64 that is wrapped into lines. Secrets of
-// less than 2 characters hide nothing and are left.
-func Redact(s string, secrets ...string) string {
-	text, at := squeeze(s)
-	hidden := make([]bool, len(s))
-	hide := func(begin, end int) { // positions in text
-		for i := at[begin]; i <= at[end-1]; i++ {
-			hidden[i] = true
-		}
-	}
+// Secrets are what no text may show. The zero Secrets are none.
+type Secrets struct {
+	forms []string // each secret as it is, and as others write it, squeezed
+}
+
+// NewSecrets prepares secrets to be looked for. Those of less than 2 characters hide nothing and
+// are left out.
+func NewSecrets(secrets ...string) Secrets {
+	var s Secrets
 	for _, secret := range secrets {
 		if len(secret) < 2 {
 			continue
 		}
 		for _, form := range append(escapedForms(secret), base64Forms(secret)...) {
 			form, _ = squeeze(form)
-			least := min(len(form), part)
-			if least < 2 {
-				continue
-			}
-			for i := range occurrences(text, form[:least]) {
-				hide(i, i+least+samePrefix(text[i+least:], form[least:]))
-			}
-			rest := len(form) - least
-			for i := range occurrences(text, form[rest:]) {
-				hide(i-sameSuffix(text[:i], form[:rest]), i+least)
+			if len(form) >= 2 && !slices.Contains(s.forms, form) {
+				s.forms = append(s.forms, form)
 			}
 		}
 	}
+	return s
+}
+
+// Redact replaces each of the secrets in text, be it plain or as base64, a URL, HTML or JSON would
+// write it, and also the first or last characters of one if they are 16 or more. White space and
+// what can't be seen may stand anywhere in it, as in base64 that is wrapped into lines.
+func (s Secrets) Redact(text string) string {
+	if len(s.forms) == 0 {
+		return text
+	}
+	squeezed, at := squeeze(text)
+	var hidden []bool // nil as long as nothing is
+	hide := func(begin, end int) {
+		if hidden == nil {
+			hidden = make([]bool, len(text))
+		}
+		for i := at[begin]; i <= at[end-1]; i++ {
+			hidden[i] = true
+		}
+	}
+	for _, form := range s.forms {
+		least := min(len(form), part)
+		for i := range occurrences(squeezed, form[:least]) {
+			hide(i, i+least+samePrefix(squeezed[i+least:], form[least:]))
+		}
+		rest := len(form) - least
+		for i := range occurrences(squeezed, form[rest:]) {
+			hide(i-sameSuffix(squeezed[:i], form[:rest]), i+least)
+		}
+	}
+	if hidden == nil {
+		return text
+	}
 	var b strings.Builder
-	for i := range len(s) {
+	for i := range len(text) {
 		switch {
 		case !hidden[i]:
-			b.WriteByte(s[i])
+			b.WriteByte(text[i])
 		case i == 0 || !hidden[i-1]:
 			b.WriteString(Redacted)
 		}
@@ -94,6 +121,8 @@ func Redact(s string, secrets ...string) string {
 // squeeze is s without white space and what can't be seen, and where in s each byte stands.
 func squeeze(s string) (text string, at []int) {
 	var b strings.Builder
+	b.Grow(len(s))
+	at = make([]int, 0, len(s))
 	for i, r := range s {
 		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError {
 			continue

@@ -41,7 +41,7 @@ func TestASecretIsRedactedInEveryForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, secret := range secrets() {
-				got := wire.Redact("bad "+form(secret)+", "+form(secret)+"!", secrets()...)
+				got := wire.NewSecrets(secrets()...).Redact("bad " + form(secret) + ", " + form(secret) + "!")
 				assert.Equal(t, "bad [redacted], [redacted]!", got)
 			}
 		})
@@ -68,13 +68,13 @@ func TestASecretIsRedactedFromBase64AtEachAlignment(t *testing.T) {
 					for after := range 7 {
 						text := strings.Repeat("x", before) + secret + strings.Repeat("y", after)
 						encoded := encoding.EncodeToString([]byte(text))
-						got := wire.Redact(encoded, secret)
+						got := wire.NewSecrets(secret).Redact(encoded)
 						shown := len(strings.ReplaceAll(got, wire.Redacted, "")) * 6
 						assert.LessOrEqual(t, shown, (before+after)*8+2*6+2*6, "%d, %d: %s of %s", before, after, got, encoded)
 						assert.Contains(t, got, wire.Redacted)
 
 						escaped := url.QueryEscape(encoded)
-						got = wire.Redact(escaped, secret)
+						got = wire.NewSecrets(secret).Redact(escaped)
 						assert.Less(t, len(got)-len(wire.Redacted), len(escaped)-len(secret), "%s of %s", got, escaped)
 					}
 				}
@@ -87,15 +87,16 @@ func TestWhatIsNotASecretStays(t *testing.T) {
 	t.Parallel()
 	const text = "status 403 IIC.1000 [x] &amp; %2F"
 	for _, secret := range []string{"", "s", "IIC.1001", strings.Repeat("x", 100)} {
-		assert.Equal(t, text, wire.Redact(text, secret))
+		assert.Equal(t, text, wire.NewSecrets(secret).Redact(text))
 	}
-	assert.Equal(t, text, wire.Redact(text))
-	assert.Empty(t, wire.Redact("", "secret"))
+	assert.Equal(t, text, wire.Secrets{}.Redact(text))
+	assert.Empty(t, wire.NewSecrets("secret").Redact(""))
 }
 
 func TestASecretThatIsAPartOfAnotherLeavesNothingOfIt(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "[redacted] [redacted]", wire.Redact("SKexample SKexample-long", "SKexample", "SKexample-long"))
+	both := wire.NewSecrets("SKexample", "SKexample-long")
+	assert.Equal(t, "[redacted] [redacted]", both.Redact("SKexample SKexample-long"))
 }
 
 func TestAPartOfALongSecretIsRedacted(t *testing.T) {
@@ -107,14 +108,15 @@ func TestAPartOfALongSecretIsRedacted(t *testing.T) {
 		func(s string) string { return strings.Join(strings.Split(s, ""), "\n") },
 	} {
 		for _, length := range []int{18, 99, 189, 192} {
-			assert.Equal(t, "bad [redacted]!", wire.Redact("bad "+form(token[:length])+"!", token), length)
-			assert.Equal(t, "bad [redacted]!", wire.Redact("bad "+form(token[192-length:])+"!", token), length)
+			assert.Equal(t, "bad [redacted]!", wire.NewSecrets(token).Redact("bad "+form(token[:length])+"!"), length)
+			assert.Equal(t, "bad [redacted]!", wire.NewSecrets(token).Redact("bad "+form(token[192-length:])+"!"), length)
 		}
 	}
-	assert.Equal(t, token[:15], wire.Redact(token[:15], token))
-	assert.Equal(t, "[redacted]", wire.Redact(token[:16], token))
-	assert.Equal(t, "[redacted]", wire.Redact(token[176:], token))
-	assert.Equal(t, "SKexampl", wire.Redact("SKexampl", "SKexample"), "a short secret has no part that is as good")
+	assert.Equal(t, token[:15], wire.NewSecrets(token).Redact(token[:15]))
+	assert.Equal(t, "[redacted]", wire.NewSecrets(token).Redact(token[:16]))
+	assert.Equal(t, "[redacted]", wire.NewSecrets(token).Redact(token[176:]))
+	short := wire.NewSecrets("SKexample")
+	assert.Equal(t, "SKexampl", short.Redact("SKexampl"), "a short secret has no part that is as good")
 }
 
 func TestASecretIsRedactedFromBase64ThatIsWrapped(t *testing.T) {
@@ -127,7 +129,7 @@ func TestASecretIsRedactedFromBase64ThatIsWrapped(t *testing.T) {
 			for i := 0; i < len(encoded); i += 76 {
 				wrapped.WriteString(encoded[i:min(i+76, len(encoded))] + gap)
 			}
-			got := wire.Clean(wrapped.String(), 1000, token)
+			got := wire.NewSecrets(token).Clean(wrapped.String(), 1000)
 			assert.Contains(t, got, wire.Redacted)
 			assert.LessOrEqual(t, len(strings.Replace(got, wire.Redacted, "", 1)), 8, got)
 		}
@@ -156,7 +158,7 @@ func TestCleanMakesATextFitForALog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, c.want, wire.Clean(c.text, c.limit, "SKexample"))
+			assert.Equal(t, c.want, wire.NewSecrets("SKexample").Clean(c.text, c.limit))
 		})
 	}
 }
@@ -194,7 +196,7 @@ func FuzzClean(f *testing.F) {
 	f.Add("bad 6789-\x1bexample-e nd", uint16(100), "TOKEN-0123456789-example-end")
 	f.Add("VE9LRU5l\neGFtc GxlPT0=", uint16(100), "TOKENexample==")
 	f.Fuzz(func(t *testing.T, text string, limit uint16, secret string) {
-		got := wire.Clean(text, int(limit), secret)
+		got := wire.NewSecrets(secret).Clean(text, int(limit))
 		if !utf8.ValidString(got) || strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("unfit for a log: %q", got)
 		}
@@ -223,8 +225,8 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-func ExampleClean() {
+func ExampleSecrets_Clean() {
 	const token = "TOKENexample=="
-	fmt.Println(wire.Clean("bad token "+token+"\r\n", 1024, token))
+	fmt.Println(wire.NewSecrets(token).Clean("bad token "+token+"\r\n", 1024))
 	// Output: bad token [redacted]
 }

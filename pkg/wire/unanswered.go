@@ -18,8 +18,8 @@ const maxError = 1 << 10 // bytes of a text of an error
 // Unanswered tells what err, of an [http.Client] or of reading a body, means for an attempt that
 // ran in ctx. The failure shows neither the URL, which may hold a secret, nor what a server sent:
 // net/http quotes an answer that it can't read, and a server may echo the request in it. What else
-// it shows is cleaned of the secrets as [Clean] does.
-func Unanswered(ctx context.Context, err error, secrets ...string) *attempt.Failure {
+// it shows is cleaned of the secrets as [Secrets.Clean] does.
+func Unanswered(ctx context.Context, err error, secrets Secrets) *attempt.Failure {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
 	}
@@ -37,7 +37,7 @@ func Unanswered(ctx context.Context, err error, secrets ...string) *attempt.Fail
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		kind = attempt.Misconfigured
 	}
-	return &attempt.Failure{Kind: kind, Err: cleanError{err, Clean(text, maxError, secrets...)}}
+	return &attempt.Failure{Kind: kind, Err: cleanError{err, secrets.Clean(text, maxError)}}
 }
 
 // safeText is the text of that in err which can't quote an answer: failures of registrar itself, of

@@ -62,13 +62,13 @@ func TestNoAnswerHasAKind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			failure := wire.Unanswered(t.Context(), c.err, "SKexample")
+			failure := wire.Unanswered(t.Context(), c.err, wire.NewSecrets("SKexample"))
 			require.EqualError(t, failure, c.text)
 			assert.Equal(t, c.kind, attempt.KindOf(failure))
 			assert.False(t, failure.Answered)
 		})
 	}
-	failure := wire.Unanswered(t.Context(), io.EOF)
+	failure := wire.Unanswered(t.Context(), io.EOF, wire.Secrets{})
 	require.ErrorIs(t, failure, io.EOF)
 }
 
@@ -77,7 +77,8 @@ func TestTheCauseOfAnEndedContextIsToldRatherThanWhatBecameOfIt(t *testing.T) {
 	ctx, cancel := attempt.Timeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
-	failure := wire.Unanswered(ctx, &url.Error{Op: "Get", URL: "x", Err: errors.New("use of closed network connection")})
+	closed := &url.Error{Op: "Get", URL: "x", Err: errors.New("use of closed network connection")}
+	failure := wire.Unanswered(ctx, closed, wire.Secrets{})
 	require.EqualError(t, failure, "no answer within 1ns: context deadline exceeded")
 	require.ErrorIs(t, failure, context.DeadlineExceeded)
 	assert.Equal(t, attempt.Transient, attempt.KindOf(failure))
@@ -134,7 +135,7 @@ func TestNothingOfAnAnswerThatNetHTTPCannotReadIsShown(t *testing.T) {
 				_, err = io.ReadAll(resp.Body)
 			}
 			require.Error(t, err)
-			require.EqualError(t, wire.Unanswered(t.Context(), err), "malformed HTTP [redacted]", err)
+			require.EqualError(t, wire.Unanswered(t.Context(), err, wire.Secrets{}), "malformed HTTP [redacted]", err)
 		})
 	}
 }
@@ -147,7 +148,7 @@ func TestFailuresOfTheNetworkAreToldApart(t *testing.T) {
 			resp.Body.Close()
 		}
 		require.Error(t, err)
-		return wire.Unanswered(t.Context(), err).Error()
+		return wire.Unanswered(t.Context(), err, wire.Secrets{}).Error()
 	}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
