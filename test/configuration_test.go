@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -87,4 +88,22 @@ func variables(t *testing.T) map[string]string {
 		}
 	}
 	return found
+}
+
+// README's table and the rights on Huawei Cloud are lists of functions for people: neither may lack
+// one.
+func TestEveryFunctionHasItsRowsOnThePages(t *testing.T) {
+	t.Parallel()
+	functions, err := os.ReadDir("../functions")
+	require.NoError(t, err)
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	operations, err := os.ReadFile("../docs/operations.md")
+	require.NoError(t, err)
+	for _, function := range functions {
+		name := function.Name()
+		assert.Contains(t, string(readme), "| [`"+name+"`](functions/"+name+"/register.go) |")
+		assert.Contains(t, string(operations), "| "+name+" | `", "the rights of %s on Huawei Cloud", name)
+	}
+	assert.Greater(t, len(functions), 2)
 }
