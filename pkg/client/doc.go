@@ -28,7 +28,7 @@
 // failures are tried again, after a wait with jitter that grows from 200 ms up to 20 s. A
 // Retry-After of up to 20 s is honoured. After a longer one, and after a 429 without any, the call
 // fails at once: Huawei Cloud counts attempts against its quotas, so waiting is the caller's
-// business, see [attempt.Patience]. Each request is signed by itself and may take
+// business, see [attempt.AskedToWait]. Each request is signed by itself and may take
 // Config.RequestTimeout. The last failure that Huawei Cloud answered is kept when the context ends.
 //
 // A 401 is believed only after two other causes are ruled out, neither of which counts as an
