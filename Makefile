@@ -31,13 +31,13 @@ help: ## Explain each target
 .PHONY: run
 run: build-local ## Run the functions against a fake Huawei Cloud on this machine and show what happens
 ##   EVENTS='a.json b.json'  the events, each delivered twice
-##   DRY_RUN=1, REGION_ID=...  or whatever a function reads
+##   DRY_RUN=true, REGION_ID=...  or whatever a function reads
 	@dist/bin/sandbox run dist/local $(EVENTS)
 
 .PHONY: start
 start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, URLs, queues, a fake Huawei Cloud
 ##   PORT=3001  where: curl http://127.0.0.1:3001 says what there is
-##   DRY_RUN=1, REGION_ID=...  or whatever a function reads
+##   DRY_RUN=true, REGION_ID=...  or whatever a function reads
 	@exec dist/bin/sandbox start dist/local
 
 .PHONY: invoke

@@ -68,6 +68,9 @@ func run(ctx context.Context, name string) (lambdalocal.Answer, error) {
 			"that aren't yours: copy it elsewhere and set what it names")
 	}
 	payload, err := os.ReadFile(file)
+	if err == nil && !json.Valid(payload) {
+		err = fmt.Errorf("%s is not JSON: %w", file, json.Unmarshal(payload, new(any)))
+	}
 	if err == nil && dry {
 		payload, err = dryRun(payload)
 	}
@@ -99,7 +102,7 @@ func yes(name string) (bool, error) {
 func dryRun(payload []byte) ([]byte, error) {
 	var whole any
 	if err := json.Unmarshal(payload, &whole); err != nil {
-		return nil, fmt.Errorf("EVENT is not JSON: %w", err)
+		return nil, err
 	}
 	if setDryRun(whole) != len(show.Events(payload)) {
 		return nil, errors.New("DRY_RUN works for CloudEvents and events of EventBridge whose data is an object; " +

@@ -25,7 +25,7 @@ func run(ctx context.Context, out *show.Printer, dist string, files []string) er
 	s.onRequest(func(show.Call) {})
 	out.Print(plural(len(s.functions), "function")+", as built for Lambda, and a fake Huawei Cloud on this machine",
 		show.Line{Label: "defaults", Style: show.Dim, Text: strings.Join(settings(s.env), " ")},
-		show.Line{Text: yours + "make run DRY_RUN=1"})
+		show.Line{Text: yours + "make run DRY_RUN=true"})
 
 	var outcomes []string
 	delivered, failed := 0, false
@@ -67,7 +67,11 @@ func run(ctx context.Context, out *show.Printer, dist string, files []string) er
 			break // it would be the same again
 		}
 	}
-	summary := fmt.Sprintf("\n%s delivered twice: %s.", plural(delivered, "event"), count(outcomes))
+	twice := " delivered twice"
+	if failed {
+		twice = "" // not those that no function takes
+	}
+	summary := fmt.Sprintf("\n%s%s: %s.", plural(delivered, "event"), twice, count(outcomes))
 	if failed || slices.Contains(outcomes, "failed") || slices.Contains(outcomes, "held back") {
 		out.Print(summary)
 		return errors.New("not every event was handled")

@@ -62,6 +62,9 @@ func settings(env map[string]string) []string {
 		}
 		all = append(all, text)
 	}
+	if dry := env["DRY_RUN"]; dry != "" {
+		all = append(all, "DRY_RUN="+dry+" (yours)")
+	}
 	return all
 }
 

@@ -226,7 +226,7 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 	port := base[strings.LastIndex(base, ":")+1:]
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, and a fake Huawei Cloud, at %s. Ctrl-C ends it.\n", plural(len(s.functions), "function"), base)
-	fmt.Fprintf(&b, "Defaults: %s\n%smake start DRY_RUN=1\n", strings.Join(settings(s.env), " "), yours)
+	fmt.Fprintf(&b, "Defaults: %s\n%smake start DRY_RUN=true\n", strings.Join(settings(s.env), " "), yours)
 	fmt.Fprintf(&b, "A function that is built again (make build-local) answers from its next event on.\n")
 	if port != "3001" {
 		port = " PORT=" + port

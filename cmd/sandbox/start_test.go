@@ -79,6 +79,7 @@ func TestWhatTheFunctionsGetOfTheEnvironment(t *testing.T) {
 	}, env)
 	assert.Equal(t, []string{
 		"REGION_ID= (yours)", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
+		"DRY_RUN=1 (yours)",
 	}, settings(env))
 }
 

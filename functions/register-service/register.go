@@ -43,6 +43,8 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 		case e.DryRun:
 			one.Outcome = events.Planned
 		default:
+			// Write sets the outcome: registered, or what look finds, or after two refusals rejected.
+			// With an error (no permission, throttled, away) it leaves the outcome empty.
 			err := register.Write(ctx, one, "enable trusted access for "+string(one.ServicePrincipal),
 				func(ctx context.Context) (client.Sent, error) {
 					return f.api.EnableTrustedService(ctx, string(one.ServicePrincipal))
@@ -78,7 +80,7 @@ func (f function) read(ctx context.Context, all []events.Registration) error {
 	services, err := f.api.Services(ctx)
 	switch {
 	case client.Refusal(err) != nil, err == nil && len(services) == 0:
-		return nil //nolint:nilerr // such a list proves nothing: the write decides
+		return nil //nolint:nilerr // refused with a code, or empty, it proves nothing: the write decides
 	case err != nil:
 		return err
 	}

@@ -61,7 +61,7 @@ func Main[C any](
 		// Lambda hardly shows why a function ends before its first event: this one starts, and says so.
 		h, api, err := build(ctx, name, environment, level, function)
 		if err != nil {
-			slog.ErrorContext(ctx, "bad configuration", "function", name, "err", err)
+			slog.ErrorContext(ctx, "every invocation will fail", "function", name, "err", err)
 			h = &handler.Handler{Name: name, Broken: err}
 		} else {
 			warm(api, ctx)

@@ -23,14 +23,14 @@ type handled struct {
 
 // handleAll handles all records, Config.Concurrency at once, and returns them in their order. The
 // records of a FIFO group are handled one after another, and those behind a failure are held back,
-// because handling them would break the order. When time runs out or Huawei Cloud throttles, all
-// that are left are held back.
+// because handling them would break the order. When time runs out, or Huawei Cloud or the sink asks
+// to wait, all that are left are held back.
 func (h *Handler) handleAll(ctx context.Context, records []events.Record) []handled {
 	var (
 		all   = make([]handled, len(records))
 		slots = make(chan struct{}, max(h.Config.Concurrency, 1))
 		wg    sync.WaitGroup
-		gate  = gate{reserve: h.reserve()}
+		door  = gate{reserve: h.reserve()}
 	)
 	for _, lane := range lanes(records) {
 		slots <- struct{}{}
@@ -40,14 +40,14 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 			for _, i := range lane {
 				all[i].record = records[i]
 				if stop == nil {
-					stop = gate.reason(ctx)
+					stop = door.reason(ctx)
 				}
 				if stop != nil {
 					all[i].err = h.holdBack(ctx, records[i], stop)
 					continue
 				}
 				if all[i].out, all[i].err = h.handle(ctx, records[i]); all[i].err != nil {
-					gate.saw(all[i].err)
+					door.saw(all[i].err)
 					stop = errors.New("an event before it in its group failed")
 				}
 			}
@@ -89,18 +89,14 @@ func (g *gate) saw(err error) {
 
 // lanes returns the indices of the records in the order in which they begin. The records of a lane
 // go one after another: those of one FIFO group, or a single record.
-//
-// Messages take turns, since one message may hold many events: of A with a1 and a2 and of B with
-// b1, the order is a1, b1, a2. Every second delivery begins with the last message, b1, a1, a2, so
-// that a message that is always throttled doesn't hold the same others back every time.
 func lanes(records []events.Record) [][]int {
 	var (
-		messages [][][]int          // the lanes of each message
-		number   = map[string]int{} // which message it is, by its id
-		groups   = map[string][2]int{}
+		messages [][][]int              // the lanes of each message, in which order they began
+		number   = map[string]int{}     // the index of a message, by its id
+		groups   = map[string]*[2]int{} // the message and the lane of a FIFO group
 	)
 	for i, r := range records {
-		if at, ok := groups[r.Group]; ok && r.Group != "" {
+		if at := groups[r.Group]; at != nil {
 			lane := &messages[at[0]][at[1]]
 			*lane = append(*lane, i)
 			continue
@@ -111,10 +107,20 @@ func lanes(records []events.Record) [][]int {
 			number[r.MessageID] = m
 			messages = append(messages, nil)
 		}
-		groups[r.Group] = [2]int{m, len(messages[m])}
+		if r.Group != "" {
+			groups[r.Group] = &[2]int{m, len(messages[m])}
+		}
 		messages[m] = append(messages[m], []int{i})
 	}
-	if len(records) > 0 && records[0].Delivery > 0 && records[0].Delivery%2 == 0 {
+	return inTurns(messages, len(records) > 0 && records[0].Delivery%2 == 0 && records[0].Delivery > 0)
+}
+
+// inTurns takes a lane of each message in turn, since one message may hold many events: of A with
+// a1 and a2 and of B with b1, the order is a1, b1, a2. Every second delivery of the batch begins
+// with the last message, b1, a1, a2, so that a message that is always throttled doesn't hold the
+// same others back every time.
+func inTurns(messages [][][]int, reverse bool) [][]int {
+	if reverse {
 		slices.Reverse(messages)
 	}
 	var order [][]int
@@ -133,7 +139,7 @@ func lanes(records []events.Record) [][]int {
 // it again.
 func (h *Handler) holdBack(ctx context.Context, record events.Record, why error) error {
 	err := &TransientError{fmt.Errorf("held back: %w", why)}
-	line := line{function: h.Name, record: record, start: time.Now(), err: err, heldBack: true}
+	line := logLine{function: h.Name, record: record, start: time.Now(), err: err, heldBack: true}
 	line.log(ctx)
 	return err
 }

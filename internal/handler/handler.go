@@ -42,8 +42,8 @@ func NewFunction[T events.Data](
 	in events.Input[T], register func(context.Context, events.Event, T) (events.Result, error),
 ) Function {
 	return Function{in.Type, func(ctx context.Context, e *events.Event) (events.Result, error) {
-		data, err := in.Decode(e)
-		if err != nil {
+		data, err := in.Decode(e) // sets e.DryRun if the data asks for it
+		if err != nil {           // data is what could be read all the same
 			return data.Reject(events.InvalidData, err.Error()), nil
 		}
 		return register(ctx, *e, data)
@@ -75,7 +75,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (_ []byte, err err
 	defer h.recovered(ctx, &err)
 	envelope, err := events.Unwrap(payload)
 	if err == nil && envelope.Shape == events.HTTP {
-		return h.invokeHTTP(ctx, payload)
+		return h.invokeHTTP(ctx, payload) // which checks the set-up itself
 	}
 	if err := cmp.Or(h.checkSetUp(ctx), err); err != nil {
 		h.logRefusal(ctx, err)
@@ -89,8 +89,8 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (_ []byte, err err
 func (h *Handler) recovered(ctx context.Context, err *error) {
 	if panicked := recover(); panicked != nil {
 		*err = &TransientError{fmt.Errorf("panic: %v", panicked)}
-		line := line{function: h.Name, start: time.Now(), err: *err, stack: debug.Stack()}
-		line.log(ctx)
+		l := logLine{function: h.Name, start: time.Now(), err: *err, stack: debug.Stack()}
+		l.log(ctx)
 	}
 }
 
@@ -120,7 +120,7 @@ func (h *Handler) reserve() time.Duration {
 
 // handle makes the result event of one event, and logs one line about it, whatever happens.
 func (h *Handler) handle(ctx context.Context, record events.Record) (out event.Event, err error) {
-	line := line{function: h.Name, record: record, start: time.Now(), cold: !h.warm.Swap(true)}
+	line := logLine{function: h.Name, record: record, start: time.Now(), cold: !h.warm.Swap(true)}
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err, line.stack = fmt.Errorf("panic: %v", panicked), debug.Stack()

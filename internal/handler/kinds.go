@@ -69,7 +69,7 @@ func worst(all []handled) error {
 	var first error
 	failed, total := 0, 0
 	for _, done := range all {
-		total += done.record.Count
+		total += done.record.Count // elements without an id share a record
 		if done.err == nil {
 			continue
 		}

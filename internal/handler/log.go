@@ -16,8 +16,8 @@ import (
 const decodeHint = "decode encoded_authorization_message with Huawei Cloud STS, " +
 	"POST /v5/decode-authorization-message, to see which policy denied the call"
 
-// line is the one line that is logged about an event.
-type line struct {
+// logLine is the one line that is logged about an event.
+type logLine struct {
 	function string
 	record   events.Record
 	start    time.Time
@@ -31,13 +31,13 @@ type line struct {
 
 // logRefusal logs a payload that holds no events, or an invocation that can't handle any.
 func (h *Handler) logRefusal(ctx context.Context, err error) {
-	line := line{function: h.Name, start: time.Now(), err: err}
-	line.log(ctx)
+	l := logLine{function: h.Name, start: time.Now(), err: err}
+	l.log(ctx)
 }
 
 // log writes the line: at warn if the event will be delivered again, at error if a person must act.
 // If lines of that level aren't logged, the metrics are written without the rest.
-func (l *line) log(ctx context.Context) {
+func (l *logLine) log(ctx context.Context) {
 	took := time.Since(l.start)
 	level, message, metric, attrs := l.content()
 	if l.record.MessageID != "" {
@@ -67,7 +67,7 @@ func (l *line) log(ctx context.Context) {
 }
 
 // content is what the line says, and the metric that counts it.
-func (l *line) content() (_ slog.Level, message, metric string, attrs []slog.Attr) {
+func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.Attr) {
 	subject := ""
 	if l.result != nil {
 		subject = l.result.Subject()
@@ -96,8 +96,8 @@ func (l *line) content() (_ slog.Level, message, metric string, attrs []slog.Att
 }
 
 // outcome says what became of the event as a whole and of each thing that it asks for. Every change
-// is logged, also if the event fails in the end.
-func (l *line) outcome() []slog.Attr {
+// is logged, also if the event fails in the end, unless the function panics.
+func (l *logLine) outcome() []slog.Attr {
 	type registration struct {
 		RegionID         events.RegionID         `json:"region_id,omitempty"`
 		ServicePrincipal events.ServicePrincipal `json:"service_principal,omitempty"`
@@ -127,7 +127,7 @@ func (l *line) outcome() []slog.Attr {
 }
 
 // failure says why the event failed.
-func (l *line) failure(name string) []slog.Attr {
+func (l *logLine) failure(name string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("error_type", name), slog.String("err", l.err.Error())}
 	if failed, ok := errors.AsType[*client.APIError](l.err); ok {
 		attrs = append(attrs, slog.String("failed_request_id", failed.RequestID))

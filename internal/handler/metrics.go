@@ -19,7 +19,7 @@ func metricName(counted string) string {
 // name that Lambda's own metrics use, so that two stages in one account don't share metrics. What
 // has many values is not a dimension but a field of the line to search for. The format is described
 // in "Embedded metric format specification" of the CloudWatch user guide.
-func (l *line) metrics(counted string, took time.Duration) []slog.Attr {
+func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 	type metric struct{ Name, Unit string }
 	type directive struct {
 		Namespace  string

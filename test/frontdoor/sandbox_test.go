@@ -156,7 +156,7 @@ go.mod
   failed      no function takes it
   failed      register-admin: InvalidEventError
 `)
-	assert.Contains(t, out, "1 event delivered twice: 1 taken by no function.\n")
+	assert.Contains(t, out, "\n1 event: 1 taken by no function.\n")
 	out, status = tool(t.Context(), nil, "", "sandbox")
 	assert.Equal(t, 1, status)
 	assert.Contains(t, out, "usage")
