@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// widestComment is how many columns a line that is only a comment may have.
+// widestComment is how many columns a line that is only a comment may have. A tab has four.
 const widestComment = 100
 
 // words are what a native reader stumbles over, each with what to write instead.
@@ -151,14 +151,15 @@ func commentFaults(t *testing.T, name, source string) []string {
 	for _, group := range parsed.Comments {
 		at := set.Position(group.Pos())
 		if strings.HasPrefix(group.Text(), "of ") {
-			found = append(found, fmt.Sprintf("%s:%d: a fragment, say what it holds: %s", name, at.Line, group.List[0].Text))
+			comment := group.List[0].Text
+			found = append(found, fmt.Sprintf("%s:%d: a fragment, say what it holds: %s", name, at.Line, comment))
 		}
 		if strings.HasPrefix(group.Text(), "Output:") {
 			continue
 		}
 		for n := at.Line; n <= set.Position(group.End()).Line; n++ {
 			if line := physical[n-1]; isTooWide(line, group) {
-				found = append(found, fmt.Sprintf("%s:%d: %d columns", name, n, utf8.RuneCountInString(line)))
+				found = append(found, fmt.Sprintf("%s:%d: %d columns", name, n, columns(line)))
 			}
 		}
 	}
@@ -169,7 +170,11 @@ func isTooWide(line string, group *ast.CommentGroup) bool {
 	text := strings.TrimSpace(line)
 	isDirective := strings.HasPrefix(text, "//go:") || strings.HasPrefix(text, "//nolint")
 	isAlone := strings.HasPrefix(text, "//") || strings.HasPrefix(group.List[0].Text, "/*")
-	return isAlone && !isDirective && !strings.Contains(line, "://") && utf8.RuneCountInString(line) > widestComment
+	return isAlone && !isDirective && !strings.Contains(line, "://") && columns(line) > widestComment
+}
+
+func columns(line string) int {
+	return utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    "))
 }
 
 // The checks themselves report what they are for, and let pass what reads well.
@@ -201,6 +206,7 @@ func TestBadWordsAndLinesAreFound(t *testing.T) {
 	for comment, want := range map[string]int{
 		"// says it": 0, "// of the thing": 1, "// " + wide: 1, "// https://" + wide: 0, "// Output:\n// " + wide: 0,
 		"//nolint:all " + wide: 0, "/* a\n" + wide + "x */": 1,
+		"func f() {\n\t// " + wide[7:] + "\n}": 0, "func f() {\n\t// " + wide[6:] + "\n}": 1,
 	} {
 		assert.Len(t, commentFaults(t, "a.go", "package a\n\n"+comment+"\n"), want, comment)
 	}

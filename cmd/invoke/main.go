@@ -7,8 +7,8 @@
 //	          things that aren't yours
 //	DRY_RUN   1: send it with "dry_run": true in its data
 //	PORT      where the sandbox serves, 3001 unless set
-//	REMOTE    1: the deployed function. What the event asks for is shown first, and it asks before it
-//	          goes on
+//	REMOTE    1: the deployed function. What the event asks for is shown first, and it asks before
+//	          it goes on
 //	STACK     the stack of the deployed function, which is called <STACK>-<FUNCTION>; without it
 //	          FUNCTION is the whole name
 //	YES       1: don't ask
@@ -220,7 +220,8 @@ func aws(ctx context.Context, args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("aws %s %s: %s", args[0], args[1], cmp.Or(strings.TrimSpace(stderr.String()), err.Error()))
+		reason := cmp.Or(strings.TrimSpace(stderr.String()), err.Error())
+		return "", fmt.Errorf("aws %s %s: %s", args[0], args[1], reason)
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -35,7 +35,8 @@ func main() {
 	case len(os.Args) == 3 && os.Args[1] == "start":
 		err = start(ctx, out, os.Args[2])
 	default:
-		err = errors.New("usage: sandbox run <folder with the built functions> <event files>, or sandbox start <folder>")
+		err = errors.New("usage: sandbox run <folder with the built functions> <event files>, " +
+			"or sandbox start <folder>")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)

@@ -72,7 +72,9 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 		if err != nil {
 			return err
 		}
-		trigger.Mapping.OnDelivery = func(batch []lambdalocal.Message) { out.Print("", delivered(base, f.name, batch)...) }
+		trigger.Mapping.OnDelivery = func(batch []lambdalocal.Message) {
+			out.Print("", delivered(base, f.name, batch)...)
+		}
 		queues[f.name] = trigger.Queue
 		api.Functions = append(api.Functions, f.Function)
 		mux.Handle("/url/"+f.name, http.StripPrefix("/url/"+f.name, lambdalocal.URL{Function: f.Function}))
@@ -243,9 +245,10 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 		fmt.Fprintf(&b, "  curl -d @%s %s/queue/%s\n", sample, base, f.name)
 		fmt.Fprintf(&b, "  curl %s/dead-letters/%s\n", base, f.name)
 		fmt.Fprintf(&b, "  curl -X POST %s/dead-letters/%s/replay\n", base, f.name)
-		fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s %s/url/%s\n", sample, base, f.name)
-		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request --function-name %s "+
-			"--payload fileb://%s /dev/stdout\n", base, f.name, sample)
+		fmt.Fprintf(&b, "  curl -H 'Content-Type: application/cloudevents+json' -d @%s %s/url/%s\n",
+			sample, base, f.name)
+		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request "+
+			"--function-name %s --payload fileb://%s /dev/stdout\n", base, f.name, sample)
 	}
 	f := s.functions[0]
 	sample, _, err := f.sample(ctx)

@@ -25,10 +25,11 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-admin", (*client.Client).WarmOrganizations, func(api *client.Client, c config) handler.Function {
-		if c.Allowed.Names == nil {
-			c.Allowed.Any = true // unlike TRUSTED_SERVICES, it may be left unset
-		}
-		return handler.NewFunction(events.AccountCreatedInput(), function{api, c.Allowed, c.ReadyWithin}.register)
-	})
+	app.Main("register-admin", (*client.Client).WarmOrganizations,
+		func(api *client.Client, c config) handler.Function {
+			if c.Allowed.Names == nil {
+				c.Allowed.Any = true // unlike TRUSTED_SERVICES, it may be left unset
+			}
+			return handler.NewFunction(events.AccountCreatedInput(), function{api, c.Allowed, c.ReadyWithin}.register)
+		})
 }

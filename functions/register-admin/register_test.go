@@ -88,7 +88,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(delegated, write),
 	},
 	"all is registered": {
-		Data: two, Cloud: delegates("service.CTS", "service.SecMaster"), Want: "unchanged", Each: "unchanged, unchanged",
+		Data: two, Cloud: delegates("service.CTS", "service.SecMaster"),
+		Want: "unchanged", Each: "unchanged, unchanged",
 		Calls: delegated,
 	},
 	"what is registered stands on the last of three pages": {
@@ -145,7 +146,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account has an undocumented status, the event is young": {
-		Data: one, Cloud: status("creating"), Want: "TransientError", Calls: calls(delegated, write, delegated, account),
+		Data: one, Cloud: status("creating"), Want: "TransientError",
+		Calls: calls(delegated, write, delegated, account),
 	},
 	"the account has an undocumented status, the event is old": {
 		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected", Each: "rejected account_not_found",
@@ -223,7 +225,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(delegated, write, delegated, account, account, account, account),
 		Cloud: func(c *huaweitest.Cloud) {
 			refuses(1, 400)(c)
-			c.Script("GET", "/v1/organizations/accounts/{account_id}", huaweitest.Fault{Status: 503, Times: huaweitest.Forever})
+			c.Script("GET", "/v1/organizations/accounts/{account_id}",
+				huaweitest.Fault{Status: 503, Times: huaweitest.Forever})
 		},
 	},
 	"reading what is trusted fails after a refusal": {
@@ -231,7 +234,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(delegated, write, why, trusted, trusted, trusted),
 		Cloud: func(c *huaweitest.Cloud) {
 			refuses(1, 400)(c)
-			c.Script("GET", "/v1/organizations/trusted-services", huaweitest.Fault{Status: 503, Times: huaweitest.Forever})
+			c.Script("GET", "/v1/organizations/trusted-services",
+				huaweitest.Fault{Status: 503, Times: huaweitest.Forever})
 		},
 	},
 

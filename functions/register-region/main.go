@@ -14,7 +14,8 @@ type config struct {
 }
 
 func main() {
-	app.Main("register-region", (*client.Client).WarmIdentityCenter, func(api *client.Client, c config) handler.Function {
-		return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.RegionID}.register)
-	})
+	app.Main("register-region", (*client.Client).WarmIdentityCenter,
+		func(api *client.Client, c config) handler.Function {
+			return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.RegionID}.register)
+		})
 }

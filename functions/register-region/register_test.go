@@ -71,18 +71,21 @@ var rows = map[string]decisions.Row{
 		Data: north, Cloud: raced("cn-north-4"), Want: "unchanged", Calls: read + ", " + write + ", " + read,
 	},
 	"another was registered between read and write": {
-		Data: north, Cloud: raced("cn-south-1"), Want: "rejected region_conflict", Calls: read + ", " + write + ", " + read,
+		Data: north, Cloud: raced("cn-south-1"), Want: "rejected region_conflict",
+		Calls: read + ", " + write + ", " + read,
 	},
 	"the write worked, and its answer was lost": {
 		Data: north, Cloud: answers("POST", "", huaweitest.Fault{When: huaweitest.AfterWrite, Reset: true}),
 		Want: "unchanged", Calls: read + ", " + write + ", " + write + ", " + read,
 	},
 	"the write worked, and was answered by a refusal": {
-		Data: north, Cloud: answers("POST", "", huaweitest.Fault{When: huaweitest.AfterWrite, Status: 400, Code: "IIC.9999"}),
-		Want: "unchanged", Calls: read + ", " + write + ", " + read,
+		Data:  north,
+		Cloud: answers("POST", "", huaweitest.Fault{When: huaweitest.AfterWrite, Status: 400, Code: "IIC.9999"}),
+		Want:  "unchanged", Calls: read + ", " + write + ", " + read,
 	},
 	"refused once by a 400, and nothing explains it": {
-		Data: north, Cloud: refuses(1, 400), Want: "registered", Calls: read + ", " + write + ", " + read + ", " + write,
+		Data: north, Cloud: refuses(1, 400), Want: "registered",
+		Calls: read + ", " + write + ", " + read + ", " + write,
 	},
 	"refused twice by a 400": {
 		Data: north, Cloud: refuses(2, 400), Want: "rejected refused",
@@ -98,7 +101,8 @@ var rows = map[string]decisions.Row{
 		Calls: read + ", " + write + ", " + read,
 	},
 	"refused by a 403": {
-		Data: north, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 IIC.9999", Calls: read + ", " + write,
+		Data: north, Cloud: refuses(1, 403), Want: "MisconfiguredError", Text: "403 IIC.9999",
+		Calls: read + ", " + write,
 	},
 	"the write is answered by 200 and an error, and didn't work": {
 		Data: north, Cloud: answers("POST", "", contradicts(huaweitest.BeforeSignature)),

@@ -23,7 +23,8 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-service", (*client.Client).WarmOrganizations, func(api *client.Client, c config) handler.Function {
-		return handler.NewFunction(events.BootstrapServicesInput(), function{api, c.Trusted}.register)
-	})
+	app.Main("register-service", (*client.Client).WarmOrganizations,
+		func(api *client.Client, c config) handler.Function {
+			return handler.NewFunction(events.BootstrapServicesInput(), function{api, c.Trusted}.register)
+		})
 }

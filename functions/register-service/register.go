@@ -43,8 +43,8 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 		case e.DryRun:
 			one.Outcome = events.Planned
 		default:
-			// Write sets the outcome: registered, or what look finds, or after two refusals rejected.
-			// With an error (no permission, throttled, away) it leaves the outcome empty.
+			// Write sets the outcome: registered, or what look finds, or after two refusals
+			// rejected. With an error (no permission, throttled, away) it leaves the outcome empty.
 			err := register.Write(ctx, one, "enable trusted access for "+string(one.ServicePrincipal),
 				func(ctx context.Context) (client.Sent, error) {
 					return f.api.EnableTrustedService(ctx, string(one.ServicePrincipal))

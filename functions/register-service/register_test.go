@@ -82,7 +82,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(trusted, services, write),
 	},
 	"all is trusted": {
-		Data: two, Cloud: known(trust("service.RAM", "service.Config")), Want: "unchanged", Each: "unchanged, unchanged",
+		Data: two, Cloud: known(trust("service.RAM", "service.Config")),
+		Want: "unchanged", Each: "unchanged, unchanged",
 		Calls: trusted,
 	},
 	"a dry run, one of two is trusted": {
@@ -123,7 +124,8 @@ var rows = map[string]decisions.Row{
 	},
 
 	"trusted between read and write": {
-		Data: one, Cloud: known(raced), Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, trusted),
+		Data: one, Cloud: known(raced), Want: "unchanged", Each: "unchanged",
+		Calls: calls(trusted, services, write, trusted),
 	},
 	"the write worked, and its answer was lost": {
 		Data: one, Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, write, trusted),
@@ -144,7 +146,8 @@ var rows = map[string]decisions.Row{
 	},
 	"refused by a 403": {
 		Data: two, Cloud: known(refuses(1, 403)), Want: "MisconfiguredError",
-		Text:  "enable trusted access for service.Config: EnableTrustedService: status 403 Organizations.9999 for reasons",
+		Text: "enable trusted access for service.Config: " +
+			"EnableTrustedService: status 403 Organizations.9999 for reasons",
 		Calls: calls(trusted, services, write),
 	},
 
@@ -170,7 +173,8 @@ func numbered(n int) string {
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.NewFunction(events.BootstrapServicesInput(), function{api, register.Principals{Any: true}}.register)
+		f := function{api, register.Principals{Any: true}}
+		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
 	}, rows)
 }
 
@@ -192,7 +196,8 @@ func TestDecisionsWithinABound(t *testing.T) {
 			State: trusts, WantState: "service.Config",
 		},
 		"the event names only what isn't allowed": {
-			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected", Each: "rejected not_allowed",
+			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
+			Want: "rejected", Each: "rejected not_allowed",
 		},
 	})
 }

@@ -58,7 +58,7 @@ func Main[C any](
 
 	ctx, environment := context.Background(), envconfig.OsLookuper()
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
-		// Lambda hardly shows why a function ends before its first event: this one starts, and says so.
+		// Lambda hardly shows why a function ends before its first event, so this one starts.
 		h, api, err := build(ctx, name, environment, level, function)
 		if err != nil {
 			slog.ErrorContext(ctx, "every invocation will fail", "function", name, "err", err)

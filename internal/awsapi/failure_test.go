@@ -268,7 +268,9 @@ func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
 		want string
 	}{
 		"their endpoint's answer isn't HTTP": {
-			fmt.Errorf("refresh: %w", &smithyhttp.RequestSendError{Err: errors.New("malformed: " + awstest.SessionToken)}),
+			fmt.Errorf("refresh: %w", &smithyhttp.RequestSendError{
+				Err: errors.New("malformed: " + awstest.SessionToken),
+			}),
 			attempt.Transient, "AWS credentials: malformed HTTP [redacted]",
 		},
 		"their endpoint's answer can't be read": {

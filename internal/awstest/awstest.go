@@ -49,7 +49,11 @@ func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) err
 			Retryer:    o.Retryer,
 			Logger:     o.Logger,
 			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey, SessionToken: SessionToken}, nil
+				return aws.Credentials{
+					AccessKeyID:     AccessKey,
+					SecretAccessKey: SecretKey,
+					SessionToken:    SessionToken,
+				}, nil
 			}),
 		}, nil
 	}

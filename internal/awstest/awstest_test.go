@@ -52,14 +52,16 @@ func TestAFakeRefusesWhatAWSWouldRefuse(t *testing.T) {
 			func(r *http.Request) { r.Host = "secretsmanager.eu-west-1.amazonaws.com" }, "InvalidSignatureException",
 		},
 		"another operation": {
-			func(r *http.Request) { r.Header.Set("X-Amz-Target", "secretsmanager.PutSecretValue") }, "UnknownOperationException",
+			func(r *http.Request) { r.Header.Set("X-Amz-Target", "secretsmanager.PutSecretValue") },
+			"UnknownOperationException",
 		},
 		"another method": {func(r *http.Request) { r.Method = http.MethodGet }, "UnknownOperationException"},
 		"another media type": {
 			func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, "SerializationException",
 		},
 		"a field that AWS doesn't know": {
-			func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"SecretID":1,"X":1}`)) }, "SerializationException",
+			func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"SecretID":1,"X":1}`)) },
+			"SerializationException",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,8 @@ func (row Row) run(t *testing.T, eventType string, build func(*client.Client) ha
 	h := handler.Handler{Name: "function", Function: build(newClient(t, cloud, keys))}
 
 	in := map[string]any{
-		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": eventType, "data": json.RawMessage(row.Data),
+		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": eventType,
+		"data": json.RawMessage(row.Data),
 	}
 	if row.Age != Timeless {
 		in["time"] = time.Now().Add(-row.Age).Format(time.RFC3339)

@@ -112,7 +112,8 @@ func TestOnlyWhatIsNotAcknowledgedReturnsToTheQueue(t *testing.T) {
 
 func TestABatchWithoutFailuresIsAnEmptyList(t *testing.T) {
 	t.Parallel()
-	answer, err := newHandler(registered).Invoke(t.Context(), batch(t, standard, message{id: "1", body: bootstrap("1")}))
+	payload := batch(t, standard, message{id: "1", body: bootstrap("1")})
+	answer, err := newHandler(registered).Invoke(t.Context(), payload)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"batchItemFailures":[]}`, string(answer))
 }
@@ -354,10 +355,12 @@ func TestAResultEventIsDeliveredToTheSink(t *testing.T) {
 func TestAFailedSinkSaysWhatIsRegisteredAllTheSame(t *testing.T) {
 	t.Parallel()
 	for want, outcomes := range map[string][]events.Outcome{
-		"service.0, service.1: registered, but the result can't be delivered: away": {events.Registered, events.Unchanged},
-		"service.0: registered, but the result can't be delivered: away":            {events.Registered, events.Rejected},
-		"the result org.service.rejected can't be delivered: away":                  {events.Rejected},
-		"the result org.service.planned can't be delivered: away":                   {events.Planned},
+		"service.0, service.1: registered, but the result can't be delivered: away": {
+			events.Registered, events.Unchanged,
+		},
+		"service.0: registered, but the result can't be delivered: away": {events.Registered, events.Rejected},
+		"the result org.service.rejected can't be delivered: away":       {events.Rejected},
+		"the result org.service.planned can't be delivered: away":        {events.Planned},
 	} {
 		register := func(context.Context, events.Event, events.BootstrapServices) (events.Result, error) {
 			var r events.ServiceResult

@@ -1,7 +1,8 @@
 // Package handler takes whatever a host delivers, hands each event in it to the function, and
 // answers with result events, or with an error whose type says what must happen next.
 //
-//	payload -> events.Unwrap -> Input.Decode -> register -> events.NewResultEvent -> Sink -> answer
+//	payload -> events.Unwrap -> Input.Decode -> register
+//	        -> events.NewResultEvent -> Sink -> answer
 package handler
 
 import (

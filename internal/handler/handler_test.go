@@ -92,7 +92,8 @@ func TestEachKindOfFailureHasItsErrorType(t *testing.T) {
 			payload: "{", register: registered, want: "InvalidEventError", message: "payload is not JSON",
 		},
 		"not an event": {
-			payload: `{"specversion":"1.0"}`, register: registered, want: "InvalidEventError", message: "id: is missing",
+			payload: `{"specversion":"1.0"}`, register: registered,
+			want: "InvalidEventError", message: "id: is missing",
 		},
 		"another type": {
 			payload: strings.Replace(bootstrap("1"), "org.bootstrap", "account.created", 1), register: registered,
@@ -180,13 +181,14 @@ func TestAnArrayFailsWithTheWorstKindAfterAllWereHandled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			handled := 0
-			h := newHandler(func(_ context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
+			register := func(_ context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 				handled++
 				if err := c.fail[handled-1]; err != nil {
 					return nil, err
 				}
 				return registered(t.Context(), e, asked)
-			})
+			}
+			h := newHandler(register)
 			var payload strings.Builder
 			payload.WriteString(`[{"specversion":"1.0"}`)
 			for i := range c.fail {
@@ -206,10 +208,11 @@ func TestTheFunctionEndsBeforeTheDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err := newHandler(func(ctx context.Context, _ events.Event, _ events.BootstrapRegion) (events.Result, error) {
+		h := newHandler(func(ctx context.Context, _ events.Event, _ events.BootstrapRegion) (events.Result, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}).Invoke(ctx, []byte(bootstrap("1")))
+		})
+		_, err := h.Invoke(ctx, []byte(bootstrap("1")))
 		require.ErrorAs(t, err, new(*handler.TransientError))
 		assert.Equal(t, 2500*time.Millisecond, time.Since(start))
 	})
@@ -218,15 +221,17 @@ func TestTheFunctionEndsBeforeTheDeadline(t *testing.T) {
 func TestTheTraceOfLambdaIsPassedOnUnlessTheEventHasOne(t *testing.T) {
 	t.Parallel()
 	const root, parent = "Root=1-5759e988-bd862e3fe1be46a994272793", "Parent=53995c3f42cd8ad8"
+	const passedOn = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-"
 	const own = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 	for header, want := range map[string]string{
-		root + ";" + parent + ";Sampled=1":                         "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
-		"Self=1-x;" + root + ";" + parent + ";Sampled=0;Lineage=1": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00",
+		root + ";" + parent + ";Sampled=1":                         passedOn + "01",
+		"Self=1-x;" + root + ";" + parent + ";Sampled=0;Lineage=1": passedOn + "00",
 		root:      "",
 		"garbage": "",
 		"":        "",
 	} {
-		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header) //nolint:staticcheck // aws-lambda-go uses this key
+		//nolint:staticcheck // aws-lambda-go uses this key
+		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header)
 		assert.Equal(t, want, traceOf(t, ctx, bootstrap("1")))
 		assert.Equal(t, own, traceOf(t, ctx, strings.Replace(bootstrap("1"), `{`, `{"traceparent":"`+own+`",`, 1)))
 	}
@@ -297,10 +302,11 @@ func TestOneLineIsLoggedPerEvent(t *testing.T) {
 
 	fields = line(func(_ context.Context, _ events.Event, asked events.BootstrapRegion) (events.Result, error) {
 		known := events.Registration{RegionID: asked.RegionID, Attempts: 2, RequestID: "r-1"}
-		return events.RegionResult{Registration: known}, &attempt.Failure{Kind: attempt.Misconfigured, Err: &client.APIError{
+		refused := &client.APIError{
 			Operation: "RegisterRegion", Answer: client.Answer{Status: 403, RequestID: "r-2"},
 			EncodedAuthorizationMessage: "c2VjcmV0",
-		}}
+		}
+		return events.RegionResult{Registration: known}, &attempt.Failure{Kind: attempt.Misconfigured, Err: refused}
 	}, bootstrap("e-1"))
 	assert.Equal(t, "ERROR", fields["level"])
 	assert.Equal(t, "MisconfiguredError", fields["error_type"])

@@ -139,7 +139,9 @@ func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error
 func readRequest(ctx context.Context, payload []byte) (*http.Request, error) {
 	var in lambdaevents.LambdaFunctionURLRequest
 	if json.Unmarshal(payload, &in) != nil {
-		return nil, &events.InvalidEventError{Reason: "payload is not a request of a function URL or HTTP API, format 2.0"}
+		return nil, &events.InvalidEventError{
+			Reason: "payload is not a request of a function URL or HTTP API, format 2.0",
+		}
 	}
 	body := []byte(in.Body)
 	if in.IsBase64Encoded {

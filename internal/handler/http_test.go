@@ -65,7 +65,8 @@ func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 			request: binary, status: 200, mediaType: structured, body: `"type":"org.region.registered"`,
 		},
 		"batched": {
-			request: post(batched, "["+bootstrap("1")+"]"), status: 200, mediaType: batched, body: `[{"specversion":"1.0"`,
+			request: post(batched, "["+bootstrap("1")+"]"), status: 200, mediaType: batched,
+			body: `[{"specversion":"1.0"`,
 		},
 		"an empty batch": {
 			request: post(batched, "[]"), status: 200, mediaType: batched, body: `[]`,
@@ -107,7 +108,8 @@ func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 			body: `1 of 2 events failed`,
 		},
 		"GET": {
-			request: httptest.NewRequest(http.MethodGet, "/", nil), status: 405, mediaType: problem, body: `"status":405`,
+			request: httptest.NewRequest(http.MethodGet, "/", nil), status: 405, mediaType: problem,
+			body: `"status":405`,
 		},
 		"health": {request: httptest.NewRequest(http.MethodGet, "/healthz", nil), status: 200},
 	}
@@ -234,7 +236,8 @@ func TestABrokenConfigurationIsAnsweredByHTTPToo(t *testing.T) {
 	assert.Equal(t, http.StatusInternalServerError, w.Code)
 	assert.Contains(t, w.Body.String(), `"error_type":"MisconfiguredError"`)
 
-	answer, err := h.Invoke(t.Context(), []byte(`{"requestContext":{"http":{"method":"POST"}},"rawPath":"/","body":"x"}`))
+	payload := `{"requestContext":{"http":{"method":"POST"}},"rawPath":"/","body":"x"}`
+	answer, err := h.Invoke(t.Context(), []byte(payload))
 	require.NoError(t, err, "the caller of a function URL gets an answer, not a function error")
 	assert.Contains(t, string(answer), `"statusCode":500`)
 }

@@ -141,12 +141,14 @@ func (c *Cloud) SetUnpublished(u Unpublished) {
 		AlreadyDelegated: cmp.Or(
 			u.AlreadyDelegated, Error{409, "Organizations.9901", "The account is a delegated administrator already."},
 		),
-		UnknownAccount:   cmp.Or(u.UnknownAccount, Error{404, "Organizations.9902", "The account does not exist."}),
-		InactiveAccount:  cmp.Or(u.InactiveAccount, Error{400, "Organizations.9903", "The account is not active."}),
-		UntrustedService: cmp.Or(u.UntrustedService, Error{400, "Organizations.1900", "The trusted service is disabled."}),
-		AlreadyTrusted:   cmp.Or(u.AlreadyTrusted, Error{409, "Organizations.9904", "The service is trusted already."}),
-		UnknownService:   cmp.Or(u.UnknownService, Error{400, "Organizations.9905", "The service does not exist."}),
-		InvalidRequest:   cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
+		UnknownAccount:  cmp.Or(u.UnknownAccount, Error{404, "Organizations.9902", "The account does not exist."}),
+		InactiveAccount: cmp.Or(u.InactiveAccount, Error{400, "Organizations.9903", "The account is not active."}),
+		UntrustedService: cmp.Or(
+			u.UntrustedService, Error{400, "Organizations.1900", "The trusted service is disabled."},
+		),
+		AlreadyTrusted: cmp.Or(u.AlreadyTrusted, Error{409, "Organizations.9904", "The service is trusted already."}),
+		UnknownService: cmp.Or(u.UnknownService, Error{400, "Organizations.9905", "The service does not exist."}),
+		InvalidRequest: cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
 	}
 }
 

@@ -14,24 +14,24 @@ type Fault struct {
 	Skip  int // so many matching requests pass untouched before the first is hit
 	Times int // how many requests are hit; 0 is one, Forever is all
 
-	// Delay is waited for first. It ends early, and the connection is cut, when the request's context
-	// ends.
+	// Delay is waited for first. It ends early, and the connection is cut, when the request's
+	// context ends.
 	Delay time.Duration
 
-	// Reset cuts the connection without an answer. Over a kept-alive connection net/http then sends a
-	// GET again by itself, at once.
+	// Reset cuts the connection without an answer. Over a kept-alive connection net/http then sends
+	// a GET again by itself, at once.
 	Reset bool
 
-	// Status is the answer's. 0 has the request served as ever, so that only Delay and Header make a
-	// difference.
+	// Status is the answer's. 0 has the request served as ever, so that only Delay and Header make
+	// a difference.
 	Status int
 
 	// Code and Message make the error body of a Status from 400 on.
 	Code    string
 	Message string
 
-	// Body, if not nil, is sent with Status as it is, in place of the error body; []byte{} is an empty
-	// one. Code is recorded all the same.
+	// Body, if not nil, is sent with Status as it is, in place of the error body; []byte{} is an
+	// empty one. Code is recorded all the same.
 	Body []byte
 
 	// Header is laid over the answer's headers. A nil value leaves one out, Date for instance. A
@@ -46,13 +46,13 @@ const Forever = -1
 type Stage int
 
 const (
-	// BeforeSignature is the default: the request needs no valid signature, nor even an existing API,
-	// and changes nothing.
+	// BeforeSignature is the default: the request needs no valid signature, nor even an existing
+	// API, and changes nothing.
 	BeforeSignature Stage = iota
 	// AfterSignature leaves requests alone that the gateway refuses. Those it hits change nothing.
 	AfterSignature
-	// AfterWrite is AfterSignature with the request served: what it writes is written, only its answer
-	// is lost.
+	// AfterWrite is AfterSignature with the request served: what it writes is written, only its
+	// answer is lost.
 	AfterWrite
 )
 

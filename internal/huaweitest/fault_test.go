@@ -33,16 +33,21 @@ func TestFaultAnswers(t *testing.T) {
 			status: 503, code: "APIGW.0201",
 			raw: `{"error_code":"APIGW.0201","error_msg":"Backend unavailable",` +
 				`"request_id":"00000000000000000000000000000001"}`,
-			header: map[string]string{"Content-Type": "application/json", "X-Request-Id": "00000000000000000000000000000001"},
+			header: map[string]string{
+				"Content-Type": "application/json", "X-Request-Id": "00000000000000000000000000000001",
+			},
 		},
 		"headers": {
 			fault: huaweitest.Fault{
-				Status: 429, Body: []byte{}, Header: http.Header{"retry-after": {"7"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}},
+				Status: 429, Body: []byte{},
+				Header: http.Header{"retry-after": {"7"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}},
 			},
 			status: 429, header: map[string]string{"Retry-After": "7", "Date": "Thu, 01 Jan 1970 00:00:00 GMT"},
 		},
 		"a header left out": {
-			fault:  huaweitest.Fault{Status: 401, Body: []byte{}, Header: http.Header{"Date": nil, "X-Request-Id": nil}},
+			fault: huaweitest.Fault{
+				Status: 401, Body: []byte{}, Header: http.Header{"Date": nil, "X-Request-Id": nil},
+			},
 			status: 401, header: map[string]string{"Date": "", "X-Request-Id": ""},
 		},
 		"a redirect": {
@@ -50,14 +55,17 @@ func TestFaultAnswers(t *testing.T) {
 			header: map[string]string{"Location": "/elsewhere"},
 		},
 		"HTML": {
-			fault: huaweitest.Fault{Status: 502, Body: []byte("<html>Bad Gateway")}, status: 502, raw: "<html>Bad Gateway",
-			header: map[string]string{"Content-Type": "text/html; charset=utf-8"},
+			fault: huaweitest.Fault{Status: 502, Body: []byte("<html>Bad Gateway")}, status: 502,
+			raw: "<html>Bad Gateway", header: map[string]string{"Content-Type": "text/html; charset=utf-8"},
 		},
-		"not UTF-8": {fault: huaweitest.Fault{Status: 500, Body: []byte("\xff\xfe\x80")}, status: 500, raw: "\xff\xfe\x80"},
-		"empty":     {fault: huaweitest.Fault{Status: 500, Body: []byte{}}, status: 500},
+		"not UTF-8": {
+			fault: huaweitest.Fault{Status: 500, Body: []byte("\xff\xfe\x80")}, status: 500,
+			raw: "\xff\xfe\x80",
+		},
+		"empty": {fault: huaweitest.Fault{Status: 500, Body: []byte{}}, status: 500},
 		"nested JSON": {
-			fault: huaweitest.Fault{Status: 400, Code: "IIC.1", Body: []byte(`{"error":{"code":"IIC.1"}}`)}, status: 400,
-			raw: `{"error":{"code":"IIC.1"}}`, code: "IIC.1",
+			fault:  huaweitest.Fault{Status: 400, Code: "IIC.1", Body: []byte(`{"error":{"code":"IIC.1"}}`)},
+			status: 400, raw: `{"error":{"code":"IIC.1"}}`, code: "IIC.1",
 		},
 		"a success":  {fault: huaweitest.Fault{Status: 200, Body: []byte("no JSON")}, status: 200, raw: "no JSON"},
 		"no content": {fault: huaweitest.Fault{Status: 204}, status: 204},
@@ -129,12 +137,16 @@ func TestFaultStages(t *testing.T) {
 			huaweitest.Fault{Status: 504, When: huaweitest.AfterWrite}, 504, "cn-north-4", 401,
 		},
 		"a reset before the signature check": {huaweitest.Fault{Reset: true}, 0, "", 0},
-		"a reset after the signature check":  {huaweitest.Fault{Reset: true, When: huaweitest.AfterSignature}, 0, "", 401},
+		"a reset after the signature check": {
+			huaweitest.Fault{Reset: true, When: huaweitest.AfterSignature}, 0, "", 401,
+		},
 		"a reset after the write": {
 			huaweitest.Fault{Reset: true, When: huaweitest.AfterWrite}, 0, "cn-north-4", 401,
 		},
 		"a reset with a status is still one": {huaweitest.Fault{Reset: true, Status: 503}, 0, "", 0},
-		"headers alone let it be served":     {huaweitest.Fault{Header: http.Header{"X": {"y"}}}, 200, "cn-north-4", 401},
+		"headers alone let it be served": {
+			huaweitest.Fault{Header: http.Header{"X": {"y"}}}, 200, "cn-north-4", 401,
+		},
 		"headers alone after the write as well": {
 			huaweitest.Fault{Header: http.Header{"X": {"y"}}, When: huaweitest.AfterWrite}, 200, "cn-north-4", 401,
 		},
@@ -284,7 +296,9 @@ func TestDelay(t *testing.T) {
 		},
 		"cut short": {huaweitest.Fault{Delay: time.Hour}, 2 * time.Second, 2 * time.Second, 0, ""},
 		"cut short after the write": {
-			huaweitest.Fault{Delay: time.Hour, When: huaweitest.AfterWrite}, 2 * time.Second, 2 * time.Second, 0, "cn-north-4",
+			huaweitest.Fault{Delay: time.Hour, When: huaweitest.AfterWrite},
+			2 * time.Second, 2 * time.Second, 0,
+			"cn-north-4",
 		},
 		"longer than the clock skew": {huaweitest.Fault{Delay: time.Hour}, 2 * time.Hour, time.Hour, 200, "cn-north-4"},
 	} {

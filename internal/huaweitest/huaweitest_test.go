@@ -29,7 +29,9 @@ const (
 
 var (
 	permanent = huaweitest.Credentials{AccessKey: "AK1", SecretKey: "SK1"}
-	temporary = huaweitest.Credentials{AccessKey: "AK2", SecretKey: "SK2", SecurityToken: "TOKEN2==", DomainID: "domain-2"}
+	temporary = huaweitest.Credentials{
+		AccessKey: "AK2", SecretKey: "SK2", SecurityToken: "TOKEN2==", DomainID: "domain-2",
+	}
 )
 
 // client signs as a client should and calls over any transport, without a network if it is a Cloud.

@@ -28,7 +28,10 @@ func routes() []route {
 	return []route{
 		{http.MethodPost, "/v1/register-regions", (*Cloud).registerRegion},
 		{http.MethodGet, "/v1/registered-regions", (*Cloud).registeredRegions},
-		{http.MethodPost, "/v1/organizations/delegated-administrators/register", (*Cloud).registerDelegatedAdministrator},
+		{
+			http.MethodPost, "/v1/organizations/delegated-administrators/register",
+			(*Cloud).registerDelegatedAdministrator,
+		},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}", (*Cloud).showAccount},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}/delegated-services", (*Cloud).listDelegatedServices},
 		{http.MethodGet, "/v1/organizations/services", (*Cloud).listServices},

@@ -85,7 +85,9 @@ func TestBadBodies(t *testing.T) {
 	}
 	t.Run("Content-Type", func(t *testing.T) {
 		t.Parallel()
-		for contentType, want := range map[string]int{"": 400, "text/plain": 400, "application/json; charset=UTF-8": 200} {
+		for contentType, want := range map[string]int{
+			"": 400, "text/plain": 400, "application/json; charset=UTF-8": 200,
+		} {
 			cl := newClient(t, huaweitest.New(permanent))
 			req := cl.request("POST", regions, `{"region_id":"cn-north-4"}`)
 			req.Header.Set("Content-Type", contentType)
@@ -152,7 +154,8 @@ func TestDelegation(t *testing.T) {
 	assert.JSONEq(t, `{"delegated_services":[
 		{"service_principal":"service.SecMaster","delegation_enabled_at":"2026-01-02T03:04:05Z"},
 		{"service_principal":"service.AOM","delegation_enabled_at":"2026-01-02T03:04:05Z"}
-		],"page_info":{"next_marker":null,"current_count":2}}`, cl.call("GET", accounts+"a1/delegated-services", "").raw)
+		],"page_info":{"next_marker":null,"current_count":2}}`,
+		cl.call("GET", accounts+"a1/delegated-services", "").raw)
 	assert.JSONEq(t, `{"trusted_services":[
 		{"service_principal":"service.SecMaster","enabled_at":"2026-01-02T03:04:05Z"},
 		{"service_principal":"service.AOM","enabled_at":"2026-01-02T03:04:05Z"}
@@ -290,13 +293,15 @@ func TestPages(t *testing.T) {
 		limit    string
 		want     []int // the items of each page
 	}{
-		"the whole list by default":       {path: trusted, want: []int{5}},
-		"a limit that divides":            {path: trusted, limit: "1", want: []int{1, 1, 1, 1, 1}},
-		"a limit that does not":           {path: trusted, limit: "2", want: []int{2, 2, 1}},
-		"as many as there are":            {path: trusted, limit: "5", want: []int{5}},
-		"pages shorter than the limit":    {path: trusted, limit: "2000", pageSize: 3, want: []int{3, 2}},
-		"a limit below the pages' size":   {path: trusted, limit: "2", pageSize: 3, want: []int{2, 2, 1}},
-		"delegated services page as well": {path: accounts + "a1/delegated-services", pageSize: 2, want: []int{2, 2, 1}},
+		"the whole list by default":     {path: trusted, want: []int{5}},
+		"a limit that divides":          {path: trusted, limit: "1", want: []int{1, 1, 1, 1, 1}},
+		"a limit that does not":         {path: trusted, limit: "2", want: []int{2, 2, 1}},
+		"as many as there are":          {path: trusted, limit: "5", want: []int{5}},
+		"pages shorter than the limit":  {path: trusted, limit: "2000", pageSize: 3, want: []int{3, 2}},
+		"a limit below the pages' size": {path: trusted, limit: "2", pageSize: 3, want: []int{2, 2, 1}},
+		"delegated services page as well": {
+			path: accounts + "a1/delegated-services", pageSize: 2, want: []int{2, 2, 1},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

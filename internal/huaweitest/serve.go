@@ -138,7 +138,8 @@ func (c *Cloud) serve(q call) reply {
 	switch {
 	case q.route.serve == nil:
 		return fail(
-			404, "APIGW.0101", "The API does not exist or has not been published in the environment: "+q.Method+" "+q.Path,
+			404, "APIGW.0101",
+			"The API does not exist or has not been published in the environment: "+q.Method+" "+q.Path,
 		)
 	case q.refused != nil:
 		return fail(401, "APIGW.0301", "Incorrect IAM authentication information: "+q.refused.Error())

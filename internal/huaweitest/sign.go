@@ -28,7 +28,8 @@ func (c *Cloud) verify(r Request) error {
 	accessKey, rest, hasHeaders := strings.Cut(rest, ", SignedHeaders=")
 	list, signature, hasSignature := strings.Cut(rest, ", Signature=")
 	if !isSDK || !hasHeaders || !hasSignature {
-		return errors.New("the Authorization header is not 'SDK-HMAC-SHA256 Access=..., SignedHeaders=..., Signature=...'")
+		return errors.New("the Authorization header is not " +
+			"'SDK-HMAC-SHA256 Access=..., SignedHeaders=..., Signature=...'")
 	}
 
 	c.mu.Lock()

@@ -129,8 +129,8 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 			t.Parallel()
 			c := vs.cloud(t, v)
 			changed := 0
-			// refused sends the vector with each byte of the place changed in turn. Flipping the lowest bit
-			// never only changes the case.
+			// refused sends the vector with each byte of the place changed in turn. Flipping the
+			// lowest bit never only changes the case.
 			refused := func(place string, get func(*wire) string, set func(*wire, string)) {
 				original := vs.wire(t, v)
 				text := get(&original)
@@ -151,7 +151,8 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 			}
 			refused("body", func(w *wire) string { return w.body }, func(w *wire, s string) { w.body = s })
 			refused(
-				"path and query", func(w *wire) string { return w.target[1:] }, func(w *wire, s string) { w.target = "/" + s },
+				"path and query", func(w *wire) string { return w.target[1:] },
+				func(w *wire, s string) { w.target = "/" + s },
 			)
 			refused(
 				"Authorization", func(w *wire) string { return w.header["Authorization"] },
@@ -163,7 +164,10 @@ func TestEveryChangedByteIsRefused(t *testing.T) {
 					continue
 				}
 				name = http.CanonicalHeaderKey(name)
-				refused(name, func(w *wire) string { return w.header[name] }, func(w *wire, s string) { w.header[name] = s })
+				refused(
+					name, func(w *wire) string { return w.header[name] },
+					func(w *wire, s string) { w.header[name] = s },
+				)
 			}
 			assert.Greater(t, changed, 150)
 
@@ -242,10 +246,13 @@ func TestSignatureChecks(t *testing.T) {
 		change []change
 		want   string // part of the refusal; "" is accepted
 	}{
-		"permanent credentials":      {creds: permanent},
-		"temporary credentials":      {creds: temporary},
-		"Host need not be signed":    {creds: permanent, change: []change{resign(permanent, "x-sdk-date")}},
-		"Content-Type may be signed": {creds: permanent, change: []change{resign(permanent, "x-sdk-date", "content-type")}},
+		"permanent credentials":   {creds: permanent},
+		"temporary credentials":   {creds: temporary},
+		"Host need not be signed": {creds: permanent, change: []change{resign(permanent, "x-sdk-date")}},
+		"Content-Type may be signed": {
+			creds:  permanent,
+			change: []change{resign(permanent, "x-sdk-date", "content-type")},
+		},
 		"the domain may be left out": {
 			creds:  temporary,
 			change: []change{drop("X-Domain-Id"), resign(temporary, "host", "x-sdk-date", "x-security-token")},
@@ -261,7 +268,9 @@ func TestSignatureChecks(t *testing.T) {
 				resign(permanent, "x-sdk-date", contentSHA),
 			},
 		},
-		"no Authorization": {creds: permanent, change: []change{drop("Authorization")}, want: "0 Authorization headers"},
+		"no Authorization": {
+			creds: permanent, change: []change{drop("Authorization")}, want: "0 Authorization headers",
+		},
 		"two Authorizations": {
 			creds:  permanent,
 			change: []change{func(r *http.Request) { r.Header.Add("Authorization", "Basic eDp5") }},
@@ -290,8 +299,12 @@ func TestSignatureChecks(t *testing.T) {
 			head, sig, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
 			r.Header.Set("Authorization", head+"Signature="+strings.ToUpper(sig))
 		}}, want: "signature does not match"},
-		"an unsigned date": {creds: permanent, change: []change{resign(permanent, "host")}, want: "X-Sdk-Date is not signed"},
-		"a missing date":   {creds: permanent, change: []change{drop("X-Sdk-Date")}, want: `"x-sdk-date" was sent 0 times`},
+		"an unsigned date": {
+			creds: permanent, change: []change{resign(permanent, "host")}, want: "X-Sdk-Date is not signed",
+		},
+		"a missing date": {
+			creds: permanent, change: []change{drop("X-Sdk-Date")}, want: `"x-sdk-date" was sent 0 times`,
+		},
 		"another form of date": {
 			creds:  permanent,
 			change: []change{set("X-Sdk-Date", "2026-01-02T03:04:05Z"), resign(permanent, "x-sdk-date")},
@@ -308,9 +321,12 @@ func TestSignatureChecks(t *testing.T) {
 			want:   `"x-project-id" was sent 0 times`,
 		},
 		"a signed header sent twice": {
-			creds:  permanent,
-			change: []change{set("X-Sdk-Date", "20260102T030405Z", "20260102T030405Z"), resign(permanent, "x-sdk-date")},
-			want:   `"x-sdk-date" was sent 2 times`,
+			creds: permanent,
+			change: []change{
+				set("X-Sdk-Date", "20260102T030405Z", "20260102T030405Z"),
+				resign(permanent, "x-sdk-date"),
+			},
+			want: `"x-sdk-date" was sent 2 times`,
 		},
 		"signed headers in capitals": {
 			creds: permanent, change: []change{replace("host;x-sdk-date", "Host;X-Sdk-Date")}, want: "lower case",
@@ -334,14 +350,20 @@ func TestSignatureChecks(t *testing.T) {
 			want:   "X-Security-Token is not signed",
 		},
 		"another token": {
-			creds:  temporary,
-			change: []change{set("X-Security-Token", "TOKEN3=="), resign(temporary, "host", "x-sdk-date", "x-security-token")},
-			want:   "X-Security-Token is wrong",
+			creds: temporary,
+			change: []change{
+				set("X-Security-Token", "TOKEN3=="),
+				resign(temporary, "host", "x-sdk-date", "x-security-token"),
+			},
+			want: "X-Security-Token is wrong",
 		},
 		"a token with permanent credentials": {
-			creds:  permanent,
-			change: []change{set("X-Security-Token", "TOKEN2=="), resign(permanent, "host", "x-sdk-date", "x-security-token")},
-			want:   "with permanent credentials",
+			creds: permanent,
+			change: []change{
+				set("X-Security-Token", "TOKEN2=="),
+				resign(permanent, "host", "x-sdk-date", "x-security-token"),
+			},
+			want: "with permanent credentials",
 		},
 		"an empty token": {
 			creds:  permanent,
@@ -354,9 +376,12 @@ func TestSignatureChecks(t *testing.T) {
 			want:   "X-Domain-Id is not signed",
 		},
 		"another domain": {
-			creds:  temporary,
-			change: []change{set("X-Domain-Id", "domain-3"), resign(temporary, "x-domain-id", "x-sdk-date", "x-security-token")},
-			want:   "not the domain of the credentials",
+			creds: temporary,
+			change: []change{
+				set("X-Domain-Id", "domain-3"),
+				resign(temporary, "x-domain-id", "x-sdk-date", "x-security-token"),
+			},
+			want: "not the domain of the credentials",
 		},
 		"an unsigned content hash": {
 			creds:  permanent,
@@ -364,14 +389,20 @@ func TestSignatureChecks(t *testing.T) {
 			want:   "X-Sdk-Content-Sha256 is not signed",
 		},
 		"a content hash of something else": {
-			creds:  permanent,
-			change: []change{set("X-Sdk-Content-Sha256", strings.Repeat("0", 64)), resign(permanent, "x-sdk-date", contentSHA)},
-			want:   "not the hash of the body",
+			creds: permanent,
+			change: []change{
+				set("X-Sdk-Content-Sha256", strings.Repeat("0", 64)),
+				resign(permanent, "x-sdk-date", contentSHA),
+			},
+			want: "not the hash of the body",
 		},
 		"UNSIGNED-PAYLOAD with JSON": {
-			creds:  permanent,
-			change: []change{set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD"), resign(permanent, "x-sdk-date", contentSHA)},
-			want:   "UNSIGNED-PAYLOAD with",
+			creds: permanent,
+			change: []change{
+				set("X-Sdk-Content-Sha256", "UNSIGNED-PAYLOAD"),
+				resign(permanent, "x-sdk-date", contentSHA),
+			},
+			want: "UNSIGNED-PAYLOAD with",
 		},
 		"UNSIGNED-PAYLOAD without Content-Type": {
 			creds: permanent,
@@ -393,7 +424,9 @@ func TestSignatureChecks(t *testing.T) {
 				delete(r.Header, "X-Sdk-Date")
 			}},
 		},
-		"a Host in the header map is not Host's": {creds: permanent, change: []change{set("Host", "elsewhere.example")}},
+		"a Host in the header map is not Host's": {
+			creds: permanent, change: []change{set("Host", "elsewhere.example")},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -22,8 +22,8 @@ var ErrClosed = errors.New("lambdalocal: function is closed")
 type Config struct {
 	// Name is the function's name, as in its ARN.
 	Name string
-	// Bootstrap is the path of the binary. Its folder is the working directory of the processes. When
-	// the file changes, the next invocation runs the new one.
+	// Bootstrap is the path of the binary. Its folder is the working directory of the processes.
+	// When the file changes, the next invocation runs the new one.
 	Bootstrap string
 	// Env is added to the environment that Lambda gives a function; nothing is inherited from this
 	// program. It may replace any of Lambda's variables but AWS_LAMBDA_RUNTIME_API: AWS_REGION
@@ -38,12 +38,12 @@ type Config struct {
 	MemoryMB int
 	// Concurrency is how many processes run at most, default 10. Invocations above it wait.
 	Concurrency int
-	// Log receives what the processes write to stdout and stderr, in one Write per whole line, one at
-	// a time, before the invocation's answer. It must not block. Functions may share it if it is safe
-	// for concurrent use. Nil discards.
+	// Log receives what the processes write to stdout and stderr, in one Write per whole line, one
+	// at a time, before the invocation's answer. It must not block. Functions may share it if it is
+	// safe for concurrent use. Nil discards.
 	Log io.Writer
-	// Watch, if not nil, is told the payload of each invocation as its turn comes, before a process is
-	// started for it, and what it returns is told its end. With a Concurrency of 1 there is one
+	// Watch, if not nil, is told the payload of each invocation as its turn comes, before a process
+	// is started for it, and what it returns is told its end. With a Concurrency of 1 there is one
 	// invocation at a time: what is logged meanwhile is that invocation's.
 	Watch func(payload []byte) (ended func(Answer, error))
 }
@@ -51,14 +51,14 @@ type Config struct {
 // Function is a local Lambda function. It is safe for concurrent use and must be closed.
 type Function struct {
 	cfg Config
-	// slots holds one token for each invocation under way. Who holds a token owns at most one process,
-	// and starts one only if none is idle, so there are never more processes than slots.
+	// slots holds one token for each invocation under way. Who holds a token owns at most one
+	// process, and starts one only if none is idle, so there are never more processes than slots.
 	slots chan struct{}
 	// ctx ends with Close, and all processes with it.
 	ctx  context.Context
 	stop context.CancelFunc
-	// running counts the goroutines of invocations and processes. It grows from zero only under mu and
-	// before ctx ends.
+	// running counts the goroutines of invocations and processes. It grows from zero only under mu
+	// and before ctx ends.
 	running sync.WaitGroup
 	logMu   sync.Mutex
 

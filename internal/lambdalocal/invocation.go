@@ -15,15 +15,16 @@ import (
 
 // Answer is what an invocation came to.
 type Answer struct {
-	// Payload is what the function returned, or with FunctionError the JSON object with errorType and
-	// errorMessage.
+	// Payload is what the function returned, or with FunctionError the JSON object with errorType
+	// and errorMessage.
 	Payload []byte
 	// FunctionError is "" for success and "Unhandled" for an error, panic, exit or timeout of the
 	// function.
 	FunctionError string
 	RequestID     string
-	// Duration is the time from handing over the event until the process was free again, or gone; zero
-	// if it never took the event. ColdStart tells that the process was started for this invocation.
+	// Duration is the time from handing over the event until the process was free again, or gone;
+	// zero if it never took the event. ColdStart tells that the process was started for this
+	// invocation.
 	Duration  time.Duration
 	ColdStart bool
 }

@@ -20,12 +20,12 @@ const maxEvent = 1 << 20
 // out.
 type InvokeAPI struct {
 	Functions []*Function
-	// RetryWaits are the waits before an asynchronous invocation that failed is tried again. Nil means
-	// Lambda's: one minute, then two. Empty means no retry.
+	// RetryWaits are the waits before an asynchronous invocation that failed is tried again. Nil
+	// means Lambda's: one minute, then two. Empty means no retry.
 	RetryWaits []time.Duration
 	// OnAsync is told the end of each asynchronous invocation that Close didn't cut off: the last
-	// answer and how many attempts it took. It is called from several goroutines. With FunctionError
-	// set this is the moment for a dead letter.
+	// answer and how many attempts it took. It is called from several goroutines. With
+	// FunctionError set this is the moment for a dead letter.
 	OnAsync func(function string, payload []byte, a Answer, attempts int)
 }
 
@@ -52,7 +52,8 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	payload, err := readAll(r.Body, limit)
 	switch {
 	case err != nil:
-		deny(w, http.StatusBadRequest, "InvalidRequestContentException", "Could not read the request body: "+err.Error())
+		deny(w, http.StatusBadRequest, "InvalidRequestContentException",
+			"Could not read the request body: "+err.Error())
 		return
 	case int64(len(payload)) > limit:
 		deny(w, http.StatusRequestEntityTooLarge, "RequestTooLargeException",

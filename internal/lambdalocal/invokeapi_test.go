@@ -91,9 +91,24 @@ func TestTheInvokeAPIAnswersAsLambda(t *testing.T) {
 			status:    400,
 			errorType: "InvalidParameterValueException",
 		},
-		"unknown function":  {path: "other/invocations", payload: `1`, status: 404, errorType: "ResourceNotFoundException"},
-		"unknown version":   {path: "echo:7/invocations", payload: `1`, status: 404, errorType: "ResourceNotFoundException"},
-		"unknown operation": {path: "echo/configuration", payload: `1`, status: 404, errorType: "UnknownOperationException"},
+		"unknown function": {
+			path:      "other/invocations",
+			payload:   `1`,
+			status:    404,
+			errorType: "ResourceNotFoundException",
+		},
+		"unknown version": {
+			path:      "echo:7/invocations",
+			payload:   `1`,
+			status:    404,
+			errorType: "ResourceNotFoundException",
+		},
+		"unknown operation": {
+			path:      "echo/configuration",
+			payload:   `1`,
+			status:    404,
+			errorType: "UnknownOperationException",
+		},
 		"not JSON": {
 			path:      "echo/invocations",
 			payload:   `{"a":`,

@@ -125,8 +125,8 @@ func failures(batch []Message, a Answer) (map[string]bool, error) {
 	if a.FunctionError != "" {
 		return nil, fmt.Errorf("the function failed: %s", a.Payload)
 	}
-	// A map, because keys count in their exact case: "BatchItemFailures" is another key, as which all
-	// messages are deleted.
+	// A map, because keys count in their exact case: "BatchItemFailures" is another key, as which
+	// all messages are deleted.
 	var answer map[string]any
 	err := json.Unmarshal([]byte(cmp.Or(string(bytes.TrimSpace(a.Payload)), "null")), &answer)
 	if err != nil {

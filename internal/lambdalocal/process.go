@@ -110,8 +110,8 @@ func (p *process) live(l net.Listener, in *os.File, started chan<- error) {
 	started <- err
 	if err == nil {
 		_ = p.cmd.Wait() // cmd.ProcessState tells
-		// What the process has started dies with it. Its group can't be another's yet: process ids are
-		// not given again that soon.
+		// What the process has started dies with it. Its group can't be another's yet: process ids
+		// are not given again that soon.
 		killGroup(p.cmd.Process.Pid)
 	}
 	p.out.Close()

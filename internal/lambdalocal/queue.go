@@ -19,8 +19,8 @@ type QueueConfig struct {
 	// VisibilityTimeout is how long a message that was received and not deleted stays away,
 	// default 30 s.
 	VisibilityTimeout time.Duration
-	// DeadLetters, if not nil, gets the messages that were received MaxReceiveCount times, when they
-	// would be received once more. It is FIFO if this queue is.
+	// DeadLetters, if not nil, gets the messages that were received MaxReceiveCount times, when
+	// they would be received once more. It is FIFO if this queue is.
 	DeadLetters     *Queue
 	MaxReceiveCount int
 }
@@ -50,8 +50,8 @@ type Message struct {
 	// InFlight tells that the message was received and is not visible again yet, whether a function
 	// still works at it or it failed.
 	InFlight bool
-	// Failure tells why the last delivery that has ended did not delete the message, and Answer what
-	// the function said then. Empty if there was none.
+	// Failure tells why the last delivery that has ended did not delete the message, and Answer
+	// what the function said then. Empty if there was none.
 	Failure string
 	Answer  Answer
 

@@ -38,7 +38,8 @@ func (c *consumer) invoke(_ context.Context, payload []byte) (Answer, error) {
 	var answer events.SQSEventResponse
 	for _, r := range e.Records {
 		if slices.Contains(c.bad, r.Body) {
-			answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.MessageId})
+			failure := events.SQSBatchItemFailure{ItemIdentifier: r.MessageId}
+			answer.BatchItemFailures = append(answer.BatchItemFailures, failure)
 		}
 	}
 	a, err := json.Marshal(answer)
@@ -361,13 +362,14 @@ func TestAnswersThatReturnTheWholeBatch(t *testing.T) {
 			payload := strings.NewReplacer("ID", ids[0], "OTHER", ids[2]).Replace(tt.payload)
 			answer := Answer{Payload: []byte(payload), FunctionError: tt.functionError}
 			first := true
-			deliver(t, Mapping{Queue: q, BatchSize: 2, Concurrency: 1, Invoke: func(context.Context, []byte) (Answer, error) {
+			invoke := func(context.Context, []byte) (Answer, error) {
 				if first {
 					first = false
 					return answer, nil
 				}
 				return Answer{}, nil
-			}}, 3)
+			}
+			deliver(t, Mapping{Queue: q, BatchSize: 2, Concurrency: 1, Invoke: invoke}, 3)
 			assert.Equal(t, []string{"1", "2"}, bodies(q))
 			assert.Equal(t, 2, inFlight(q))
 			for _, m := range q.Messages() {
@@ -411,7 +413,8 @@ func TestTheEventIsThatOfSQS(t *testing.T) {
 				}
 				if q.fifo {
 					attributes["MessageGroupId"] = "g"
-					attributes["MessageDeduplicationId"] = "c8d0590682a1ddcbf93bb50f6c1afb75b5b6a376e801997d6211a46f0526f8c6"
+					attributes["MessageDeduplicationId"] = "c8d0590682a1ddcbf93bb50f6c1afb75" +
+						"b5b6a376e801997d6211a46f0526f8c6"
 					attributes["SequenceNumber"] = "00000000000000000001"
 				}
 				first, again := e[0].Records[0], e[1].Records[0]
@@ -426,7 +429,9 @@ func TestTheEventIsThatOfSQS(t *testing.T) {
 					MessageId: ids[0], ReceiptHandle: again.ReceiptHandle, Body: `g<1> "ü"`,
 					Md5OfBody: "44715498517e79b80b35f3dfc2248e81", Attributes: attributes,
 					MessageAttributes: map[string]events.SQSMessageAttribute{},
-					EventSource:       "aws:sqs", EventSourceARN: "arn:aws:sqs:us-east-1:123456789012:" + name, AWSRegion: "us-east-1",
+					EventSource:       "aws:sqs",
+					EventSourceARN:    "arn:aws:sqs:us-east-1:123456789012:" + name,
+					AWSRegion:         "us-east-1",
 				}, again)
 			})
 		})
@@ -442,7 +447,7 @@ func TestConcurrencyIsTheMostBatchesInFlight(t *testing.T) {
 		}
 		var mu sync.Mutex
 		running, most := 0, 0
-		stop := run(t, Mapping{Queue: q, BatchSize: 2, Concurrency: 3, Invoke: func(context.Context, []byte) (Answer, error) {
+		invoke := func(context.Context, []byte) (Answer, error) {
 			mu.Lock()
 			running++
 			most = max(most, running)
@@ -452,7 +457,8 @@ func TestConcurrencyIsTheMostBatchesInFlight(t *testing.T) {
 			running--
 			mu.Unlock()
 			return Answer{}, nil
-		}})
+		}
+		stop := run(t, Mapping{Queue: q, BatchSize: 2, Concurrency: 3, Invoke: invoke})
 		for _, left := range []int{14, 8, 2} {
 			synctest.Wait()
 			assert.Len(t, q.Messages(), left)
@@ -537,7 +543,7 @@ func TestNothingIsLostWhenRunIsStopped(t *testing.T) {
 		q := newQueue(t, QueueConfig{Name: "q"})
 		send(t, q, "stays", "goes")
 		ended := false
-		stop := run(t, Mapping{Queue: q, BatchSize: 1, Invoke: func(ctx context.Context, payload []byte) (Answer, error) {
+		invoke := func(ctx context.Context, payload []byte) (Answer, error) {
 			if strings.Contains(string(payload), "stays") {
 				<-ctx.Done()
 				return Answer{}, ctx.Err()
@@ -545,7 +551,8 @@ func TestNothingIsLostWhenRunIsStopped(t *testing.T) {
 			time.Sleep(10 * time.Second) // goes on to its end
 			ended = true
 			return Answer{}, nil
-		}})
+		}
+		stop := run(t, Mapping{Queue: q, BatchSize: 1, Invoke: invoke})
 		synctest.Wait()
 		begin := time.Now()
 		require.NoError(t, stop())
@@ -609,7 +616,8 @@ func TestAnAnswerAfterTheVisibilityTimeoutDeletesNothing(t *testing.T) {
 				q := newQueue(t, QueueConfig{Name: name, VisibilityTimeout: 10 * time.Second})
 				send(t, q, "x")
 				var told []string
-				m := Mapping{Queue: q, Concurrency: 2, OnDelivery: func(batch []Message) { told = append(told, batch[0].Failure) }}
+				m := Mapping{Queue: q, Concurrency: 2}
+				m.OnDelivery = func(batch []Message) { told = append(told, batch[0].Failure) }
 				var mu sync.Mutex
 				m.Invoke = func(context.Context, []byte) (Answer, error) {
 					mu.Lock()
@@ -623,7 +631,8 @@ func TestAnAnswerAfterTheVisibilityTimeoutDeletesNothing(t *testing.T) {
 				if q.fifo {
 					assert.Equal(t, []string{"x"}, bodies(q))
 					deliver(t, m, 1)
-					assert.Equal(t, []string{"not deleted: the visibility timeout ended before the function did", ""}, told)
+					late := "not deleted: the visibility timeout ended before the function did"
+					assert.Equal(t, []string{late, ""}, told)
 				}
 				assert.Empty(t, q.Messages())
 			})
@@ -672,8 +681,8 @@ func TestEachMessageIsDeletedOrDeadWhoeverSendsAndRuns(t *testing.T) {
 						}
 					}
 				}}
-				// Numbers that end in 3 always fail, in 6 the first time, and what comes after them in their
-				// batch isn't tried.
+				// Numbers that end in 3 always fail, in 6 the first time, and what comes after them
+				// in their batch isn't tried.
 				m.Invoke = func(_ context.Context, payload []byte) (Answer, error) {
 					var e events.SQSEvent
 					assert.NoError(t, json.Unmarshal(payload, &e))

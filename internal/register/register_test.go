@@ -61,7 +61,8 @@ func TestAWriteThatWorksIsRegisteredWithoutALook(t *testing.T) {
 func TestTheAttemptsOfBothWritesAreCounted(t *testing.T) {
 	t.Parallel()
 	r, looks, err := play(t, explainsNothing,
-		sent{client.Sent{Attempts: 3, RequestID: "a"}, refused(400)}, sent{client.Sent{Attempts: 2, RequestID: "b"}, nil})
+		sent{client.Sent{Attempts: 3, RequestID: "a"}, refused(400)},
+		sent{client.Sent{Attempts: 2, RequestID: "b"}, nil})
 	require.NoError(t, err)
 	assert.Equal(t, events.Registration{Outcome: events.Registered, Attempts: 5, RequestID: "b"}, r)
 	assert.Equal(t, 1, looks)
@@ -123,7 +124,8 @@ func TestAConflictAndASuccessWithAnErrorThatNothingExplainsAreTransient(t *testi
 	t.Parallel()
 	for _, status := range []int{200, 201, 409} {
 		for _, before := range [][]sent{nil, {{client.Sent{Attempts: 1}, refused(400)}}} {
-			r, looks, err := play(t, explainsNothing, append(before, sent{client.Sent{Attempts: 1}, refused(status)})...)
+			last := sent{client.Sent{Attempts: 1}, refused(status)}
+			r, looks, err := play(t, explainsNothing, append(before, last)...)
 			require.ErrorContains(t, err, "do it: Op: status ")
 			assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 			assert.Equal(t, status, answer(t, err).Status)

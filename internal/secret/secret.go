@@ -48,7 +48,8 @@ func (c Config) Validate() error {
 	} {
 		switch {
 		case stored && v.set:
-			errs = append(errs, fmt.Errorf("%s: is set, and so is HUAWEICLOUD_CREDENTIALS_SECRET; unset one of them", v.name))
+			errs = append(errs, fmt.Errorf(
+				"%s: is set, and so is HUAWEICLOUD_CREDENTIALS_SECRET; unset one of them", v.name))
 		case !stored && !v.set && v.required:
 			errs = append(errs, fmt.Errorf("%s: is not set, nor is HUAWEICLOUD_CREDENTIALS_SECRET", v.name))
 		}

@@ -29,7 +29,8 @@ import (
 const (
 	name = "prod/huawei-cloud"
 	good = `{"ak":"AKEXAMPLE","sk":"SKexample","security_token":"TOKEN==","domain_id":"domain-1"}`
-	// No header can hold these values, so they are refused. Each part of them has Ж, AK or SK in it.
+	// No header can hold these values, so they are refused. Each part of them has Ж, AK or SK in
+	// it.
 	bad = `{"ak":"AKЖEXAMPLE","sk":"SKЖexample"}`
 )
 
@@ -75,7 +76,8 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 		"one key":                {"SK", "AK: is not set, nor is SECRET"},
 		"a token without keys":   {"TOKEN", "AK: is not set, nor is SECRET\nSK: is not set, nor is SECRET"},
 		"keys and secret": {
-			"AK SK SECRET", "AK: is set, and so is SECRET; unset one of them\nSK: is set, and so is SECRET; unset one of them",
+			"AK SK SECRET",
+			"AK: is set, and so is SECRET; unset one of them\nSK: is set, and so is SECRET; unset one of them",
 		},
 		"a domain with a secret": {
 			"DOMAIN TOKEN SECRET",
@@ -142,10 +144,13 @@ func TestASecretIsGivenByNameOrARN(t *testing.T) {
 func TestKeysOfTheEnvironmentAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	want := client.Credentials{AccessKey: "ak", SecretKey: "sk", SecurityToken: "t", DomainID: "d"}
-	c := Config{Credentials: want, LoadAWS: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
-		t.Error("AWS configuration was loaded")
-		return aws.Config{}, nil
-	}}
+	c := Config{
+		Credentials: want,
+		LoadAWS: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+			t.Error("AWS configuration was loaded")
+			return aws.Config{}, nil
+		},
+	}
 	got, err := newCredentials(t, c)(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
@@ -282,7 +287,8 @@ func TestEachFailureHasItsKind(t *testing.T) {
 			awstest.Refuse(status, "ResourceNotFoundException"), attempt.Misconfigured, "create it and give it a value",
 		},
 		"access denied": {
-			awstest.Refuse(status, "AccessDeniedException"), attempt.Misconfigured, "allow secretsmanager:GetSecretValue on it",
+			awstest.Refuse(status, "AccessDeniedException"),
+			attempt.Misconfigured, "allow secretsmanager:GetSecretValue on it",
 		},
 		"decryption failure": {
 			awstest.Refuse(status, "DecryptionFailure"), attempt.Misconfigured, "allow kms:Decrypt on its key",
@@ -298,7 +304,9 @@ func TestEachFailureHasItsKind(t *testing.T) {
 		"expired AWS credentials": {
 			awstest.Refuse(status, "ExpiredTokenException"), attempt.Transient, "ExpiredTokenException",
 		},
-		"a code that is not known": {awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException"},
+		"a code that is not known": {
+			awstest.Refuse(status, "NewException"), attempt.Transient, "status 400 NewException",
+		},
 		"a proxy's refusal": {
 			awstest.Garbage(http.StatusForbidden, "<html>Ж</html>"), attempt.Misconfigured, "status 403",
 		},
@@ -315,9 +323,15 @@ func TestEachFailureHasItsKind(t *testing.T) {
 		"an answer of nothing": {awstest.Garbage(http.StatusOK, "{}"), attempt.Transient, noValue},
 		"what is not JSON":     {awstest.Garbage(http.StatusOK, "Ж"+bad), attempt.Transient, unreadable},
 		"JSON cut short":       {awstest.Garbage(http.StatusOK, `{"SecretString":"Ж`), attempt.Transient, unreadable},
-		"an object as value":   {awstest.Garbage(http.StatusOK, `{"SecretString":`+bad+`}`), attempt.Transient, unreadable},
-		"a number as value":    {awstest.Garbage(http.StatusOK, `{"SecretString":7313}`), attempt.Transient, unreadable},
-		"what is not base64":   {awstest.Garbage(http.StatusOK, `{"SecretBinary":"ЖAK=SK"}`), attempt.Transient, unreadable},
+		"an object as value": {
+			awstest.Garbage(http.StatusOK, `{"SecretString":`+bad+`}`), attempt.Transient, unreadable,
+		},
+		"a number as value": {
+			awstest.Garbage(http.StatusOK, `{"SecretString":7313}`), attempt.Transient, unreadable,
+		},
+		"what is not base64": {
+			awstest.Garbage(http.StatusOK, `{"SecretBinary":"ЖAK=SK"}`), attempt.Transient, unreadable,
+		},
 		"a connection cut": {func(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write([]byte(`{"SecretString":"Ж`))
 			awstest.Abort(w, r)
@@ -345,7 +359,8 @@ func TestEachFailureHasItsKind(t *testing.T) {
 				showsNothing(t, err)
 
 				vault.Script()
-				assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, credentials), "a failure isn't kept")
+				assert.Equal(t, "AKEXAMPLE SKexample TOKEN== domain-1", mustRead(t, credentials),
+					"a failure isn't kept")
 			})
 		})
 	}
@@ -403,7 +418,8 @@ func TestNoAttemptTakesLongerThanFiveSeconds(t *testing.T) {
 		require.EqualError(t, err, "secret "+name+": no answer within 5s: context deadline exceeded")
 		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 		assert.Len(t, vault.Reads(), 3)
-		assert.InDelta(t, 15.3, time.Since(began).Seconds(), 0.31, "three times 5 s, and waits of up to 0.2 s and 0.4 s")
+		assert.InDelta(t, 15.3, time.Since(began).Seconds(), 0.31,
+			"three times 5 s, and waits of up to 0.2 s and 0.4 s")
 	})
 }
 
@@ -457,7 +473,9 @@ func TestCallsSucceedWhileTheKeysAreRotated(t *testing.T) {
 		const callers, rotations = 10, 3
 		keys := func(n int) huaweitest.Credentials {
 			return huaweitest.Credentials{
-				AccessKey: fmt.Sprintf("AK%d", n), SecretKey: fmt.Sprintf("SK%d", n), SecurityToken: fmt.Sprintf("T%d", n),
+				AccessKey:     fmt.Sprintf("AK%d", n),
+				SecretKey:     fmt.Sprintf("SK%d", n),
+				SecurityToken: fmt.Sprintf("T%d", n),
 			}
 		}
 		text := func(k huaweitest.Credentials) string {

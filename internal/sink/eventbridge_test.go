@@ -343,7 +343,8 @@ func TestTheSDKLogsThroughSlog(t *testing.T) {
 	t.Cleanup(server.Close)
 	run := exec.CommandContext(t.Context(), self)
 	run.Env = []string{
-		"SINK_TEST_SEND=1", "RESULT_SINK=eventbridge://results", "AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=" + server.URL,
+		"SINK_TEST_SEND=1", "RESULT_SINK=eventbridge://results",
+		"AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=" + server.URL,
 		"AWS_ACCESS_KEY_ID=" + awstest.AccessKey, "AWS_SECRET_ACCESS_KEY=" + awstest.SecretKey,
 		"AWS_SESSION_TOKEN=" + awstest.SessionToken,
 	}

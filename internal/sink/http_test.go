@@ -145,7 +145,8 @@ func TestEachStatusHasItsKind(t *testing.T) {
 					attempts := 0
 					send := toHook(t, func(_ *http.Request, n int) (*http.Response, error) {
 						attempts = n
-						return response(status, "", http.Header{"Location": {"https://elsewhere.example/" + querySecret}}), nil
+						header := http.Header{"Location": {"https://elsewhere.example/" + querySecret}}
+						return response(status, "", header), nil
 					})
 					err := send(t.Context(), resultEvent())
 					want := 1
@@ -198,7 +199,8 @@ func TestNothingThatTheServerSaysIsQuoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for status, want := range map[int]attempt.Kind{400: attempt.Misconfigured, 503: attempt.Transient} {
 			err := toHook(t, func(r *http.Request, _ int) (*http.Response, error) {
-				answer := response(status, "Cannot POST "+r.URL.RequestURI(), http.Header{"Content-Type": {querySecret}})
+				header := http.Header{"Content-Type": {querySecret}}
+				answer := response(status, "Cannot POST "+r.URL.RequestURI(), header)
 				answer.Status = "400 " + querySecret
 				return answer, nil
 			})(t.Context(), resultEvent())

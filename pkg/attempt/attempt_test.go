@@ -110,13 +110,17 @@ func TestMorePatienceThanTheLongestWaitIsLeftToTheCaller(t *testing.T) {
 		wait    time.Duration
 		waits   bool // Do waits by itself
 	}{
-		"a longer wait":              {attempt.Failure{RetryAfter: 21 * time.Second}, true, 21 * time.Second, false},
-		"a quota that says nothing":  {attempt.Failure{Throttled: true}, true, 0, false},
-		"a quota and a long wait":    {attempt.Failure{Throttled: true, RetryAfter: time.Hour}, true, time.Hour, false},
-		"a quota and a short wait":   {attempt.Failure{Throttled: true, RetryAfter: time.Second}, true, time.Second, true},
-		"the longest wait":           {attempt.Failure{RetryAfter: attempt.LongestWait}, false, 0, true},
-		"nothing is asked for":       {attempt.Failure{}, false, 0, true},
-		"misconfigured, in an hour":  {attempt.Failure{Kind: attempt.Misconfigured, RetryAfter: time.Hour}, false, 0, false},
+		"a longer wait":             {attempt.Failure{RetryAfter: 21 * time.Second}, true, 21 * time.Second, false},
+		"a quota that says nothing": {attempt.Failure{Throttled: true}, true, 0, false},
+		"a quota and a long wait":   {attempt.Failure{Throttled: true, RetryAfter: time.Hour}, true, time.Hour, false},
+		"a quota and a short wait": {
+			attempt.Failure{Throttled: true, RetryAfter: time.Second}, true, time.Second, true,
+		},
+		"the longest wait":     {attempt.Failure{RetryAfter: attempt.LongestWait}, false, 0, true},
+		"nothing is asked for": {attempt.Failure{}, false, 0, true},
+		"misconfigured, in an hour": {
+			attempt.Failure{Kind: attempt.Misconfigured, RetryAfter: time.Hour}, false, 0, false,
+		},
 		"refused, as a quota is out": {attempt.Failure{Kind: attempt.Refused, Throttled: true}, false, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -202,7 +202,8 @@ func TestWhatAServerQuotesOfTheCredentialsIsRedactedWhereverItStands(t *testing.
 			header := http.Header{"X-Request-Id": {form}, "Content-Type": {form}, "Date": {form}, "Retry-After": {form}}
 			for _, body := range []string{
 				"<html>" + form,
-				`{"error_code":"` + form + `","error_msg":"` + form + `","encoded_authorization_message":"` + form + `"}`,
+				`{"error_code":"` + form + `","error_msg":"` + form +
+					`","encoded_authorization_message":"` + form + `"}`,
 				`{"error":{"code":"` + form + `","message":"` + form + `"},"request_id":"` + form + `"}`,
 			} {
 				for _, status := range []int{200, 401, 503} {
@@ -254,7 +255,8 @@ func FuzzErrorBody(f *testing.F) {
 	}
 	const secret = "SKexample"
 	f.Fuzz(func(t *testing.T, status int, contentType, after string, body []byte) {
-		r := replyOf(t, status, http.Header{"Content-Type": {contentType}, "Retry-After": {after}}, string(body), secret)
+		header := http.Header{"Content-Type": {contentType}, "Retry-After": {after}}
+		r := replyOf(t, status, header, string(body), secret)
 		if len(r.Message) > 1024 || len(r.Code) > 100 || len(r.RequestID) > 100 || len(r.encoded) > 4096 {
 			t.Errorf("too long: %+v", r.Answer)
 		}

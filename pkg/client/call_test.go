@@ -375,7 +375,9 @@ func TestAnAccountThatCantBeTrueIsTransient(t *testing.T) {
 
 func TestBodiesOfSuccessfulWritesAreIgnored(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"", "<html>", `{"code":"A.1","message":"m"}`, `{"error":{"error_code":"A.1"}}`, "null"} {
+	for _, body := range []string{
+		"", "<html>", `{"code":"A.1","message":"m"}`, `{"error":{"error_code":"A.1"}}`, "null",
+	} {
 		for _, status := range []int{200, 201, 202, 204, 299} {
 			inBubble(t, func(t *testing.T, cloud *huaweitest.Cloud, c *client.Client) {
 				cloud.Script("POST", "", huaweitest.Fault{Status: status, Body: []byte(body)})

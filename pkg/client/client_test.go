@@ -217,7 +217,8 @@ func TestTrustedServices(t *testing.T) {
 			Status: 200, Body: []byte(`{"services":["` + secMaster + `",""]}`), Times: huaweitest.Forever,
 		})
 		services, err = c.Services(t.Context())
-		require.ErrorContains(t, err, "Services: status 200 the answer can't be read: it lists a service without a name")
+		require.ErrorContains(t, err,
+			"Services: status 200 the answer can't be read: it lists a service without a name")
 		assert.Empty(t, services)
 	})
 }

@@ -74,10 +74,14 @@ func TestA401IsBelieved(t *testing.T) {
 		"when the server shows no clock": {
 			huaweitest.Fault{Status: 401, Code: "APIGW.0307", Header: http.Header{"Date": nil}}, true, 2,
 		},
-		"when it has no code":                        {huaweitest.Fault{Status: 401}, true, 2},
-		"when the call itself loaded them":           {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, false, 1},
-		"at once when Organizations says who we are": {huaweitest.Fault{Status: 401, Code: "Organizations.1001"}, true, 1},
-		"at once when there is no organization":      {huaweitest.Fault{Status: 401, Code: "Organizations.1015"}, true, 1},
+		"when it has no code":              {huaweitest.Fault{Status: 401}, true, 2},
+		"when the call itself loaded them": {huaweitest.Fault{Status: 401, Code: "APIGW.0301"}, false, 1},
+		"at once when Organizations says who we are": {
+			huaweitest.Fault{Status: 401, Code: "Organizations.1001"}, true, 1,
+		},
+		"at once when there is no organization": {
+			huaweitest.Fault{Status: 401, Code: "Organizations.1015"}, true, 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +126,8 @@ func TestRotatedCredentialsAreLoadedOnceForAllCallsThatFailed(t *testing.T) {
 
 		cloud.RemoveCredentials(old.AccessKey)
 		cloud.AddCredentials(rotated)
-		cloud.Script("", "", huaweitest.Fault{Delay: time.Second, Times: callers}) // all are on their way with the old ones
+		// all are on their way with the old ones
+		cloud.Script("", "", huaweitest.Fault{Delay: time.Second, Times: callers})
 		var wg sync.WaitGroup
 		for range callers {
 			wg.Go(func() {
@@ -199,7 +204,8 @@ func TestAFailedLoadOfCredentialsIsNotKept(t *testing.T) {
 		_, err = api.RegisteredRegions(t.Context())
 		require.ErrorIs(t, err, errVault)
 		require.ErrorContains(t, err, "reloading credentials after RegisteredRegions: status 401 APIGW.0301")
-		assert.Equal(t, attempt.Transient, attempt.KindOf(err), "why the 401 came is unknown as long as the vault is away")
+		assert.Equal(t, attempt.Transient, attempt.KindOf(err),
+			"why the 401 came is unknown as long as the vault is away")
 
 		cloud.AddCredentials(keys())
 		_, err = api.RegisteredRegions(t.Context())

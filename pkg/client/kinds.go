@@ -86,5 +86,6 @@ func Refusal(err error) *APIError {
 // noneRegistered reports whether err says that no region is registered yet.
 func noneRegistered(err error) bool {
 	e := Refusal(err)
-	return e != nil && e.Status == http.StatusNotFound && slices.Contains([]string{"IIC.404", "IIC.1254"}, short(e.Code))
+	return e != nil && e.Status == http.StatusNotFound &&
+		slices.Contains([]string{"IIC.404", "IIC.1254"}, short(e.Code))
 }

@@ -63,7 +63,8 @@ func TestSignSetsTheHeadersOfEachVectorThatSignsTheHost(t *testing.T) {
 			req.Header.Set("Content-Type", "application/json") // is not signed
 			Sign(req, []byte(v.Body), Credentials{
 				AccessKey: Secret(all.AK), SecretKey: Secret(all.SK),
-				SecurityToken: Secret(v.SignedHeaders["x-security-token"]), DomainID: DomainID(v.SignedHeaders["x-domain-id"]),
+				SecurityToken: Secret(v.SignedHeaders["x-security-token"]),
+				DomainID:      DomainID(v.SignedHeaders["x-domain-id"]),
 			}, at.In(time.FixedZone("elsewhere", 3600)))
 			assert.Contains(t, req.Header.Get("Authorization"), "Signature="+v.Signature)
 			for name, value := range v.SignedHeaders {

@@ -31,8 +31,8 @@ type Cause struct {
 
 // Data is the decoded data of an input event.
 type Data interface {
-	// Reject makes the result of an event that is rejected as a whole. The message is a sentence that
-	// a person can act on. Reject also works on data of which only a part could be decoded.
+	// Reject makes the result of an event that is rejected as a whole. The message is a sentence
+	// that a person can act on. Reject also works on data of which only a part could be decoded.
 	Reject(reason Reason, message string) Result
 }
 

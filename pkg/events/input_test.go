@@ -30,14 +30,17 @@ func TestTheRegionOfAnOrgBootstrap(t *testing.T) {
 		"unknown fields are ignored": {
 			data: `{"region_id":"eu-west-101","Region_ID":5,"x":{"y":[]}}`, want: "eu-west-101",
 		},
-		"services don't matter":           {data: `{"region_id":"eu-west-101","service_principals":5}`, want: "eu-west-101"},
+		"services don't matter": {
+			data: `{"region_id":"eu-west-101","service_principals":5}`, want: "eu-west-101",
+		},
 		"no region":                       {data: `{}`},
 		"no data is like empty data":      {data: ``},
 		"null data is like empty data":    {data: `null`},
 		"a null region is like none":      {data: `{"region_id":null}`},
 		"the key in another case is none": {data: `{"Region_Id":"cn-north-4"}`},
 		"a region of wrong form": {
-			data: `{"region_id":"Beijing 4"}`, problem: `data.region_id: "Beijing 4" is not a region id such as cn-north-4`,
+			data:    `{"region_id":"Beijing 4"}`,
+			problem: `data.region_id: "Beijing 4" is not a region id such as cn-north-4`,
 		},
 		"an empty region": {data: `{"region_id":""}`, problem: `"" is not a region id`},
 		"a region that is too long": {
@@ -48,10 +51,15 @@ func TestTheRegionOfAnOrgBootstrap(t *testing.T) {
 			data: `{"region_id":"cn-north-4","dry_run":"yes"}`, problem: "data.dry_run: must not be a JSON string",
 		},
 		"a key twice": {
-			data: `{"region_id":"cn-north-4","region_id":"cn-south-1"}`, problem: `data is ambiguous: it has "region_id" twice`,
+			data:    `{"region_id":"cn-north-4","region_id":"cn-south-1"}`,
+			problem: `data is ambiguous: it has "region_id" twice`,
 		},
-		"an array":                         {data: `[]`, problem: "data is not a JSON object; it must be a JSON object"},
-		"JSON in text":                     {data: `"{\"region_id\":\"cn-north-4\"}"`, problem: "data is not a JSON object"},
+		"an array": {
+			data: `[]`, problem: "data is not a JSON object; it must be a JSON object",
+		},
+		"JSON in text": {
+			data: `"{\"region_id\":\"cn-north-4\"}"`, problem: "data is not a JSON object",
+		},
 		"something after the object":       {data: `{}{}`, problem: "data is not JSON: invalid character"},
 		"not UTF-8, as data_base64 can be": {data: "{\"x\":\"\xff\"}", problem: "data is not UTF-8"},
 	} {
@@ -102,7 +110,8 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 		"too many":                     {data: list(many), account: "a_1", problem: "more than 20 of them"},
 		"no account":                   {data: `{"service_principal":"x"}`, problem: "data.account_id: is missing"},
 		"an account of wrong form": {
-			data: `{"account_id":"../x","service_principal":"x"}`, problem: `data.account_id: "../x" is not an account id`,
+			data:    `{"account_id":"../x","service_principal":"x"}`,
+			problem: `data.account_id: "../x" is not an account id`,
 		},
 		"an account that is too long": {
 			data: `{"account_id":"` + strings.Repeat("a", 65) + `"}`, problem: "is not an account id",

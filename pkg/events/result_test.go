@@ -37,7 +37,9 @@ func TestAResultEventSaysWhatBecameOfItsCause(t *testing.T) {
 	e := cause()
 	e.TraceParent, e.TraceState = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01", "a=b"
 	out, err := events.NewResultEvent("/registrar/register-region", e, events.RegionResult{
-		Registration: events.Registration{RegionID: "cn-north-4", Outcome: events.Registered, Attempts: 1, RequestID: "r-1"},
+		Registration: events.Registration{
+			RegionID: "cn-north-4", Outcome: events.Registered, Attempts: 1, RequestID: "r-1",
+		},
 	}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	require.NoError(t, err)
 	encoded, err := out.MarshalJSON()
@@ -120,14 +122,17 @@ func TestWhatIsUnknownIsAbsent(t *testing.T) {
 	encoded, err := out.MarshalJSON()
 	require.NoError(t, err)
 	for _, absent := range []string{
-		"subject", "partitionkey", "traceparent", "tracestate", "region_id", "observed_region_id", "error", "data_base64",
+		"subject", "partitionkey", "traceparent", "tracestate",
+		"region_id", "observed_region_id", "error", "data_base64",
 	} {
 		assert.NotContains(t, string(encoded), `"`+absent+`"`)
 	}
 	e := cause()
 	e.CorrelationID, e.TraceState = "flow", "a=b"
 	out, err = events.NewResultEvent("/s", e, events.AdminResult{
-		RegistrationsResult: events.RegistrationsResult{Outcome: events.Rejected, Reason: events.InvalidData, Message: "no"},
+		RegistrationsResult: events.RegistrationsResult{
+			Outcome: events.Rejected, Reason: events.InvalidData, Message: "no",
+		},
 	}, time.Now())
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
@@ -140,7 +145,9 @@ func TestWhatIsUnknownIsAbsent(t *testing.T) {
 
 func TestResultEventsStaySmall(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"plain": "x", "quoted": `"`, "HTML": "<", "wide": "界", "control": "a\x01"} {
+	for name, text := range map[string]string{
+		"plain": "x", "quoted": `"`, "HTML": "<", "wide": "界", "control": "a\x01",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			long := strings.Repeat(text, 200_000)

@@ -285,7 +285,8 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		message, err := parseObject(raw)
 		id := message.text("messageId")
 		if err != nil || id == "" || len(id) > maxMessageID {
-			return nil, invalid("Records[%d] is not a message of SQS: it has no messageId that it could be reported by", i)
+			return nil, invalid(
+				"Records[%d] is not a message of SQS: it has no messageId that it could be reported by", i)
 		}
 		attributes := message.object("attributes")
 		body := unwrapper{limit: maxMessage, left: maxMessage}

@@ -47,8 +47,10 @@ func TestAStructuredEventIsReadAsReceived(t *testing.T) {
 	envelope, err := events.Unwrap([]byte("\ufeff \n" + `{
 		"specversion": "1.0", "id": "a/1 ü", "source": "HTTP://Example.com/a#", "type": "org.bootstrap",
 		"time": "2026-01-02t03:04:05.678901234+08:00",
-		"datacontenttype": "application/json", "dataschema": "", "subject": null, "ttl": "4000", "count": 1.5, "flag": true,
-		"correlationid": "c", "traceparent": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01", "tracestate": "a=b",
+		"datacontenttype": "application/json", "dataschema": "", "subject": null,
+		"ttl": "4000", "count": 1.5, "flag": true,
+		"correlationid": "c",
+		"traceparent": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01", "tracestate": "a=b",
 		"data": {"region_id": "cn-north-4"}
 	}`))
 	require.NoError(t, err)

@@ -327,7 +327,8 @@ func TestWellKnownPayloadsThatAreNotAcceptedAreNamed(t *testing.T) {
 			_, err := events.Unwrap([]byte(payload))
 			require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
 			require.ErrorContains(t, err, "payload is "+name)
-			require.ErrorContains(t, err, "; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge,")
+			require.ErrorContains(t, err,
+				"; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge,")
 		}
 	}
 }
@@ -381,16 +382,19 @@ func TestModesOfHTTP(t *testing.T) {
 			header: header("Content-Type", "Application/CloudEvents+JSON"), body: structured, want: want,
 		},
 		"batched": {
-			header: header("Content-Type", "application/cloudevents-batch+json; charset=UTF-8"), body: "[" + structured + "]",
-			want: want,
+			header: header("Content-Type", "application/cloudevents-batch+json; charset=UTF-8"),
+			body:   "[" + structured + "]",
+			want:   want,
 		},
 		"binary": {
 			header: header(append(binary, "Content-Type", "application/json")...), body: data, want: wantBinary,
 		},
 		"binary without a Content-Type": {header: header(binary...), body: data, want: want},
 		"binary, percent-encoded": {
-			header: header("Ce-Specversion", "1.0", "Ce-Id", "%E2%82%AC%20a", "Ce-Source", "/s", "Ce-Type", `"a \"b\""`),
-			want:   events.Event{Cause: events.Cause{ID: "€ a", Source: "/s", Type: `a "b"`}},
+			header: header(
+				"Ce-Specversion", "1.0", "Ce-Id", "%E2%82%AC%20a", "Ce-Source", "/s", "Ce-Type", `"a \"b\""`,
+			),
+			want: events.Event{Cause: events.Cause{ID: "€ a", Source: "/s", Type: `a "b"`}},
 		},
 		"a CloudEvent sent as plain JSON": {
 			header: header("Content-Type", "application/json"), body: structured,
@@ -420,7 +424,8 @@ func TestModesOfHTTP(t *testing.T) {
 			header: header(append(binary, "Ce-Id", "2")...), reason: `"Ce-Id" is there more than once`,
 		},
 		"binary with its own datacontenttype": {
-			header: header(append(binary, "Ce-Datacontenttype", "text/plain")...), reason: `"Ce-Datacontenttype" is not allowed`,
+			header: header(append(binary, "Ce-Datacontenttype", "text/plain")...),
+			reason: `"Ce-Datacontenttype" is not allowed`,
 		},
 		"binary that isn't percent-encoded": {
 			header: header(append(binary, "Ce-Ext", "%zz")...), reason: `"Ce-Ext" is not percent-encoded UTF-8`,
@@ -530,7 +535,8 @@ func TestNoTextOfAPayloadIsShownWhole(t *testing.T) {
 	for _, payload := range []string{
 		with(t, map[string]string{long: "{}"}), with(t, map[string]string{long + "-": `"x"`}),
 		with(t, map[string]string{"type": quoted(long)}), `{"Records":[{"eventSource":"` + "aws:" + long + `"}]}`,
-		`{"Records":[{"eventSource":"aws:sqs","messageId":"` + long + `","body":""}]}`, `{"` + long + `":1,"` + long + `":2}`,
+		`{"Records":[{"eventSource":"aws:sqs","messageId":"` + long + `","body":""}]}`,
+		`{"` + long + `":1,"` + long + `":2}`,
 	} {
 		envelope, err := events.Unwrap([]byte(payload))
 		if err == nil {

@@ -27,7 +27,8 @@ func TestEndpointsAreHTTPSOrLoopback(t *testing.T) {
 		"ftp://127.0.0.1", "https://", "https:///v1", "https:a.example", "//a.example", "https://:443",
 		"https://name:secret@c.example", "https://secret@c.example", "http://secret@127.0.0.1",
 		"https://a.example?x=secret", "https://a.example?", "https://a.example#secret", "https://a.example#",
-		"http://localhost.example", "http://127.0.0.1.example", "https://%zz", "https://secret word", "https://a:secret",
+		"http://localhost.example", "http://127.0.0.1.example", "https://%zz",
+		"https://secret word", "https://a:secret",
 	} {
 		_, err := wire.ParseEndpoint(bad)
 		require.Error(t, err, bad)

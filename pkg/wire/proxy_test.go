@@ -174,7 +174,8 @@ func TestWhatASOCKSProxySaysIsTheProxysFault(t *testing.T) {
 			t.Parallel()
 			address := answering(t, c.answers...)
 			failure := through(t, "socks5://corp:secret@"+address)
-			require.EqualError(t, failure, "the proxy "+address+" doesn't connect: "+c.text+": check HTTPS_PROXY and NO_PROXY")
+			require.EqualError(t, failure,
+				"the proxy "+address+" doesn't connect: "+c.text+": check HTTPS_PROXY and NO_PROXY")
 			assert.Equal(t, c.kind, attempt.KindOf(failure))
 		})
 	}

@@ -70,7 +70,8 @@ func TestASecretIsRedactedFromBase64AtEachAlignment(t *testing.T) {
 						encoded := encoding.EncodeToString([]byte(text))
 						got := wire.NewSecrets(secret).Redact(encoded)
 						shown := len(strings.ReplaceAll(got, wire.Redacted, "")) * 6
-						assert.LessOrEqual(t, shown, (before+after)*8+2*6+2*6, "%d, %d: %s of %s", before, after, got, encoded)
+						assert.LessOrEqual(t, shown, (before+after)*8+2*6+2*6,
+							"%d, %d: %s of %s", before, after, got, encoded)
 						assert.Contains(t, got, wire.Redacted)
 
 						escaped := url.QueryEscape(encoded)
@@ -108,8 +109,9 @@ func TestAPartOfALongSecretIsRedacted(t *testing.T) {
 		func(s string) string { return strings.Join(strings.Split(s, ""), "\n") },
 	} {
 		for _, length := range []int{18, 99, 189, 192} {
-			assert.Equal(t, "bad [redacted]!", wire.NewSecrets(token).Redact("bad "+form(token[:length])+"!"), length)
-			assert.Equal(t, "bad [redacted]!", wire.NewSecrets(token).Redact("bad "+form(token[192-length:])+"!"), length)
+			secrets := wire.NewSecrets(token)
+			assert.Equal(t, "bad [redacted]!", secrets.Redact("bad "+form(token[:length])+"!"), length)
+			assert.Equal(t, "bad [redacted]!", secrets.Redact("bad "+form(token[192-length:])+"!"), length)
 		}
 	}
 	assert.Equal(t, token[:15], wire.NewSecrets(token).Redact(token[:15]))

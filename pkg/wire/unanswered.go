@@ -52,7 +52,9 @@ func safeText(err error) string {
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return e.Error()
 	}
-	for _, fixed := range []error{io.ErrUnexpectedEOF, io.EOF, http.ErrSchemeMismatch, context.Canceled, net.ErrClosed} {
+	for _, fixed := range []error{
+		io.ErrUnexpectedEOF, io.EOF, http.ErrSchemeMismatch, context.Canceled, net.ErrClosed,
+	} {
 		if errors.Is(err, fixed) {
 			return fixed.Error()
 		}

@@ -43,7 +43,10 @@ func TestNoAnswerHasAKind(t *testing.T) {
 			fmt.Errorf("dial: %w", attempt.Misconfigured.Errorf("proxy: 407")), attempt.Misconfigured, "proxy: 407",
 		},
 		"a host that isn't known": {
-			&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.example", IsNotFound: true}},
+			&net.OpError{
+				Op: "dial", Net: "tcp",
+				Err: &net.DNSError{Err: "no such host", Name: "a.example", IsNotFound: true},
+			},
 			attempt.Transient, "dial tcp: lookup a.example: no such host",
 		},
 		"a connection that is reset": {
@@ -57,7 +60,8 @@ func TestNoAnswerHasAKind(t *testing.T) {
 		"whatever else":            {errors.New("malformed x"), attempt.Transient, "malformed HTTP [redacted]"},
 		"a secret in what is safe": {attempt.Transient.Errorf("SKexample\r\n"), attempt.Transient, "[redacted]"},
 		"a text without end": {
-			attempt.Transient.Errorf("%s", strings.Repeat("x", 5000)), attempt.Transient, strings.Repeat("x", 1021) + "…",
+			attempt.Transient.Errorf("%s", strings.Repeat("x", 5000)),
+			attempt.Transient, strings.Repeat("x", 1021) + "…",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,18 +113,19 @@ func TestNothingOfAnAnswerThatNetHTTPCannotReadIsShown(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, answer := range map[string]string{
-		"no HTTP":                    "QUOTED",
-		"a version":                  "HTTP/QUOTED 200 OK\r\n\r\n",
-		"a status":                   "HTTP/1.1 QUOTED OK\r\n\r\n",
-		"a negative status":          "HTTP/1.1 -QUOTED\r\n\r\n",
-		"a header without a colon":   ok + "bad QUOTED\r\n\r\n",
-		"a header without a name":    ok + ": QUOTED\r\n\r\n",
-		"a first line that goes on":  ok + " QUOTED\r\n\r\n",
-		"a length":                   ok + "Content-Length: QUOTED\r\n\r\n",
-		"two lengths":                ok + "Content-Length: 1\r\nContent-Length: QUOTED\r\n\r\n",
-		"a transfer encoding":        ok + "Transfer-Encoding: QUOTED\r\n\r\n",
-		"two transfer encodings":     ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: QUOTED\r\n\r\n",
-		"a trailer that can't be":    ok + "Transfer-Encoding: chunked\r\nTrailer: Content-Length, QUOTED\r\n\r\n0\r\n\r\n",
+		"no HTTP":                   "QUOTED",
+		"a version":                 "HTTP/QUOTED 200 OK\r\n\r\n",
+		"a status":                  "HTTP/1.1 QUOTED OK\r\n\r\n",
+		"a negative status":         "HTTP/1.1 -QUOTED\r\n\r\n",
+		"a header without a colon":  ok + "bad QUOTED\r\n\r\n",
+		"a header without a name":   ok + ": QUOTED\r\n\r\n",
+		"a first line that goes on": ok + " QUOTED\r\n\r\n",
+		"a length":                  ok + "Content-Length: QUOTED\r\n\r\n",
+		"two lengths":               ok + "Content-Length: 1\r\nContent-Length: QUOTED\r\n\r\n",
+		"a transfer encoding":       ok + "Transfer-Encoding: QUOTED\r\n\r\n",
+		"two transfer encodings":    ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: QUOTED\r\n\r\n",
+		"a trailer that can't be": ok +
+			"Transfer-Encoding: chunked\r\nTrailer: Content-Length, QUOTED\r\n\r\n0\r\n\r\n",
 		"the size of a chunk":        ok + "Transfer-Encoding: chunked\r\n\r\nQUOTED\r\n",
 		"the end of a chunk":         ok + "Transfer-Encoding: chunked\r\n\r\n1\r\naQUOTED\r\n",
 		"a trailer without a colon":  ok + "Transfer-Encoding: chunked\r\n\r\n0\r\nQUOTED\r\n\r\n",

@@ -58,7 +58,8 @@ func TestMakeDeploysDevAsItIs(t *testing.T) {
 		"s3api head-bucket --bucket artifacts",
 		"cloudformation package --template-file template.yaml --s3-bucket artifacts --s3-prefix registrar-dev " +
 			"--output-template-file dist/registrar-dev.yaml",
-		"cloudformation deploy --template-file dist/registrar-dev.yaml --s3-bucket artifacts --s3-prefix registrar-dev " +
+		"cloudformation deploy --template-file dist/registrar-dev.yaml " +
+			"--s3-bucket artifacts --s3-prefix registrar-dev " +
 			"--stack-name registrar-dev --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND " +
 			"--no-fail-on-empty-changeset --tags project=registrar stage=dev",
 		"cloudformation describe-stacks --stack-name registrar-dev " +
@@ -99,7 +100,8 @@ func TestMakeDoesNotDeleteWhatIsProtected(t *testing.T) {
 	t.Parallel()
 	calls, out, err := commands(t, "delete", "STAGE=prod")
 	require.Error(t, err)
-	assert.Contains(t, out, "update-termination-protection --stack-name registrar-prod --no-enable-termination-protection")
+	assert.Contains(t, out,
+		"update-termination-protection --stack-name registrar-prod --no-enable-termination-protection")
 	assert.NotContains(t, strings.Join(calls, " "), "delete-stack")
 }
 
@@ -109,7 +111,8 @@ func TestMakeReplays(t *testing.T) {
 	require.NoError(t, err, out)
 	require.NotEmpty(t, calls)
 	assert.Equal(t, "sqs start-message-move-task --source-arn arn:registrar-prod-register-admin-dead-letters "+
-		"--destination-arn arn:registrar-prod-register-admin --max-number-of-messages-per-second 1", calls[len(calls)-1])
+		"--destination-arn arn:registrar-prod-register-admin --max-number-of-messages-per-second 1",
+		calls[len(calls)-1])
 }
 
 func TestMakeShowsLogs(t *testing.T) {

@@ -135,7 +135,8 @@ func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []
 		cmd := exec.CommandContext(t.Context(), "aws", append(args, "--output", "text", "--endpoint-url", endpoint)...)
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
-			"AWS_ENDPOINT_URL=" + endpoint, // for package, which doesn't heed the option; for SQS the variable isn't heeded
+			// for package, which doesn't heed the option; for SQS the variable isn't heeded
+			"AWS_ENDPOINT_URL=" + endpoint,
 			"AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing", "AWS_DEFAULT_REGION=eu-central-1",
 			"AWS_PAGER=",
 		}

@@ -11,7 +11,8 @@ import (
 
 // The metrics that functions put into namespace Registrar, with the dimension FunctionName.
 var metrics = []string{
-	"Registered", "Unchanged", "Planned", "Rejected", "Skipped", "Transient", "Misconfigured", "InvalidEvent", "HeldBack",
+	"Registered", "Unchanged", "Planned", "Rejected", "Skipped",
+	"Transient", "Misconfigured", "InvalidEvent", "HeldBack",
 	"Duration", "HuaweiCloudLatency", "HuaweiCloudAttempts", "ColdStart",
 }
 

@@ -14,7 +14,8 @@ func TestEachFunctionTakesBatchesFromItsQueueAnswersThemInPartAndIsBounded(t *te
 					queues++
 					r.want(dig(event, "Type") == "SQS", "%s: takes from %v", id, dig(event, "Type"))
 					event := dig(event, "Properties")
-					r.want(dig(event, "Queue") == id+"Resources/Queue.Arn", "%s: takes from %v", id, dig(event, "Queue"))
+					queue := dig(event, "Queue")
+					r.want(queue == id+"Resources/Queue.Arn", "%s: takes from %v", id, queue)
 					answers := list(dig(event, "FunctionResponseTypes"))
 					r.want(slices.Equal(answers, []any{"ReportBatchItemFailures"}), "%s: loses failed events", id)
 					r.want(number(dig(event, "BatchSize")) == 5, "%s: batch size", id)

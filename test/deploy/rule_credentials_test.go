@@ -26,7 +26,8 @@ func TestTheCredentialsAreInASecretAndFunctionsMayReadJustThatOne(t *testing.T) 
 					told := deployed.environment(id)["HUAWEICLOUD_CREDENTIALS_SECRET"]
 					r.want(told == want, "%s: is told another secret than %s", id, want)
 					read := deployed.may(id+"Resources/Role", "secretsmanager:GetSecretValue")
-					r.want(len(read) == 1 && slices.Equal(read[0].Resources, []any{want}), "%s: may not read %s alone", id, want)
+					alone := len(read) == 1 && slices.Equal(read[0].Resources, []any{want})
+					r.want(alone, "%s: may not read %s alone", id, want)
 					var keys []any
 					for _, st := range deployed.may(id+"Resources/Role", "kms:Decrypt") {
 						keys = append(keys, st.Resources...)

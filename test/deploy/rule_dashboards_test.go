@@ -29,7 +29,8 @@ func TestDashboardsShowWhatBecameOfEventsHowLongItTookAndWhichAlarmsFire(t *test
 						shown[text(alarm)] = true
 					}
 					for _, metric := range list(dig(widget, "metrics")) {
-						name := fmt.Sprintf("%v %v %v %v", dig(metric, 0), dig(metric, 1), dig(metric, 2), dig(metric, 3))
+						name := fmt.Sprintf("%v %v %v %v",
+							dig(metric, 0), dig(metric, 1), dig(metric, 2), dig(metric, 3))
 						shown[name] = true
 						ours := dig(metric, 0) == "Registrar"
 						r.want(!ours || slices.Contains(metrics, text(dig(metric, 1))), "there is no metric %s", name)
@@ -38,9 +39,11 @@ func TestDashboardsShowWhatBecameOfEventsHowLongItTookAndWhichAlarmsFire(t *test
 			}
 			for id, name := range s.functions() {
 				for _, metric := range metrics {
-					r.want(shown["Registrar "+metric+" FunctionName registrar-dev-"+name], "%s of %s isn't shown", metric, name)
+					measured := "Registrar " + metric + " FunctionName registrar-dev-" + name
+					r.want(shown[measured], "%s of %s isn't shown", metric, name)
 				}
-				letters := "AWS/SQS ApproximateNumberOfMessagesVisible QueueName " + id + "Resources/DeadLetters.QueueName"
+				letters := "AWS/SQS ApproximateNumberOfMessagesVisible QueueName " +
+					id + "Resources/DeadLetters.QueueName"
 				r.want(shown[letters], "the dead letters of %s aren't shown", name)
 			}
 			for _, id := range s.ofType("AWS::CloudWatch::Alarm") {

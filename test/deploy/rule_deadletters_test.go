@@ -15,7 +15,8 @@ func TestWhateverFailsWaitsInTheDeadLetterQueueOfTheFunctionWhicheverWayItCame(t
 				target := s.get(own+"Queue", "RedrivePolicy", "deadLetterTargetArn")
 				r.want(target == dead, "%s: its queue has no dead letters", id)
 				for _, target := range list(s.get(own+"Rule", "Targets")) {
-					r.want(dig(target, "DeadLetterConfig", "Arn") == dead, "%s: what its rule can't deliver is lost", id)
+					r.want(dig(target, "DeadLetterConfig", "Arn") == dead,
+						"%s: what its rule can't deliver is lost", id)
 				}
 				failed := s.get(id, "EventInvokeConfig", "DestinationConfig", "OnFailure")
 				kept := dig(failed, "Type") == "SQS" && dig(failed, "Destination") == dead

@@ -44,14 +44,16 @@ func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
 					case !set:
 						r.want(false, "%s: %s isn't set", id, name)
 					case byDefault != "":
-						r.want(fmt.Sprint(value) == byDefault, "%s: %s is %v, by default it is %s", id, name, value, byDefault)
+						r.want(fmt.Sprint(value) == byDefault,
+							"%s: %s is %v, by default it is %s", id, name, value, byDefault)
 					}
 				}
 				for variable := range told {
 					_, ok := known[name][variable]
 					r.want(ok, "%s: doesn't read %s", id, variable)
 				}
-				for variable, v := range object(dig(s.tree["Resources"], id, "Properties", "Environment", "Variables")) {
+				declared := dig(s.tree["Resources"], id, "Properties", "Environment", "Variables")
+				for variable, v := range object(declared) {
 					r.want(object(v) != nil, "%s: %s is fixed, not a parameter", id, variable)
 				}
 			}

@@ -18,7 +18,8 @@ func TestEachEventReachesTheFunctionsThatTakeItsTypeAndNoResultComesBack(t *test
 				taken := 0
 				for sample, event := range samples {
 					wanted := slices.Contains(types, text(dig(event, "detail-type")))
-					r.want(matches(pattern, event) == wanted, "%s: takes %v, its rule and %s say %v", id, types, sample, !wanted)
+					r.want(matches(pattern, event) == wanted,
+						"%s: takes %v, its rule and %s say %v", id, types, sample, !wanted)
 					if wanted {
 						taken++
 					}
@@ -27,12 +28,15 @@ func TestEachEventReachesTheFunctionsThatTakeItsTypeAndNoResultComesBack(t *test
 				r.want(s.get(own+"Rule", "EventBusName") == "Bus.Name", "%s: isn't on the bus", id)
 				r.want(len(list(s.get(own+"Rule", "Targets"))) == 1, "%s: its rule delivers elsewhere too", id)
 				r.want(dig(target, "Arn") == own+"Queue.Arn", "%s: its rule delivers to %v", id, dig(target, "Arn"))
-				r.want(dig(target, "InputPath") == nil && dig(target, "InputTransformer") == nil, "%s: its rule changes events", id)
+				unchanged := dig(target, "InputPath") == nil && dig(target, "InputTransformer") == nil
+				r.want(unchanged, "%s: its rule changes events", id)
 				for _, eventType := range append(types, s.resultTypes()...) {
-					r.want(!matches(pattern, envelope("/registrar/"+name, eventType)), "%s: takes our own %s", id, eventType)
+					result := envelope("/registrar/"+name, eventType)
+					r.want(!matches(pattern, result), "%s: takes our own %s", id, eventType)
 				}
 				for _, eventType := range s.resultTypes() {
-					r.want(!matches(pattern, envelope("/elsewhere", eventType)), "%s: takes the result %s", id, eventType)
+					result := envelope("/elsewhere", eventType)
+					r.want(!matches(pattern, result), "%s: takes the result %s", id, eventType)
 				}
 			}
 			r.want(s.get("Archive", "SourceArn") == "Bus.Arn", "the bus has no archive")
@@ -43,16 +47,19 @@ func TestEachEventReachesTheFunctionsThatTakeItsTypeAndNoResultComesBack(t *test
 				rule, _ := walk(tree, needed+"Rule/Properties/EventPattern")
 				rule["EventPattern"] = map[string]any{"source": []any{map[string]any{"prefix": "/"}}}
 			},
-			"a misspelt type":       set("Parameters/AccountEventTypes/Default", "accounts.created"),
-			"a rule for results":    set("Parameters/BootstrapEventTypes/Default", "org.bootstrap,org.region.registered"),
+			"a misspelt type": set("Parameters/AccountEventTypes/Default", "accounts.created"),
+			"a rule for results": set(
+				"Parameters/BootstrapEventTypes/Default", "org.bootstrap,org.region.registered"),
 			"results may come back": drop(needed + "Rule/Properties/EventPattern/source"),
-			"a type of another":     set("Resources/RegisterAdminResources/Properties/Parameters/EventTypes", "org.bootstrap"),
-			"the default bus":       drop(needed + "Rule/Properties/EventBusName"),
-			"another queue":         set(needed+"Rule/Properties/Targets/0/Arn", attribute("DeadLetters", "Arn")),
-			"a changed event":       set(needed+"Rule/Properties/Targets/0/InputPath", "$.detail.data"),
-			"an unknown type":       set("Resources/RegisterRegion/Properties/Environment/Variables/EVENT_TYPES", "org.created"),
-			"no archive":            drop("Resources/Archive"),
-			"the bus of another":    drop("Resources/Bus"),
+			"a type of another": set(
+				"Resources/RegisterAdminResources/Properties/Parameters/EventTypes", "org.bootstrap"),
+			"the default bus": drop(needed + "Rule/Properties/EventBusName"),
+			"another queue":   set(needed+"Rule/Properties/Targets/0/Arn", attribute("DeadLetters", "Arn")),
+			"a changed event": set(needed+"Rule/Properties/Targets/0/InputPath", "$.detail.data"),
+			"an unknown type": set(
+				"Resources/RegisterRegion/Properties/Environment/Variables/EVENT_TYPES", "org.created"),
+			"no archive":         drop("Resources/Archive"),
+			"the bus of another": drop("Resources/Bus"),
 		},
 	}.test(t)
 }

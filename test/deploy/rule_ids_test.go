@@ -6,7 +6,9 @@ func TestNoResourceHasAnIDThatTheTransformOfSAMMakesForAnother(t *testing.T) {
 	rule{
 		func(s *stack, r *report) {
 			for id := range s.functions() {
-				made := []string{id + "Url", id + "UrlPublicPermissions", id + "EventInvokeConfig", id + "Version", id + "Role"}
+				made := []string{
+					id + "Url", id + "UrlPublicPermissions", id + "EventInvokeConfig", id + "Version", id + "Role",
+				}
 				for event := range object(s.get(id, "Events")) {
 					made = append(made, id+event, id+event+"Permission")
 				}
@@ -22,7 +24,8 @@ func TestNoResourceHasAnIDThatTheTransformOfSAMMakesForAnother(t *testing.T) {
 				events, _ := walk(tree, "Resources/RegisterAdmin/Properties/Events/Messages")
 				events["Resources"] = events["Messages"]
 			},
-			"a URL that SAM makes as well": set("Resources/RegisterAdmin/Properties/FunctionUrlConfig", map[string]any{}),
+			"a URL that SAM makes as well": set(
+				"Resources/RegisterAdmin/Properties/FunctionUrlConfig", map[string]any{}),
 		},
 	}.test(t)
 }

@@ -13,8 +13,10 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 		func(s *stack, r *report) {
 			for id, name := range s.functions() {
 				own := id + "Resources"
-				r.want(s.get(own, "TemplateURL") == "deploy/function.yaml", "%s isn't made of deploy/function.yaml", own)
-				r.want(s.get(own, "Parameters", "Function") == name, "%s is for %v", own, s.get(own, "Parameters", "Function"))
+				r.want(s.get(own, "TemplateURL") == "deploy/function.yaml",
+					"%s isn't made of deploy/function.yaml", own)
+				function := s.get(own, "Parameters", "Function")
+				r.want(function == name, "%s is for %v", own, function)
 				r.want(s.get(own, "Parameters", "Stack") == "registrar-dev", "%s isn't named for the stack", own)
 				r.want(s.get(id, "Role") == own+"/Role.Arn", "%s: has the role %v", id, s.get(id, "Role"))
 			}
@@ -33,11 +35,12 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 			}
 		},
 		map[string]func(any){
-			"a function without":         drop("Resources/RegisterAdminResources"),
-			"the name of another":        set(given+"Function", "register-region"),
-			"names without the stack":    set(given+"Stack", "registrar"),
-			"the role of another":        set("Resources/RegisterAdmin/Properties/Role", theOthers("RoleArn")),
-			"another template":           set("Resources/RegisterAdminResources/Properties/TemplateURL", "deploy/other.yaml"),
+			"a function without":      drop("Resources/RegisterAdminResources"),
+			"the name of another":     set(given+"Function", "register-region"),
+			"names without the stack": set(given+"Stack", "registrar"),
+			"the role of another":     set("Resources/RegisterAdmin/Properties/Role", theOthers("RoleArn")),
+			"another template": set(
+				"Resources/RegisterAdminResources/Properties/TemplateURL", "deploy/other.yaml"),
 			"a parameter that isn't":     set(given+"Fnction", "x"),
 			"a parameter not given":      drop(given + "LogDays"),
 			"a parameter nobody uses":    drop(needed + "Logs/Properties/RetentionInDays"),

@@ -45,7 +45,8 @@ func TestParametersSayWhatTheyAreTakeNothingElseAndHaveDefaultsThatWork(t *testi
 			"a default that is wrong": set("Parameters/RequestTimeout/Default", "0s"),
 			"a default not allowed":   set("Parameters/LogDays/Default", 91),
 			"unused":                  drop("Globals/Function/Environment/Variables/MAX_ATTEMPTS"),
-			"not grouped":             set("Metadata/AWS::CloudFormation::Interface/ParameterGroups/0/Parameters", []any{}),
+			"not grouped": set(
+				"Metadata/AWS::CloudFormation::Interface/ParameterGroups/0/Parameters", []any{}),
 		},
 	}.test(t)
 }

@@ -23,11 +23,13 @@ func TestResultsGoToTheBusAndEachFunctionMayPutOnlyItsOwn(t *testing.T) {
 				statements := s.may(role, "events:PutEvents")
 				r.want(len(statements) == 1, "%s: %d statements let it put results", role, len(statements))
 				for _, st := range statements {
-					bus := strings.HasSuffix(text(st.Resources[0]), ":event-bus/Bus.Name") || st.Resources[0] == "Bus.Arn"
+					bus := strings.HasSuffix(text(st.Resources[0]), ":event-bus/Bus.Name") ||
+						st.Resources[0] == "Bus.Arn"
 					r.want(len(st.Resources) == 1 && bus, "%s: may put on %v", role, st.Resources)
 					source := dig(st.Condition, "StringEquals", "events:source")
 					types := dig(st.Condition, "StringLike", "events:detail-type")
-					r.want(source == may[role].source, "%s: may put from %v, puts from %s", role, source, may[role].source)
+					r.want(source == may[role].source,
+						"%s: may put from %v, puts from %s", role, source, may[role].source)
 					r.want(types == may[role].types, "%s: may put %v, puts %s", role, types, may[role].types)
 				}
 			}
@@ -37,11 +39,12 @@ func TestResultsGoToTheBusAndEachFunctionMayPutOnlyItsOwn(t *testing.T) {
 			}
 		},
 		map[string]func(any){
-			"another sink":         set("Globals/Function/Environment/Variables/RESULT_SINK", "https://example.com"),
-			"any bus":              set(roleRights+"2/Resource", "*"),
-			"any source":           drop(roleRights + "2/Condition/StringEquals"),
-			"any type":             set("Resources/RegisterAdminResources/Properties/Parameters/ResultTypes", "*"),
-			"the types of another": set("Resources/RegisterAdminResources/Properties/Parameters/ResultTypes", "org.region.*"),
+			"another sink": set("Globals/Function/Environment/Variables/RESULT_SINK", "https://example.com"),
+			"any bus":      set(roleRights+"2/Resource", "*"),
+			"any source":   drop(roleRights + "2/Condition/StringEquals"),
+			"any type":     set("Resources/RegisterAdminResources/Properties/Parameters/ResultTypes", "*"),
+			"the types of another": set(
+				"Resources/RegisterAdminResources/Properties/Parameters/ResultTypes", "org.region.*"),
 			"no right":             drop(roleRights + "2/Action"),
 			"another than it puts": set(onboarding+"Condition/StringLike/events:detail-type", "org.onboarded"),
 			"no result of failure": drop("Workflow/States/Failed"),

@@ -28,14 +28,16 @@ func TestTheWorkflowRetriesWhatMayPassAndNothingElse(t *testing.T) {
 				encoded, _ := json.Marshal(dig(task, "Retry"))
 				lists[string(encoded)] = true
 			}
-			r.want(len(lists) == 1, "tasks retry differently: the language has no way to say it once, so keep them equal")
+			r.want(len(lists) == 1,
+				"tasks retry differently: the language has no way to say it once, so keep them equal")
 		},
 		map[string]func(any){
-			"all":                       set(adminTask+"Retry/0/ErrorEquals", []any{"States.ALL"}),
-			"nothing":                   drop("Workflow/States/RegisterRegion/Retry"),
-			"only what functions say":   set(adminTask+"Retry/0/ErrorEquals", []any{"TransientError"}),
-			"each task in its own way":  set(adminTask+"Retry/0/IntervalSeconds", 20.0),
-			"each for its own failures": set(adminTask+"Retry/0/ErrorEquals", []any{"TransientError", "States.Timeout"}),
+			"all":                      set(adminTask+"Retry/0/ErrorEquals", []any{"States.ALL"}),
+			"nothing":                  drop("Workflow/States/RegisterRegion/Retry"),
+			"only what functions say":  set(adminTask+"Retry/0/ErrorEquals", []any{"TransientError"}),
+			"each task in its own way": set(adminTask+"Retry/0/IntervalSeconds", 20.0),
+			"each for its own failures": set(
+				adminTask+"Retry/0/ErrorEquals", []any{"TransientError", "States.Timeout"}),
 		},
 	}.test(t)
 }

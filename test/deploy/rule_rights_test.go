@@ -63,11 +63,13 @@ func TestNothingMayDoMoreThanItNeeds(t *testing.T) {
 			r.want(only, "the workflow calls %v, may call %v", called, invoke)
 		},
 		map[string]func(any){
-			"any queue":                       set(roleRights+"0/Resource", "*"),
-			"any queue of a region":           set(roleRights+"0/Resource", "arn:aws:sqs:eu-central-1:123456789012:*"),
-			"any action":                      set(roleRights+"0/Action", "sqs:*"),
-			"a managed policy":                set(needed+"Role/Properties/ManagedPolicyArns", []any{"PowerUserAccess"}),
-			"policies beside":                 set("Resources/RegisterAdmin/Properties/Policies", []any{"AmazonSQSFullAccess"}),
+			"any queue":             set(roleRights+"0/Resource", "*"),
+			"any queue of a region": set(roleRights+"0/Resource", "arn:aws:sqs:eu-central-1:123456789012:*"),
+			"any action":            set(roleRights+"0/Action", "sqs:*"),
+			"a managed policy": set(
+				needed+"Role/Properties/ManagedPolicyArns", []any{"PowerUserAccess"}),
+			"policies beside": set(
+				"Resources/RegisterAdmin/Properties/Policies", []any{"AmazonSQSFullAccess"}),
 			"no right to its queue":           drop(roleRights + "0/Action"),
 			"the letters as queue":            set(roleRights+"0/Resource", attribute("DeadLetters", "Arn")),
 			"the logs of another":             set(roleRights+"5/Resource", "another"),

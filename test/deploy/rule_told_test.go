@@ -16,7 +16,8 @@ func TestAlarmsAreEncryptedAndTellSomebodyWhenTheyFireAndWhenItIsOver(t *testing
 				r.want(s.get(id, "TreatMissingData") == "notBreaching", "%s: fires when nothing happens", id)
 				r.want(number(s.get(id, "Threshold")) >= 1, "%s: has no threshold", id)
 				r.want(s.get(id, "ComparisonOperator") == "GreaterThanOrEqualToThreshold", "%s: compares otherwise", id)
-				r.want(strings.HasPrefix(text(s.get(id, "AlarmName")), "registrar-dev-"), "%s: isn't named for the stack", id)
+				name := text(s.get(id, "AlarmName"))
+				r.want(strings.HasPrefix(name, "registrar-dev-"), "%s: isn't named for the stack", id)
 			}
 			r.want(s.get("AlarmTopic", "KmsMasterKeyId") == "Key", "the topic isn't encrypted")
 			publish := s.may("AlarmTopicPolicy", "sns:Publish")
@@ -30,11 +31,12 @@ func TestAlarmsAreEncryptedAndTellSomebodyWhenTheyFireAndWhenItIsOver(t *testing
 			"nobody told that it is over":    drop("Resources/OnboardingFailedAlarm/Properties/OKActions"),
 			"an alarm while nothing happens": set(needed+"RejectedAlarm/Properties/TreatMissingData", "breaching"),
 			"no threshold":                   drop(needed + "ErrorsAlarm/Properties/Threshold"),
-			"the other way round":            set(needed+"LostAlarm/Properties/ComparisonOperator", "LessThanThreshold"),
-			"a name for all stages":          set(needed+"LostAlarm/Properties/AlarmName", "lost"),
-			"a topic in the clear":           drop("Resources/AlarmTopic/Properties/KmsMasterKeyId"),
-			"a topic closed to alarms":       drop("Resources/AlarmTopicPolicy"),
-			"a key closed to alarms":         drop("Resources/Key/Properties/KeyPolicy/Statement/2/Principal"),
+			"the other way round": set(
+				needed+"LostAlarm/Properties/ComparisonOperator", "LessThanThreshold"),
+			"a name for all stages":    set(needed+"LostAlarm/Properties/AlarmName", "lost"),
+			"a topic in the clear":     drop("Resources/AlarmTopic/Properties/KmsMasterKeyId"),
+			"a topic closed to alarms": drop("Resources/AlarmTopicPolicy"),
+			"a key closed to alarms":   drop("Resources/Key/Properties/KeyPolicy/Statement/2/Principal"),
 		},
 	}.test(t)
 }

@@ -6,7 +6,8 @@ func TestAFunctionHasAURLOnlyIfAskedForAndOnlyForCallersWithIAMSignatures(t *tes
 	rule{
 		func(s *stack, r *report) {
 			r.want(!s.holds("HasFunctionUrls"), "URLs are made by default")
-			r.want(s.deploy(map[string]any{"FunctionUrls": "true"}).holds("HasFunctionUrls"), "the parameter doesn't decide")
+			asked := s.deploy(map[string]any{"FunctionUrls": "true"})
+			r.want(asked.holds("HasFunctionUrls"), "the parameter doesn't decide")
 			for id := range s.functions() {
 				r.want(s.function(id, "FunctionUrlConfig") == nil, "%s: has a URL unasked", id)
 				r.want(s.get(id+"Url", "TargetFunctionArn") == id+".Arn", "%s: can have no URL", id)

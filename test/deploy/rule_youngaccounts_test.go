@@ -23,7 +23,8 @@ func TestAnEventAboutAYoungAccountIsTriedForLongerThanTheAccountMayTake(t *testi
 					r.want(tried > ready+5*time.Minute, "%s, %s: is tried for %s", id, within, tried)
 					r.want(visible >= 6*timeout, "%s, %s: is visible again after %s", id, within, visible)
 					oldest := seconds(deployed.get(own+"OldestMessageAlarm", "Threshold"))
-					r.want(oldest > visible*time.Duration(receives), "%s, %s: the alarm fires at %s", id, within, oldest)
+					r.want(oldest > visible*time.Duration(receives),
+						"%s, %s: the alarm fires at %s", id, within, oldest)
 				}
 				for name, task := range s.functionTasks() {
 					tried := retriesFor(task, "TransientError")

@@ -40,7 +40,10 @@ func (tpl *template) deploy(given map[string]any) *stack {
 
 func (tpl *template) instance(own map[string]any, name, prefix string, given map[string]any) *stack {
 	s := &stack{template: tpl, own: own, prefix: prefix, nested: map[string]*stack{}, parameters: map[string]any{
-		"AWS::StackName": name, "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012", "AWS::Partition": "aws",
+		"AWS::StackName": name,
+		"AWS::Region":    "eu-central-1",
+		"AWS::AccountId": "123456789012",
+		"AWS::Partition": "aws",
 	}}
 	for name, declared := range object(own["Parameters"]) {
 		v, ok := given[name]

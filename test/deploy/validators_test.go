@@ -60,7 +60,10 @@ func TestValidatorsReportABrokenTemplate(t *testing.T) {
 		{`"Next": "Summary"`, `"Next": "Sumary"`, "target: Sumary"},
 		{`"Next": "AccountDone"`, `"Next": "AccountFailed"`, "AccountDone is not reachable"},
 		{`"Type": "Succeed"`, `"Type": "Success"`, "/States/Done"},
-		{`"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`, "/States/RegisterAdministrators/ItemsPath is invalid"},
+		{
+			`"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`,
+			"/States/RegisterAdministrators/ItemsPath is invalid",
+		},
 		{`"Next": "PutResult"`, `"Comment": ""`, `State "Completed" MUST contain exactly one of "End", "Next"`},
 	} {
 		broken(fmt.Sprintf("workflow%d.json", len(files)), change(string(read(t, definition)), way))

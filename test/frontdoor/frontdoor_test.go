@@ -122,7 +122,8 @@ func newStage(t *testing.T) *stage {
 func (s *stage) start(t *testing.T, name string) *lambdalocal.Function {
 	t.Helper()
 	f, err := lambdalocal.New(lambdalocal.Config{
-		Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"), Env: maps.Clone(s.env), Timeout: s.timeout, Log: s.log,
+		Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"),
+		Env: maps.Clone(s.env), Timeout: s.timeout, Log: s.log,
 	})
 	require.NoError(t, err)
 	t.Cleanup(f.Close)

@@ -47,7 +47,9 @@ func TestTheRegionIsRegisteredAndThenUnchanged(t *testing.T) {
 	assert.Equal(t, "unchanged", second.Data.Outcome)
 	assert.Equal(t, 0, second.Data.Attempts)
 	assert.Equal(t, first.ID, second.ID, "consumers can drop it")
-	assert.Equal(t, []string{"GET " + regions + " 404", "POST " + register + " 200", "GET " + regions + " 200"}, s.calls())
+	assert.Equal(t, []string{
+		"GET " + regions + " 404", "POST " + register + " 200", "GET " + regions + " 200",
+	}, s.calls())
 }
 
 func TestAdministratorsAreRegisteredAndThenUnchanged(t *testing.T) {

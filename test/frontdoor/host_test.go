@@ -47,8 +47,10 @@ func TestEachKindOfFailureHasItsErrorType(t *testing.T) {
 		},
 		"an event of another function": {
 			payload: created(both),
-			want:    failure{"InvalidEventError", `register-region takes events of type org.bootstrap, not "account.created"`},
-			level:   "ERROR",
+			want: failure{
+				"InvalidEventError", `register-region takes events of type org.bootstrap, not "account.created"`,
+			},
+			level: "ERROR",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

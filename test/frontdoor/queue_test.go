@@ -44,7 +44,8 @@ func drain(t *testing.T, queue *lambdalocal.Queue, mapping lambdalocal.Mapping) 
 
 // adopt is the event that makes the account an administrator of SecMaster.
 func adopt(account string) string {
-	return strings.Replace(created(`{"account_id":"`+account+`","service_principal":"`+secMaster+`"}`), "in-1", account, 1)
+	event := created(`{"account_id":"` + account + `","service_principal":"` + secMaster + `"}`)
+	return strings.Replace(event, "in-1", account, 1)
 }
 
 func TestWhatCanBeRegisteredIsAndTheRestEndsInTheDeadLetterQueue(t *testing.T) {

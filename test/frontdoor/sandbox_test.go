@@ -41,7 +41,9 @@ func TestTheSandboxRunsTheSamplesTwice(t *testing.T) {
 		assert.LessOrEqual(t, len([]rune(line)), 101, line)
 	}
 	for _, value := range []string{
-		"REGION_ID=cn-north-4", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
+		"REGION_ID=cn-north-4",
+		"SERVICE_PRINCIPALS=service.SecMaster",
+		"TRUSTED_SERVICES=service.SecMaster,service.RAM",
 	} {
 		assert.Contains(t, out, value)
 	}
@@ -208,7 +210,8 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	for _, line := range []string{
 		"aws lambda invoke --endpoint-url " + base + " --region eu-central-1 --no-sign-request " +
 			"--function-name register-admin --payload fileb://events/account-created.json /dev/stdout",
-		"curl -H 'Content-Type: application/cloudevents+json' -d @events/org-bootstrap.json " + base + "/url/register-region",
+		"curl -H 'Content-Type: application/cloudevents+json' -d @events/org-bootstrap.json " +
+			base + "/url/register-region",
 		"curl -d @events/org-bootstrap.json " + base + "/queue/register-region",
 		"make invoke FUNCTION=register-admin EVENT=events/account-created.json PORT=" + port,
 	} {
@@ -260,7 +263,9 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			status, answer := post("/2015-03-31/functions/register-admin/invocations", "", sample(t, "account-created.json"))
+			status, answer := post(
+				"/2015-03-31/functions/register-admin/invocations", "", sample(t, "account-created.json"),
+			)
 			assert.Equal(t, 200, status)
 			assert.Contains(t, answer, `"outcome":"unchanged"`)
 		})
@@ -271,7 +276,8 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
   unchanged   register-admin: account.admin.registered, 05261f92…, all as before
 `, out.String(), "what went as before is short")
 
-	// The other function's binary in its place stands for an edit: it answers from the next event on.
+	// The other function's binary in its place stands for an edit: it answers from the next event
+	// on.
 	install(t, "register-admin", filepath.Join(functions, "register-region"))
 	_, answer = post("/2015-03-31/functions/register-region/invocations", "", sample(t, "account-created.json"))
 	assert.Contains(t, answer, `"account.admin.registered"`)
@@ -405,7 +411,8 @@ esac
 	assert.Contains(t, text, `answered    register-region: {"answer":1}`)
 	sent, err := os.ReadFile(noted)
 	require.NoError(t, err)
-	assert.Contains(t, string(sent), "lambda invoke --region eu-central-1 --function-name registrar-prod-register-region")
+	assert.Contains(t, string(sent),
+		"lambda invoke --region eu-central-1 --function-name registrar-prod-register-region")
 	assert.Contains(t, string(sent), `"dry_run":true`)
 
 	text, code = invoke("", "YES=1", "FUNCTION_ERROR=Unhandled")

@@ -56,7 +56,9 @@ func callAccount(id string) call {
 func callDelegatedServices() call {
 	return call{
 		func(o official) error {
-			_, err := o.ListDelegatedServices(&orgmodel.ListDelegatedServicesRequest{AccountId: account, Limit: new(int32(200))})
+			_, err := o.ListDelegatedServices(&orgmodel.ListDelegatedServicesRequest{
+				AccountId: account, Limit: new(int32(200)),
+			})
 			return err
 		},
 		func(ctx context.Context, c *client.Client) error {
@@ -195,11 +197,16 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 		tests[name] = test{call: tt.call, status: tt.status, code: tt.code, set: func(t *testing.T, s *site) {
 			s.Script(
 				"", "",
-				huaweitest.Fault{When: huaweitest.AfterSignature, Status: tt.status, Code: tt.code, Message: "About " + name + "."},
+				huaweitest.Fault{
+					When: huaweitest.AfterSignature, Status: tt.status, Code: tt.code, Message: "About " + name + ".",
+				},
 			)
 		}}
 	}
-	const denied, detail = `"error_code":"PAP5.0001","error_msg":"Denied."`, `"encoded_authorization_message":"opaque+/="`
+	const (
+		denied = `"error_code":"PAP5.0001","error_msg":"Denied."`
+		detail = `"encoded_authorization_message":"opaque+/="`
+	)
 	for name, body := range map[string]string{
 		"denied by a policy":                 `{` + denied + `,` + detail + `}`,
 		"denied, with the other keys":        `{"code":"PAP5.0001","message":"Denied.",` + detail + `}`,
@@ -215,8 +222,8 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 			call: callRegisterAdministrator(), status: 403, code: "PAP5.0001", detail: "opaque+/=", set: set,
 		}
 	}
-	// A refused signature is told with the hash of what was received, and the two clients sign other
-	// headers.
+	// A refused signature is told with the hash of what was received, and the two clients sign
+	// other headers.
 	hash := regexp.MustCompile("[0-9a-f]{64}$")
 
 	for name, tt := range tests {

@@ -113,8 +113,9 @@ func (s site) official(t *testing.T) official {
 		WithSecurityToken(s.keys.SecurityToken).WithDomainId(s.keys.DomainID).SafeBuild()
 	require.NoError(t, err)
 	build := func(b *core.HcHttpClientBuilder) *core.HcHttpClient {
-		c, err := b.WithEndpoints([]string{s.server.URL}).WithCredential(creds).WithHttpConfig(
-			config.DefaultHttpConfig().WithUserAgent("oracle").WithHttpRoundTripper(s.server.Client().Transport)).SafeBuild()
+		settings := config.DefaultHttpConfig().WithUserAgent("oracle").
+			WithHttpRoundTripper(s.server.Client().Transport)
+		c, err := b.WithEndpoints([]string{s.server.URL}).WithCredential(creds).WithHttpConfig(settings).SafeBuild()
 		require.NoError(t, err)
 		return c
 	}

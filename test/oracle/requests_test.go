@@ -147,7 +147,9 @@ func TestOurRequestsAreRefusedWithOneByteChanged(t *testing.T) {
 					}
 				}
 				if len(r.Body) > 0 {
-					changes["last byte of the body"] = func(req *http.Request) { setBody(req, []byte(other(string(r.Body)))) }
+					changes["last byte of the body"] = func(req *http.Request) {
+						setBody(req, []byte(other(string(r.Body))))
+					}
 				}
 				for place, f := range changes {
 					s.replay(t, r, f)

@@ -98,7 +98,8 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 				}))
 			assert.Equal(t, [][]string{principals[:3], principals[3:6], principals[6:]},
 				pages(t, func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto) {
-					answer, err := o.ListTrustedServices(&orgmodel.ListTrustedServicesRequest{Limit: limit, Marker: marker})
+					request := &orgmodel.ListTrustedServicesRequest{Limit: limit, Marker: marker}
+					answer, err := o.ListTrustedServices(request)
 					require.NoError(t, err)
 					var page []string
 					for _, s := range *answer.TrustedServices {
@@ -127,7 +128,8 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 				assert.Equal(t, keys.SecurityToken, r.Header.Get("X-Security-Token"), r)
 				assert.Equal(t, keys.DomainID, r.Header.Get("X-Domain-Id"), r)
 				assert.NotContains(
-					t, signedHeaders(r.Header), "Host", "the official clients leave it out, and ours may differ in that",
+					t, signedHeaders(r.Header), "Host",
+					"the official clients leave it out, and ours may differ in that",
 				)
 			}
 		})

@@ -42,7 +42,9 @@ func TestBothSignersGiveTheSignatureOfEachVector(t *testing.T) {
 			t.Parallel()
 			u, err := url.Parse(v.URL)
 			require.NoError(t, err)
-			m := message{method: v.Method, path: u.Path, query: u.Query(), signed: map[string]string{}, body: []byte(v.Body)}
+			m := message{
+				method: v.Method, path: u.Path, query: u.Query(), signed: map[string]string{}, body: []byte(v.Body),
+			}
 			for name, value := range v.SignedHeaders {
 				m.signed[http.CanonicalHeaderKey(name)] = value
 			}
@@ -90,7 +92,9 @@ func TestBothSignersAgreeOnRandomRequests(t *testing.T) {
 			keys.DomainID = r.word(printable)
 		}
 		at := time.Unix(r.Int64N(4e9), r.Int64N(1e9)).In(time.FixedZone("", 60*(r.IntN(24*60)-12*60)))
-		host := r.pick("organizations.myhuaweicloud.com", "Host.Example", "127.0.0.1:8080", "[::1]:8443", "a-b.example:443")
+		host := r.pick(
+			"organizations.myhuaweicloud.com", "Host.Example", "127.0.0.1:8080", "[::1]:8443", "a-b.example:443",
+		)
 		m := message{
 			method: r.pick("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"),
 			path:   r.path(),

@@ -212,7 +212,8 @@ func (i *Invocation) End(a lambdalocal.Answer) {
 		var problem struct{ Detail string }
 		_ = json.Unmarshal([]byte(answer.Body), &problem)
 		text := cmp.Or(answer.ErrorMessage, problem.Detail, answer.Body)
-		i.ends = append(i.ends, end{outcome: "failed", errorType: failure, text: failure, details: []Line{{Text: text}}})
+		details := []Line{{Text: text}}
+		i.ends = append(i.ends, end{outcome: "failed", errorType: failure, text: failure, details: details})
 	}
 	if last := len(i.ends) - 1; last >= 0 {
 		for _, s := range i.steps {

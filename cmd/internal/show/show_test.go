@@ -108,10 +108,12 @@ func TestAnInvocationIsShownByEventsInTheOrderOfTime(t *testing.T) {
 	i.Result([]byte(`{"specversion":"1.0","id":"r1","type":"account.admin.rejected","causationid":"c1",
 		"subject":"` + account + `","data":{"outcome":"rejected","registrations":[
 		{"service_principal":"service.SecMaster","outcome":"registered"},
-		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"It is unknown."}]}}`))
+		{"service_principal":"service.X","outcome":"rejected","reason":"unknown_service","message":"It is unknown."}
+		]}}`))
 	about := `"type":"account.created","subject":"` + account + `",`
-	_, _ = i.Write(line(6, about+`"message":"event failed","cause_id":"c2","message_id":"m2","error_type":"TransientError",
-		"err":"not ready","registrations":[{"service_principal":"service.CTS","outcome":"registered","attempts":1},
+	_, _ = i.Write(line(6, about+`"message":"event failed","cause_id":"c2","message_id":"m2",
+		"error_type":"TransientError","err":"not ready","registrations":[
+		{"service_principal":"service.CTS","outcome":"registered","attempts":1},
 		{"service_principal":"service.X","outcome":"","attempts":1}]`))
 	_, _ = i.Write(line(4, about+`"message":"event handled","cause_id":"c1","outcome":"rejected"`))
 	_, _ = i.Write(line(7, `"message":"event held back","cause_id":"c3","type":"account.created","err":"throttled"`))
