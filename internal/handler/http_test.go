@@ -251,27 +251,32 @@ func TestSoManyRequestsAreHandledAtOnce(t *testing.T) {
 		return registered(ctx, e, asked)
 	})
 	h.MaxRequests = 2
-	send := func() *httptest.ResponseRecorder {
+	send := func(answered chan<- *httptest.ResponseRecorder) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, post(structured, bootstrap("1")))
-		return w
+		answered <- w
 	}
 	for range 2 { // the second round shows that a place is given back
-		answered := make(chan int, 2)
+		answered, refused := make(chan *httptest.ResponseRecorder, 2), make(chan *httptest.ResponseRecorder, 1)
 		for range 2 {
-			go func() { answered <- send().Code }()
+			go send(answered)
 			<-begun
 		}
-		w := send()
-		assert.Equal(t, http.StatusServiceUnavailable, w.Code, "one too many")
-		assert.Equal(t, "1", w.Header().Get("Retry-After"))
-		assert.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+		go send(refused)
+		select {
+		case w := <-refused:
+			assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+			assert.Equal(t, "1", w.Header().Get("Retry-After"))
+			assert.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+		case <-begun:
+			require.FailNow(t, "one too many is handled")
+		}
 		health := httptest.NewRecorder()
 		h.ServeHTTP(health, httptest.NewRequest(http.MethodGet, "/healthz", strings.NewReader("x")))
 		assert.Equal(t, http.StatusOK, health.Code, "a busy server is healthy")
 		finish <- struct{}{}
 		finish <- struct{}{}
-		assert.Equal(t, []int{200, 200}, []int{<-answered, <-answered})
+		assert.Equal(t, []int{200, 200}, []int{(<-answered).Code, (<-answered).Code})
 	}
 }
 

@@ -1,7 +1,10 @@
 package frontdoor
 
 import (
+	"bufio"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -71,6 +74,46 @@ func TestOutsideLambdaAFunctionIsAnHTTPServer(t *testing.T) {
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait(), "it ends by itself, with 0")
+}
+
+// A request takes its place before its body is read: with "Expect: 100-continue" the server says
+// when it begins to read. So requests that send no body yet hold all places.
+func TestTheServerTakes32RequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	url, _ := s.serveHTTP(t, "register-region")
+	event := sample(t, "org-bootstrap.json")
+	// send sends the head of a request, and returns the first answer to it.
+	send := func() (net.Conn, *bufio.Reader, *http.Response) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/cloudevents+json\r\n"+
+			"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(event))
+		require.NoError(t, err)
+		answers := bufio.NewReader(conn)
+		answer, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		return conn, answers, answer
+	}
+	var last net.Conn
+	var answers *bufio.Reader
+	for n := range 32 {
+		var answer *http.Response
+		last, answers, answer = send()
+		require.Equal(t, http.StatusContinue, answer.StatusCode, "request %d", n+1)
+	}
+	_, _, refused := send()
+	assert.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
+	assert.Equal(t, "1", refused.Header.Get("Retry-After"))
+
+	_, err := io.WriteString(last, event)
+	require.NoError(t, err)
+	answer, err := http.ReadResponse(answers, nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, answer.StatusCode, "who has a place is served")
+	_, _, next := send()
+	assert.Equal(t, http.StatusContinue, next.StatusCode, "a place is given back")
 }
 
 func TestAServerWithABadConfigurationExits(t *testing.T) {
