@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
@@ -137,6 +140,63 @@ func TestTheServerFinishesWhatItHasBegun(t *testing.T) {
 	close(finish)
 	assert.Equal(t, "done", <-answered)
 	require.NoError(t, <-ended)
+}
+
+// pipes is a listener whose connections are in memory, so that their time is a bubble's.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error { close(p); return nil }
+
+func (pipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+func TestASlowOrLongRequestIsCutOff(t *testing.T) {
+	t.Parallel()
+	const head = "POST / HTTP/1.1\r\nHost: x\r\n"
+	for name, c := range map[string]struct {
+		request string
+		after   time.Duration
+		answer  string
+	}{
+		"a head that doesn't end":  {head, 5 * time.Second, ""},
+		"a body that doesn't come": {head + "Content-Length: 2\r\n\r\nx", 30 * time.Second, "i/o timeout"},
+		"a head of 40 KiB": {
+			head + "X: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", 0, "431 Request Header Fields Too Large",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				listener, ended := make(pipes), make(chan error)
+				go func() {
+					ended <- serveOn(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						_, err := io.ReadAll(r.Body)
+						_, _ = fmt.Fprint(w, err)
+					}))
+				}()
+				conn, theirs := net.Pipe()
+				defer conn.Close()
+				listener <- theirs
+				begun := time.Now()
+				go func() { _, _ = io.WriteString(conn, c.request) }()
+				line := make([]byte, 1<<10)
+				n, _ := conn.Read(line)
+				assert.Equal(t, c.after, time.Since(begun))
+				assert.Contains(t, string(line[:n]), c.answer)
+				assert.Equal(t, c.answer == "", n == 0, "%s", line[:n])
+				conn.Close()
+				stop()
+				require.NoError(t, <-ended)
+			})
+		})
+	}
 }
 
 // It replaces the default logger, so it can't run beside others.

@@ -67,6 +67,8 @@ func TestOutsideLambdaAFunctionIsAnHTTPServer(t *testing.T) {
 		assert.Equal(t, outcome, r.Data.Outcome)
 		assert.Empty(t, r.TraceParent, "Lambda gave no trace")
 	}
+	assert.Equal(t, "HEAD", s.Requests()[0].Method, "the connection is opened before the first event")
+
 	resp, err := http.Post(url, "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)
 	resp.Body.Close()
