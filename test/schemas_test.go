@@ -122,6 +122,7 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 				`,"other":"x","n":5,"b":true,"z":null`,
 				`,"other":"` + strings.Repeat("x", 1025) + `"`,
 				`,"correlationid":"x","traceparent":"x","tracestate":"x"`,
+				`,"correlationid":"","traceparent":" ","tracestate":null`,
 				`,"subject":"x","dataschema":"x"`,
 			},
 			refused: []string{
@@ -191,6 +192,7 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 		`"specversion":"1.0","id":"1"`,
 		`"specversion":"1.0","id":"","source":"/s"`,
 		`"specversion":"1.0","id":1,"source":"/s"`,
+		`"specversion":"1.0","id":" \u2028\u3000","source":"/s"`,
 		`"specversion":"1.0","id":"a\u0085","source":"/s"`,
 		`"specversion":"1.0","id":"1","source":"a b"`,
 		`"specversion":"1.0","id":"1","source":"<s>"`,

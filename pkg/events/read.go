@@ -150,7 +150,7 @@ func readEvent(o object) (e Event, err error) {
 		fail("specversion", "must be %q", "1.0")
 	}
 	for _, name := range []string{"id", "source", "type"} {
-		if *known[name] == "" {
+		if strings.TrimSpace(*known[name]) == "" { // the SDK counts spaces as nothing, too
 			fail(name, "is missing")
 		}
 	}

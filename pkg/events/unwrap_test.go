@@ -128,6 +128,7 @@ func TestEventsThatAreNotValid(t *testing.T) {
 	}{
 		"no id":                    {members{"id": ""}, "id: is missing"},
 		"empty id":                 {members{"id": `""`}, "id: is missing"},
+		"id of spaces":             {members{"id": `"\u2003\u00a0 "`}, "id: is missing"},
 		"null id":                  {members{"id": `null`}, "id: is missing"},
 		"id in another case":       {members{"id": "", "ID": `"1"`}, `"ID": is not the name of an attribute`},
 		"id that is a number":      {members{"id": "1"}, "id: must be a string"},
@@ -143,6 +144,7 @@ func TestEventsThatAreNotValid(t *testing.T) {
 		"source that is not a URI":       {members{"source": `"1:2"`}, "source: must be a URI-reference"},
 		"source with a bad escape":       {members{"source": `"/%zz"`}, "source: must be a URI-reference"},
 		"no type":                        {members{"type": ""}, "type: is missing"},
+		"type of spaces":                 {members{"type": `"\u3000"`}, "type: is missing"},
 		"specversion 0.3":                {members{"specversion": `"0.3"`}, `specversion: must be "1.0"`},
 		"specversion that is a number":   {members{"specversion": `1.0`}, `specversion: must be a string`},
 		"null specversion":               {members{"specversion": `null`}, `specversion: must be "1.0"`},
@@ -206,6 +208,7 @@ func FuzzUnwrap(f *testing.F) {
 		{"data_base64": `5`},
 		{"time": `"2026-01-02T03:04:05Z"`},
 		{"id": `"\ud800"`},
+		{"type": `"\u00a0"`},
 		{"ttl": `"4000"`, "dataschema": `""`},
 		{"type": `"account.created"`, "data": `{"account_id":"a","service_principals":["a","b",null]}`},
 	} {
