@@ -19,10 +19,12 @@ type Cloud struct {
 	script      []*scripted
 	onRequest   func(Request)
 
-	region   string
-	accounts map[string]*account
-	services []string // that can have trusted access
-	trusted  []grant
+	region    string
+	accounts  map[string]*account
+	joined    []*account // the same accounts, in the order in which they joined
+	creations map[string]*creation
+	services  []string // that can have trusted access
+	trusted   []grant
 
 	requests []Request
 }
@@ -37,9 +39,20 @@ type Credentials struct {
 }
 
 type account struct {
-	status    string
-	joined    time.Time
-	delegated []grant // in the order of registration
+	id         string
+	name       string
+	joinMethod string // created, invited
+	status     string
+	joined     time.Time
+	delegated  []grant // in the order of registration
+}
+
+// creation is an account on its way into the organization, as its create-account-status has it.
+type creation struct {
+	state     string
+	accountID string
+	created   time.Time
+	completed time.Time // zero while the creation is in progress
 }
 
 // grant is a service principal with the time since which it is trusted or delegated.
@@ -55,6 +68,7 @@ func New(credentials ...Credentials) *Cloud {
 		clock:       time.Now,
 		credentials: map[string]Credentials{},
 		accounts:    map[string]*account{},
+		creations:   map[string]*creation{},
 		services: []string{
 			"service.SecMaster", "service.CTS", "service.RAM", "service.IdentityCenter", "service.AOM", "service.CFW",
 		},
@@ -130,7 +144,8 @@ type Unpublished struct {
 	UntrustedService Error // register
 	AlreadyTrusted   Error // enable
 	UnknownService   Error // enable
-	InvalidRequest   Error // Organizations: body, limit, marker. The reason is appended to Message
+	UnknownCreation  Error // create-account-status
+	InvalidRequest   Error // Organizations: body, query. The reason is appended to Message
 }
 
 // SetUnpublished replaces all the unpublished answers.
@@ -148,6 +163,9 @@ func (c *Cloud) SetUnpublished(u Unpublished) {
 		),
 		AlreadyTrusted: cmp.Or(u.AlreadyTrusted, Error{409, "Organizations.9904", "The service is trusted already."}),
 		UnknownService: cmp.Or(u.UnknownService, Error{400, "Organizations.9905", "The service does not exist."}),
+		UnknownCreation: cmp.Or(
+			u.UnknownCreation, Error{404, "Organizations.9906", "The request to create an account does not exist."},
+		),
 		InvalidRequest: cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
 	}
 }
@@ -166,17 +184,35 @@ func (c *Cloud) Region() string {
 	return c.region
 }
 
-// AddAccount adds a member account, or changes its status: "active", "suspended",
-// "pending_closure", or one nobody documented.
+// AddAccount adds a member account that was created, or changes its status: "active", "suspended",
+// "pending_closure", or one nobody documented. Its name is its id after "account-".
 func (c *Cloud) AddAccount(id, status string) {
+	c.change(id, func(a *account) { a.status = status })
+}
+
+// NameAccount renames an account. An unknown one is added, as created and active.
+func (c *Cloud) NameAccount(id, name string) {
+	c.change(id, func(a *account) { a.name = name })
+}
+
+// InviteAccount adds an active account that was invited, with the name that it brings along, or
+// makes one of an account.
+func (c *Cloud) InviteAccount(id, name string) {
+	c.change(id, func(a *account) { a.joinMethod, a.name, a.status = "invited", name, "active" })
+}
+
+// change applies f to the account, which joins first if it is unknown.
+func (c *Cloud) change(id string, f func(*account)) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a := c.accounts[id]; a != nil {
-		a.status = status
-		return
+	a := c.accounts[id]
+	if a == nil {
+		a = &account{id: id, name: "account-" + id, joinMethod: "created", status: "active", joined: now}
+		c.accounts[id] = a
+		c.joined = append(c.joined, a)
 	}
-	c.accounts[id] = &account{status: status, joined: now}
+	f(a)
 }
 
 // RemoveAccount makes an account unknown.
@@ -184,6 +220,25 @@ func (c *Cloud) RemoveAccount(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.accounts, id)
+	c.joined = slices.DeleteFunc(c.joined, func(a *account) bool { return a.id == id })
+}
+
+// SetCreateAccountStatus says how far a request to create an account got: "in_progress",
+// "succeeded", "failed", or a state nobody documented. An empty accountID is none. The account need
+// not be known, and is not added.
+func (c *Cloud) SetCreateAccountStatus(id, state, accountID string) {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cr := c.creations[id]
+	if cr == nil {
+		cr = &creation{created: now}
+		c.creations[id] = cr
+	}
+	cr.state, cr.accountID, cr.completed = state, accountID, time.Time{}
+	if state != "in_progress" {
+		cr.completed = now
+	}
 }
 
 // AddService adds principals that can have trusted access.
@@ -210,6 +265,13 @@ func (c *Cloud) TrustService(principals ...string) {
 	c.trusted = grantAll(c.trusted, principals, now)
 }
 
+// Distrust disables trusted access for the principals, delegations or not.
+func (c *Cloud) Distrust(principals ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trusted = revoke(c.trusted, principals)
+}
+
 // Trusted returns the principals that have trusted access, in the order in which they got it.
 func (c *Cloud) Trusted() []string {
 	c.mu.Lock()
@@ -218,17 +280,19 @@ func (c *Cloud) Trusted() []string {
 }
 
 // Delegate makes the account a delegated administrator for the principals, trusted or not. An
-// unknown account is added as active.
+// unknown account is added, as created and active.
 func (c *Cloud) Delegate(accountID string, principals ...string) {
 	now := c.now()
+	c.change(accountID, func(a *account) { a.delegated = grantAll(a.delegated, principals, now) })
+}
+
+// Undelegate ends the account's being a delegated administrator for the principals.
+func (c *Cloud) Undelegate(accountID string, principals ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.accounts[accountID]
-	if a == nil {
-		a = &account{status: "active", joined: now}
-		c.accounts[accountID] = a
+	if a := c.accounts[accountID]; a != nil {
+		a.delegated = revoke(a.delegated, principals)
 	}
-	a.delegated = grantAll(a.delegated, principals, now)
 }
 
 // Delegations returns the principals the account is a delegated administrator for, in the order of
@@ -258,6 +322,10 @@ func grantAll(grants []grant, principals []string, at time.Time) []grant {
 		}
 	}
 	return grants
+}
+
+func revoke(grants []grant, principals []string) []grant {
+	return slices.DeleteFunc(grants, func(g grant) bool { return slices.Contains(principals, g.principal) })
 }
 
 func granted(grants []grant, principal string) bool {

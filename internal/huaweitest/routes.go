@@ -32,11 +32,22 @@ func routes() []route {
 			http.MethodPost, "/v1/organizations/delegated-administrators/register",
 			(*Cloud).registerDelegatedAdministrator,
 		},
+		{
+			http.MethodPost, "/v1/organizations/delegated-administrators/deregister",
+			(*Cloud).deregisterDelegatedAdministrator,
+		},
+		{http.MethodGet, "/v1/organizations/delegated-administrators", (*Cloud).listDelegatedAdministrators},
+		{http.MethodGet, "/v1/organizations/accounts", (*Cloud).listAccounts},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}", (*Cloud).showAccount},
 		{http.MethodGet, "/v1/organizations/accounts/{account_id}/delegated-services", (*Cloud).listDelegatedServices},
 		{http.MethodGet, "/v1/organizations/services", (*Cloud).listServices},
 		{http.MethodGet, "/v1/organizations/trusted-services", (*Cloud).listTrustedServices},
 		{http.MethodPost, "/v1/organizations/trusted-services/enable", (*Cloud).enableTrustedService},
+		{http.MethodPost, "/v1/organizations/trusted-services/disable", (*Cloud).disableTrustedService},
+		{
+			http.MethodGet, "/v1/organizations/create-account-status/{create_account_status_id}",
+			(*Cloud).showCreateAccountStatus,
+		},
 	}
 }
 
@@ -107,19 +118,101 @@ func (c *Cloud) registerDelegatedAdministrator(q call) reply {
 	return success(201, nil)
 }
 
+func (c *Cloud) deregisterDelegatedAdministrator(q call) reply {
+	body, err := fields(q, "account_id", "service_principal")
+	if err != nil {
+		return c.invalid(err)
+	}
+	a, principal := c.accounts[body["account_id"]], body["service_principal"]
+	if a == nil || !granted(a.delegated, principal) {
+		return fail(400, "Organizations.1500", "The delegated administrator is not found.")
+	}
+	a.delegated = revoke(a.delegated, []string{principal})
+	return success(200, nil)
+}
+
+func (c *Cloud) listDelegatedAdministrators(q call) reply {
+	query := q.query()
+	principal := query.Get("service_principal")
+	if query.Has("service_principal") && (principal == "" || len(principal) > 100) {
+		return c.invalid(errors.New("service_principal has not 1 to 100 characters"))
+	}
+	var administrators []delegation
+	for _, a := range c.joined {
+		of := func(g grant) bool { return principal == "" || g.principal == principal }
+		if i := slices.IndexFunc(a.delegated, of); i >= 0 {
+			administrators = append(administrators, delegation{a, a.delegated[i].at})
+		}
+	}
+	return page(c, q, "delegated_administrators", administrators, func(d delegation) map[string]string {
+		return map[string]string{
+			"account_id":            d.id,
+			"account_urn":           d.urn(),
+			"account_name":          d.name,
+			"join_method":           d.joinMethod,
+			"joined_at":             timestamp(d.joined),
+			"delegation_enabled_at": timestamp(d.at),
+		}
+	})
+}
+
+// delegation is a delegated administrator with the time since which it is one.
+type delegation struct {
+	*account
+	at time.Time
+}
+
+func (c *Cloud) listAccounts(q call) reply {
+	return page(c, q, "accounts", c.joined, (*account).show)
+}
+
 func (c *Cloud) showAccount(q call) reply {
 	a := c.accounts[q.id]
 	if a == nil {
 		return reply{Error: c.unpublished.UnknownAccount}
 	}
-	return success(200, map[string]any{"account": map[string]string{
-		"id":          q.id,
-		"urn":         "organizations::management:account:o-fake/" + q.id,
-		"name":        "account-" + q.id,
-		"join_method": "created",
+	return success(200, map[string]any{"account": a.show()})
+}
+
+func (a *account) show() map[string]string {
+	return map[string]string{
+		"id":          a.id,
+		"urn":         a.urn(),
+		"name":        a.name,
+		"join_method": a.joinMethod,
 		"joined_at":   timestamp(a.joined),
 		"status":      a.status,
-	}})
+	}
+}
+
+func (a *account) urn() string { return "organizations::management:account:o-fake/" + a.id }
+
+func (c *Cloud) showCreateAccountStatus(q call) reply {
+	cr := c.creations[q.id]
+	if cr == nil {
+		return reply{Error: c.unpublished.UnknownCreation}
+	}
+	status := map[string]any{
+		"id":           q.id,
+		"state":        cr.state,
+		"account_id":   nil,
+		"account_name": "account-" + q.id,
+		"created_at":   timestamp(cr.created),
+		"completed_at": nil,
+	}
+	if cr.accountID != "" {
+		status["account_id"] = cr.accountID
+	}
+	if a := c.accounts[cr.accountID]; a != nil {
+		status["account_name"] = a.name
+	}
+	if !cr.completed.IsZero() {
+		status["completed_at"] = timestamp(cr.completed)
+	}
+	if cr.state == "failed" {
+		status["failure_reason"] = "EMAIL_ALREADY_EXISTS"
+	}
+	return success(200, map[string]any{"create_account_status": status})
 }
 
 func (c *Cloud) listDelegatedServices(q call) reply {
@@ -127,11 +220,17 @@ func (c *Cloud) listDelegatedServices(q call) reply {
 	if a == nil {
 		return reply{Error: c.unpublished.UnknownAccount}
 	}
-	return c.page(q, "delegated_services", "delegation_enabled_at", a.delegated)
+	return page(c, q, "delegated_services", a.delegated, showGrant("delegation_enabled_at"))
 }
 
 func (c *Cloud) listTrustedServices(q call) reply {
-	return c.page(q, "trusted_services", "enabled_at", c.trusted)
+	return page(c, q, "trusted_services", c.trusted, showGrant("enabled_at"))
+}
+
+func showGrant(timeName string) func(grant) map[string]string {
+	return func(g grant) map[string]string {
+		return map[string]string{"service_principal": g.principal, timeName: timestamp(g.at)}
+	}
 }
 
 func (c *Cloud) listServices(call) reply {
@@ -154,9 +253,28 @@ func (c *Cloud) enableTrustedService(q call) reply {
 	return success(200, nil)
 }
 
+func (c *Cloud) disableTrustedService(q call) reply {
+	body, err := fields(q, "service_principal")
+	if err != nil {
+		return c.invalid(err)
+	}
+	principal := body["service_principal"]
+	if !granted(c.trusted, principal) {
+		return fail(400, "Organizations.1900", "The trusted service is disabled.")
+	}
+	c.trusted = revoke(c.trusted, []string{principal})
+	return success(200, nil)
+}
+
+// listed is an item of a list, and what tells it from the others.
+type listed interface{ key() string }
+
+func (a *account) key() string { return a.id }
+func (g grant) key() string    { return g.principal }
+
 // page answers the part of the list that the request asks for.
-func (c *Cloud) page(q call, listName, timeName string, list []grant) reply {
-	query := (&url.URL{RawQuery: q.RawQuery}).Query()
+func page[T listed](c *Cloud, q call, name string, list []T, show func(T) map[string]string) reply {
+	query := q.query()
 	limit, start := 200, 0
 	if query.Has("limit") {
 		n, err := strconv.Atoi(query.Get("limit"))
@@ -169,8 +287,9 @@ func (c *Cloud) page(q call, listName, timeName string, list []grant) reply {
 		limit = min(limit, c.pageSize)
 	}
 	if query.Has("marker") {
-		last := slices.IndexFunc(list, func(g grant) bool { return marker(q.Path, g) == query.Get("marker") })
-		if last < 0 {
+		key, ours := keyOf(q, query.Get("marker"))
+		last := slices.IndexFunc(list, func(item T) bool { return item.key() == key })
+		if !ours || last < 0 {
 			return c.invalid(errors.New("unknown marker"))
 		}
 		start = last + 1
@@ -178,24 +297,45 @@ func (c *Cloud) page(q call, listName, timeName string, list []grant) reply {
 
 	end := min(start+limit, len(list))
 	items := []map[string]string{}
-	for _, g := range list[start:end] {
-		items = append(items, map[string]string{"service_principal": g.principal, timeName: timestamp(g.at)})
+	for _, item := range list[start:end] {
+		items = append(items, show(item))
 	}
 	var next *string
 	if end < len(list) {
-		next = new(marker(q.Path, list[end-1]))
+		next = new(marker(q, list[end-1].key()))
 	}
 	return success(200, map[string]any{
-		listName:    items,
+		name:        items,
 		"page_info": map[string]any{"next_marker": next, "current_count": len(items)},
 	})
 }
 
-// marker stands for the place after g in the list at path. It is opaque and has what a client may
-// forget to escape.
-func marker(path string, g grant) string {
-	sum := sha256.Sum256([]byte(path + "\n" + g.principal))
-	return "after /+ " + base64.StdEncoding.EncodeToString(sum[:])
+// opening has what a client may forget to escape.
+const opening = "after /+= "
+
+// marker stands for the place after the item with the key in the list that q reads. It is opaque.
+func marker(q call, key string) string {
+	return opening + base64.StdEncoding.EncodeToString([]byte(listOf(q)+key))
+}
+
+// keyOf returns the key in a marker, and whether it is one of the list that q reads.
+func keyOf(q call, marker string) (string, bool) {
+	decoded, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(marker, opening))
+	return strings.CutPrefix(string(decoded), listOf(q))
+}
+
+// listOf tells lists apart by their path and filters, so that a page read without the filter of the
+// page before is refused.
+func listOf(q call) string {
+	filters := q.query()
+	filters.Del("limit")
+	filters.Del("marker")
+	sum := sha256.Sum256([]byte(q.Path + "?" + filters.Encode()))
+	return string(sum[:8])
+}
+
+func (q call) query() url.Values {
+	return (&url.URL{RawQuery: q.RawQuery}).Query()
 }
 
 // fields reads a body that must be a JSON object of exactly the named strings, none of them empty.

@@ -107,7 +107,7 @@ func TestUnknownAPIs(t *testing.T) {
 		"a slash at the end":                 "GET " + registered + "/",
 		"an account without an id":           "GET " + accounts,
 		"an escaped slash":                   "GET /v1/organizations%2Ftrusted-services",
-		"not built yet":                      "POST /v1/organizations/trusted-services/disable",
+		"not built yet":                      "POST /v1/organizations/accounts",
 		"the warming of a connection":        "HEAD /",
 	} {
 		t.Run(name, func(t *testing.T) {
