@@ -287,9 +287,9 @@ func page[T listed](c *Cloud, q call, name string, list []T, show func(T) map[st
 		limit = min(limit, c.pageSize)
 	}
 	if query.Has("marker") {
-		key, ours := keyOf(q, query.Get("marker"))
+		key := keyOf(q, query.Get("marker"))
 		last := slices.IndexFunc(list, func(item T) bool { return item.key() == key })
-		if !ours || last < 0 {
+		if last < 0 {
 			return c.invalid(errors.New("unknown marker"))
 		}
 		start = last + 1
@@ -318,10 +318,10 @@ func marker(q call, key string) string {
 	return opening + base64.StdEncoding.EncodeToString([]byte(listOf(q)+key))
 }
 
-// keyOf returns the key in a marker, and whether it is one of the list that q reads.
-func keyOf(q call, marker string) (string, bool) {
+// keyOf returns the key in a marker, or what is not a key in the list that q reads.
+func keyOf(q call, marker string) string {
 	decoded, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(marker, opening))
-	return strings.CutPrefix(string(decoded), listOf(q))
+	return strings.TrimPrefix(string(decoded), listOf(q))
 }
 
 // listOf tells lists apart by their path and filters, so that a page read without the filter of the
