@@ -20,11 +20,16 @@ import (
 const (
 	regions    = "/v1/register-regions"
 	registered = "/v1/registered-regions"
+	delegated  = "/v1/organizations/delegated-administrators"
 	admins     = "/v1/organizations/delegated-administrators/register"
+	deregister = "/v1/organizations/delegated-administrators/deregister"
+	members    = "/v1/organizations/accounts"
 	accounts   = "/v1/organizations/accounts/"
+	creations  = "/v1/organizations/create-account-status/"
 	services   = "/v1/organizations/services"
 	trusted    = "/v1/organizations/trusted-services"
 	enable     = "/v1/organizations/trusted-services/enable"
+	disable    = "/v1/organizations/trusted-services/disable"
 )
 
 var (

@@ -1,10 +1,12 @@
 package huaweitest_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +83,15 @@ func TestBadBodies(t *testing.T) {
 			assert.Equal(t, 400, got.status)
 			assert.Equal(t, "Organizations.9900", got.Code)
 			assert.Empty(t, c.Delegations("a1"))
+
+			c.Delegate("a1", "service.SecMaster")
+			for _, path := range []string{deregister, enable, disable} {
+				got = cl.call("POST", path, body)
+				assert.Equal(t, 400, got.status, path)
+				assert.Equal(t, "Organizations.9900", got.Code, path)
+			}
+			assert.Equal(t, []string{"service.SecMaster"}, c.Delegations("a1"))
+			assert.Equal(t, []string{"service.SecMaster"}, c.Trusted())
 		})
 	}
 	t.Run("Content-Type", func(t *testing.T) {
@@ -106,6 +117,7 @@ func TestUnknownAPIs(t *testing.T) {
 		"HEAD is not GET":                    "HEAD " + registered,
 		"a slash at the end":                 "GET " + registered + "/",
 		"an account without an id":           "GET " + accounts,
+		"a creation without an id":           "GET " + creations,
 		"an escaped slash":                   "GET /v1/organizations%2Ftrusted-services",
 		"not built yet":                      "POST /v1/organizations/accounts",
 		"the warming of a connection":        "HEAD /",
@@ -170,6 +182,215 @@ func TestDelegation(t *testing.T) {
 	assert.Contains(t, cl.call("GET", accounts+"a2", "").raw, `"status":"suspended"`)
 	assert.Equal(t, []string{"service.CTS", "service.AOM"}, c.Delegations("a2"), "kept when the status changes")
 	assert.Nil(t, c.Delegations("a3"))
+}
+
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	c := huaweitest.New(permanent)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c.SetClock(func() time.Time { return at })
+	cl := newClient(t, c)
+	cl.at = at
+	// assertAccounts compares the list with its items, and each of them with the account itself.
+	assertAccounts := func(want ...string) {
+		t.Helper()
+		for i, account := range want {
+			id, rest, _ := strings.Cut(account, " ")
+			name, rest, _ := strings.Cut(rest, " ")
+			joinMethod, status, _ := strings.Cut(rest, " ")
+			want[i] = fmt.Sprintf(`{"id":%q,"urn":"organizations::management:account:o-fake/%[1]s","name":%q,
+				"join_method":%q,"status":%q,"joined_at":"2026-01-02T03:04:05Z"}`, id, name, joinMethod, status)
+			got := cl.call("GET", accounts+id, "")
+			assert.Equal(t, 200, got.status)
+			assert.JSONEq(t, `{"account":`+want[i]+`}`, got.raw)
+		}
+		got := cl.call("GET", members, "")
+		assert.Equal(t, 200, got.status)
+		assert.JSONEq(t, fmt.Sprintf(`{"accounts":[%s],"page_info":{"next_marker":null,"current_count":%d}}`,
+			strings.Join(want, ","), len(want)), got.raw)
+	}
+
+	assertAccounts()
+	c.NameAccount("b", "security")
+	c.AddAccount("c", "pending_closure")
+	c.InviteAccount("a", "guest")
+	c.Delegate("d", "service.AOM")
+	assertAccounts(
+		"b security created active", "c account-c created pending_closure", "a guest invited active",
+		"d account-d created active",
+	)
+	c.NameAccount("a", "security")
+	c.AddAccount("a", "suspended")
+	c.InviteAccount("c", "c")
+	c.RemoveAccount("b")
+	c.AddAccount("b", "active")
+	c.RemoveAccount("nobody")
+	assertAccounts(
+		"c c invited active", "a security invited suspended", "d account-d created active",
+		"b account-b created active",
+	)
+}
+
+func TestDelegatedAdministrators(t *testing.T) {
+	t.Parallel()
+	c := huaweitest.New(permanent)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c.SetClock(func() time.Time { return at })
+	cl := newClient(t, c)
+	cl.at = at
+	// list returns the accounts and the times since which they are administrators.
+	list := func(query string) []string {
+		t.Helper()
+		got := cl.call("GET", delegated+query, "")
+		require.Equal(t, 200, got.status, got.raw)
+		var answer struct {
+			Items []map[string]string `json:"delegated_administrators"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(got.raw), &answer))
+		items := []string{}
+		for _, item := range answer.Items {
+			items = append(items, item["account_id"]+" "+item["delegation_enabled_at"])
+		}
+		return items
+	}
+
+	assert.JSONEq(
+		t, `{"delegated_administrators":[],"page_info":{"next_marker":null,"current_count":0}}`,
+		cl.call("GET", delegated, "").raw,
+	)
+	c.AddAccount("ordinary", "active")
+	c.InviteAccount("log", "logs")
+	c.AddAccount("security", "active")
+	c.TrustService("service.SecMaster", "service.CTS")
+	c.Delegate("security", "service.SecMaster")
+	at = at.Add(time.Minute)
+	c.Delegate("log", "service.CTS")
+	c.Delegate("security", "service.CTS")
+
+	assert.Equal(t, []string{"log 2026-01-02T03:05:05Z", "security 2026-01-02T03:04:05Z"}, list(""),
+		"in the order of joining, each once, since its first delegation")
+	assert.Equal(
+		t, []string{"log 2026-01-02T03:05:05Z", "security 2026-01-02T03:05:05Z"},
+		list("?service_principal=service.CTS"),
+	)
+	assert.Equal(t, []string{"security 2026-01-02T03:04:05Z"}, list("?service_principal=service.SecMaster"))
+	assert.Empty(t, list("?service_principal=service.AOM"))
+	assert.Empty(t, list("?service_principal=service.cts"))
+	c.PageSize(1)
+	got := cl.call("GET", delegated, "")
+	assert.Contains(t, got.raw, `"delegated_administrators":[{"account_id":"log","account_name":"logs",`+
+		`"account_urn":"organizations::management:account:o-fake/log","delegation_enabled_at":"2026-01-02T03:05:05Z",`+
+		`"join_method":"invited","joined_at":"2026-01-02T03:04:05Z"}]`)
+	c.PageSize(0)
+
+	for name, body := range map[string]string{
+		"another service": `{"service_principal":"service.AOM","account_id":"log"}`,
+		"another account": `{"service_principal":"service.CTS","account_id":"ordinary"}`,
+		"nobody":          `{"service_principal":"service.CTS","account_id":"nobody"}`,
+	} {
+		got = cl.call("POST", deregister, body)
+		assert.Equal(t, 400, got.status, name)
+		assert.Equal(t, "Organizations.1500", got.Code, name)
+	}
+	assert.Equal(t, []string{"service.CTS"}, c.Delegations("log"))
+
+	c.Distrust("service.CTS")
+	got = cl.call("POST", deregister, `{"service_principal":"service.CTS","account_id":"security"}`)
+	assert.Equal(t, 200, got.status, "trusted or not")
+	assert.Empty(t, got.raw)
+	assert.Equal(t, []string{"service.SecMaster"}, c.Delegations("security"))
+	got = cl.call("POST", deregister, `{"service_principal":"service.CTS","account_id":"security"}`)
+	assert.Equal(t, "Organizations.1500", got.Code, "a second time")
+	assert.Equal(t, []string{"log 2026-01-02T03:05:05Z"}, list("?service_principal=service.CTS"))
+
+	c.Delegate("security", "service.CTS", "service.AOM")
+	c.Undelegate("security", "service.SecMaster", "service.AOM", "service.RAM")
+	c.Undelegate("nobody", "service.CTS")
+	assert.Equal(t, []string{"service.CTS"}, c.Delegations("security"))
+	c.Undelegate("security")
+	assert.Equal(t, []string{"service.CTS"}, c.Delegations("security"), "no principals are none")
+	c.Undelegate("log", "service.CTS")
+	assert.Equal(t, []string{"security 2026-01-02T03:05:05Z"}, list(""))
+}
+
+func TestDisablingTrustedServices(t *testing.T) {
+	t.Parallel()
+	c := huaweitest.New(permanent)
+	cl := newClient(t, c)
+	c.TrustService("service.SecMaster", "service.CTS", "service.AOM")
+	c.Delegate("a1", "service.CTS")
+
+	got := cl.call("POST", disable, `{"service_principal":"service.CTS"}`)
+	assert.Equal(t, 200, got.status)
+	assert.Empty(t, got.raw)
+	assert.Equal(t, []string{"service.SecMaster", "service.AOM"}, c.Trusted())
+	assert.Equal(t, []string{"service.CTS"}, c.Delegations("a1"), "kept")
+	for _, principal := range []string{"service.CTS", "service.RAM", "service.Nothing"} {
+		got = cl.call("POST", disable, `{"service_principal":"`+principal+`"}`)
+		assert.Equal(t, 400, got.status, principal)
+		assert.Equal(t, "Organizations.1900", got.Code, principal)
+	}
+	assert.Equal(t, 200, cl.call("POST", enable, `{"service_principal":"service.CTS"}`).status)
+	assert.Equal(t, []string{"service.SecMaster", "service.AOM", "service.CTS"}, c.Trusted())
+
+	c.Distrust()
+	assert.Len(t, c.Trusted(), 3, "no principals are none")
+	c.Distrust("service.SecMaster", "service.CTS", "service.Nothing")
+	assert.Equal(t, []string{"service.AOM"}, c.Trusted())
+	assert.Equal(t, []string{"service.CTS"}, c.Delegations("a1"), "kept")
+	assert.Contains(t, cl.call("GET", services, "").raw, "service.CTS", "it can be trusted again")
+}
+
+func TestCreateAccountStatus(t *testing.T) {
+	t.Parallel()
+	c := huaweitest.New(permanent)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c.SetClock(func() time.Time { return at })
+	cl := newClient(t, c)
+	c.SetCreateAccountStatus("car1", "in_progress", "")
+	c.NameAccount("named", "security")
+	at = at.Add(time.Minute)
+	cl.at = at
+	for _, tt := range []struct{ name, state, accountID, want string }{
+		{
+			"as it was set", "", "",
+			`"state":"in_progress","account_id":null,"account_name":"account-car1","completed_at":null`,
+		},
+		{
+			"with an account in progress", "in_progress", "a1",
+			`"state":"in_progress","account_id":"a1","account_name":"account-car1","completed_at":null`,
+		},
+		{
+			"succeeded, the account not visible yet", "succeeded", "a1",
+			`"state":"succeeded","account_id":"a1","account_name":"account-car1","completed_at":"2026-01-02T03:05:05Z"`,
+		},
+		{
+			"succeeded", "succeeded", "named",
+			`"state":"succeeded","account_id":"named","account_name":"security","completed_at":"2026-01-02T03:05:05Z"`,
+		},
+		{
+			"failed", "failed", "",
+			`"state":"failed","account_id":null,"account_name":"account-car1","completed_at":"2026-01-02T03:05:05Z",
+			"failure_reason":"EMAIL_ALREADY_EXISTS"`,
+		},
+		{
+			"in a state of its own", "beamed_up", "",
+			`"state":"beamed_up","account_id":null,"account_name":"account-car1","completed_at":"2026-01-02T03:05:05Z"`,
+		},
+		{
+			"in progress again", "in_progress", "",
+			`"state":"in_progress","account_id":null,"account_name":"account-car1","completed_at":null`,
+		},
+	} {
+		if tt.state != "" {
+			c.SetCreateAccountStatus("car1", tt.state, tt.accountID)
+		}
+		got := cl.call("GET", creations+"car1", "")
+		assert.Equal(t, 200, got.status, tt.name)
+		want := `{"create_account_status":{"id":"car1","created_at":"2026-01-02T03:04:05Z",` + tt.want + `}}`
+		assert.JSONEq(t, want, got.raw, tt.name)
+	}
+	assert.Equal(t, 404, cl.call("GET", accounts+"a1", "").status, "no account is added")
 }
 
 func TestTrustedServices(t *testing.T) {
@@ -246,6 +467,11 @@ func TestUnpublishedAnswers(t *testing.T) {
 			huaweitest.Error{Status: 400, Code: "Organizations.9905"},
 			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownService: a} },
 		},
+		"unknown creation": {
+			[3]string{"GET", creations + "car-none"},
+			huaweitest.Error{Status: 404, Code: "Organizations.9906"},
+			func(a huaweitest.Error) huaweitest.Unpublished { return huaweitest.Unpublished{UnknownCreation: a} },
+		},
 		"invalid request": {
 			[3]string{"GET", trusted + "?limit=0"},
 			huaweitest.Error{Status: 400, Code: "Organizations.9900"},
@@ -283,9 +509,10 @@ func TestUnpublishedAnswers(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	var principals []string
+	// The services have these names, and the accounts have them as ids.
+	var names []string
 	for i := range 5 {
-		principals = append(principals, fmt.Sprintf("service.S%d", i))
+		names = append(names, fmt.Sprintf("service.S%d", i))
 	}
 	for name, tt := range map[string]struct {
 		path     string
@@ -300,52 +527,60 @@ func TestPages(t *testing.T) {
 		"pages shorter than the limit":  {path: trusted, limit: "2000", pageSize: 3, want: []int{3, 2}},
 		"a limit below the pages' size": {path: trusted, limit: "2", pageSize: 3, want: []int{2, 2, 1}},
 		"delegated services page as well": {
-			path: accounts + "a1/delegated-services", pageSize: 2, want: []int{2, 2, 1},
+			path: accounts + "service.S0/delegated-services", pageSize: 2, want: []int{2, 2, 1},
+		},
+		"accounts":       {path: members, limit: "2", want: []int{2, 2, 1}},
+		"administrators": {path: delegated, limit: "2", want: []int{2, 2, 1}},
+		"administrators of a service": {
+			path: delegated + "?service_principal=service.S0", limit: "2", pageSize: 1, want: []int{1, 1, 1, 1, 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := huaweitest.New(permanent)
-			c.TrustService(principals...)
-			c.Delegate("a1", principals...)
+			c.TrustService(names...)
+			for _, name := range names {
+				c.Delegate(name, "service.S0")
+			}
+			c.Delegate("service.S0", names...)
 			c.PageSize(tt.pageSize)
 			cl := newClient(t, c)
+			target, err := url.Parse(tt.path)
+			require.NoError(t, err)
+			query := target.Query()
+			if tt.limit != "" {
+				query.Set("limit", tt.limit)
+			}
 			var pages []int
 			var all []string
-			marker := ""
 			for len(pages) < 9 {
-				query := ""
-				if tt.limit != "" {
-					query = "&limit=" + tt.limit
-				}
-				if marker != "" {
-					query += "&marker=" + strings.ReplaceAll(url.QueryEscape(marker), "+", "%20")
-				}
-				got := cl.call("GET", tt.path+strings.Replace(query, "&", "?", 1), "")
+				got := cl.call("GET", target.Path+"?"+strings.ReplaceAll(query.Encode(), "+", "%20"), "")
 				require.Equal(t, 200, got.status, got.raw)
 				var p struct {
-					Trusted   []map[string]string `json:"trusted_services"`
-					Delegated []map[string]string `json:"delegated_services"`
-					Page      struct {
+					Trusted        []map[string]string `json:"trusted_services"`
+					Services       []map[string]string `json:"delegated_services"`
+					Accounts       []map[string]string `json:"accounts"`
+					Administrators []map[string]string `json:"delegated_administrators"`
+					Page           struct {
 						Next  *string `json:"next_marker"`
 						Count int     `json:"current_count"`
 					} `json:"page_info"`
 				}
 				require.NoError(t, json.Unmarshal([]byte(got.raw), &p))
-				for _, item := range append(p.Trusted, p.Delegated...) {
-					all = append(all, item["service_principal"])
+				for _, item := range slices.Concat(p.Trusted, p.Services, p.Accounts, p.Administrators) {
+					all = append(all, cmp.Or(item["service_principal"], item["id"], item["account_id"]))
 				}
 				pages = append(pages, p.Page.Count)
 				if p.Page.Next == nil {
 					break
 				}
-				marker = *p.Page.Next
+				query.Set("marker", *p.Page.Next)
 				for _, special := range []string{"/", "+", "=", " "} {
-					assert.Contains(t, marker, special)
+					assert.Contains(t, *p.Page.Next, special)
 				}
 			}
 			assert.Equal(t, tt.want, pages)
-			assert.Equal(t, principals, all)
+			assert.Equal(t, names, all)
 		})
 	}
 }
@@ -355,12 +590,15 @@ func TestBadPages(t *testing.T) {
 	c := huaweitest.New(permanent)
 	c.TrustService("service.A", "service.B")
 	c.Delegate("a1", "service.A", "service.B")
+	c.Delegate("a2", "service.A", "service.B")
 	cl := newClient(t, c)
-	got := cl.call("GET", trusted+"?limit=1", "")
-	_, after, _ := strings.Cut(got.raw, `"next_marker":"`)
-	marker, _, _ := strings.Cut(after, `"`)
-	require.NotEmpty(t, marker)
-	escaped := strings.ReplaceAll(url.QueryEscape(marker), "+", "%20")
+	markerOf := func(path string) (marker, escaped string) {
+		_, after, _ := strings.Cut(cl.call("GET", path, "").raw, `"next_marker":"`)
+		marker, _, _ = strings.Cut(after, `"`)
+		require.NotEmpty(t, marker)
+		return marker, strings.ReplaceAll(url.QueryEscape(marker), "+", "%20")
+	}
+	marker, escaped := markerOf(trusted + "?limit=1")
 	assert.Contains(t, cl.call("GET", trusted+"?limit=1&marker="+escaped, "").raw, "service.B")
 
 	unescaped := cl.request("GET", trusted+"?limit=1&marker="+escaped, "") // signed as it should be, sent as it is
@@ -369,15 +607,28 @@ func TestBadPages(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 401, raw.status, "a marker not escaped is another one")
 
+	_, filtered := markerOf(delegated + "?limit=1&service_principal=service.A")
+	got := cl.call("GET", delegated+"?limit=2&marker="+filtered+"&service_principal=service.A", "")
+	assert.Contains(t, got.raw, `"a2"`, "another limit may be asked for")
+	_, gone := markerOf(accounts + "a2/delegated-services?limit=1")
+	c.Undelegate("a2", "service.A")
+
 	for name, path := range map[string]string{
-		"limit 0":               trusted + "?limit=0",
-		"limit 2001":            trusted + "?limit=2001",
-		"limit of words":        trusted + "?limit=all",
-		"an empty limit":        trusted + "?limit=",
-		"an unknown marker":     trusted + "?marker=x",
-		"an empty marker":       trusted + "?marker=",
-		"a doubly escaped one":  trusted + "?marker=" + strings.ReplaceAll(escaped, "%", "%25"),
-		"another list's marker": accounts + "a1/delegated-services?marker=" + escaped,
+		"limit 0":                      trusted + "?limit=0",
+		"limit 2001":                   trusted + "?limit=2001",
+		"limit of words":               trusted + "?limit=all",
+		"an empty limit":               trusted + "?limit=",
+		"an unknown marker":            trusted + "?marker=x",
+		"an empty marker":              trusted + "?marker=",
+		"a doubly escaped one":         trusted + "?marker=" + strings.ReplaceAll(escaped, "%", "%25"),
+		"another list's marker":        accounts + "a1/delegated-services?marker=" + escaped,
+		"a marker after what is gone":  accounts + "a2/delegated-services?marker=" + gone,
+		"the filter left out":          delegated + "?marker=" + filtered,
+		"another filter":               delegated + "?marker=" + filtered + "&service_principal=service.B",
+		"a filter of nothing":          delegated + "?service_principal=",
+		"a long filter":                delegated + "?service_principal=" + strings.Repeat("s", 101),
+		"limit 0 of accounts":          members + "?limit=0",
+		"limit 2001 of administrators": delegated + "?limit=2001",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
