@@ -11,8 +11,15 @@
 // # Documented
 //
 // These follow Huawei Cloud's API pages, error tables and SDKs:
-//   - paths, methods, bodies, status codes: 200 for register-regions and enabling trusted access,
-//     201 for register a delegated administrator, both without a body
+//   - paths, methods, bodies, status codes: 200 for register-regions, enabling and disabling
+//     trusted access and deregistering a delegated administrator, 201 for registering one, all
+//     without a body
+//   - join_method created or invited; status active, suspended or pending_closure; a creation's
+//     state in_progress, succeeded or failed, with a failure_reason then
+//   - delegated administrators are listed with service_principal, of 1 to 100 characters, or
+//     without, and do not say for which service
+//   - 400 Organizations.1500, deregistering what is not a delegated administrator; 400
+//     Organizations.1900, disabling trusted access that is disabled
 //   - 409 IIC.1216, one region per organization, whichever it is; 404 IIC.1254, no region
 //     registered; 400 IIC.400, bad request
 //   - 404 APIGW.0101 for an unknown path or method, 401 APIGW.0301 for a request not authenticated,
@@ -28,18 +35,28 @@
 // Huawei publishes nothing about these, so nothing should depend on them; [Cloud.SetUnpublished]
 // changes the answers:
 //   - register for an account already delegated: 409 Organizations.9901, a code that does not exist
-//   - an unknown account, on register and on both reads: 404 Organizations.9902, likewise
+//   - an unknown account, on register and on both reads of one: 404 Organizations.9902, likewise
 //   - register for an account that is not active: 400 Organizations.9903, likewise
 //   - register for a service that is not trusted: 400 Organizations.1900, which is known from
 //     disabling trusted access
 //   - enabling a service that is trusted already: 409 Organizations.9904, a code that does not
 //     exist
 //   - enabling a service that does not exist: 400 Organizations.9905, likewise
-//   - bad bodies, limits and markers in Organizations: 400 Organizations.9900, a code that does not
-//     exist
+//   - an unknown create-account-status: 404 Organizations.9906, likewise
+//   - bad bodies, limits, markers and filters in Organizations: 400 Organizations.9900, likewise
 //
 // Nor about these:
 //   - the order of these checks: account known, already delegated, account active, service trusted
+//   - deregistering an unknown account, and disabling a service that does not exist, are refused
+//     like what is not delegated and not trusted
+//   - disabling trusted access keeps the delegations; deregistering needs neither trusted access
+//     nor an active account
+//   - the order of lists: accounts and delegated administrators by joining, services by enabling or
+//     registration
+//   - without service_principal, a delegated administrator of several services is listed once, with
+//     the time of the first; a service that is unknown or not trusted filters like any other
+//   - a creation's account_id and completed_at are null as long as there are none, its account_name
+//     is made up until the account is known, its failure_reason is EMAIL_ALREADY_EXISTS
 //   - an unknown API is refused before its signature is looked at
 //   - 200 as the default limit (the API pages say 200 or 1000)
 //   - a quota counts per API and in fixed windows, calls refused for it included, other refused
@@ -58,6 +75,7 @@
 //     the body
 //   - POST bodies without Content-Type application/json, and bodies with fields the API page does
 //     not know
+//   - a marker of another list, of the same list with another filter, or after an item that is gone
 //
 // Percent-encoding is not compared literally: path and query are signed by their decoded values, so
 // %2f may stand for %2F and + for %20 in a query, as with the real gateway.
