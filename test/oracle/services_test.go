@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdktime"
 	centermodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/identitycenter/v1/model"
 	orgmodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/organizations/v1/model"
 	"github.com/stretchr/testify/assert"
@@ -25,8 +26,18 @@ func registerAdministrator(principal string) *orgmodel.RegisterDelegatedAdminist
 	}
 }
 
+func deregisterAdministrator(id, principal string) *orgmodel.DeregisterDelegatedAdministratorRequest {
+	return &orgmodel.DeregisterDelegatedAdministratorRequest{
+		Body: &orgmodel.DelegatedAdministratorReqBody{AccountId: id, ServicePrincipal: principal},
+	}
+}
+
 func enableService(principal string) *orgmodel.EnableTrustedServiceRequest {
 	return &orgmodel.EnableTrustedServiceRequest{Body: &orgmodel.TrustedServiceReqBody{ServicePrincipal: principal}}
+}
+
+func disableService(principal string) *orgmodel.DisableTrustedServiceRequest {
+	return &orgmodel.DisableTrustedServiceRequest{Body: &orgmodel.TrustedServiceReqBody{ServicePrincipal: principal}}
 }
 
 func showAccount(id string) *orgmodel.ShowAccountRequest {
@@ -136,6 +147,138 @@ func TestTheFakeServesTheOfficialClients(t *testing.T) {
 	}
 }
 
+func TestTheOfficialClientsReadTheOrganizationAsTheFakeHoldsIt(t *testing.T) {
+	t.Parallel()
+	for name, keys := range kindsOfCredentials() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, keys)
+			joined := time.Now().UTC().Truncate(time.Second)
+			delegated := joined.Add(time.Minute)
+			at := joined
+			s.SetClock(func() time.Time { return at })
+			s.PageSize(3)
+			o := s.official(t)
+
+			accounts := []orgmodel.AccountDto{
+				{Id: account, Name: "security", JoinMethod: "created", Status: "active"},
+				{Id: "guest", Name: "security+é", JoinMethod: "invited", Status: "active"},
+				{Id: "closed", Name: "account-closed", JoinMethod: "created", Status: "suspended"},
+			}
+			for i := range 4 {
+				id := fmt.Sprint("member-", i)
+				accounts = append(accounts, orgmodel.AccountDto{
+					Id: id, Name: "account-" + id, JoinMethod: "created", Status: "pending_closure",
+				})
+			}
+			for i, a := range accounts {
+				s.AddAccount(a.Id, a.Status)
+				accounts[i].JoinedAt = new(sdktime.SdkTime(joined))
+				accounts[i].Urn = "organizations::management:account:o-fake/" + a.Id
+			}
+			s.NameAccount(account, "security")
+			s.InviteAccount("guest", "security+é")
+
+			assert.Equal(t, [][]orgmodel.AccountDto{accounts[:3], accounts[3:6], accounts[6:]},
+				pages(t, func(limit *int32, marker *string) ([]orgmodel.AccountDto, *orgmodel.PageInfoDto) {
+					answer, err := o.ListAccounts(&orgmodel.ListAccountsRequest{Limit: limit, Marker: marker})
+					require.NoError(t, err)
+					return *answer.Accounts, answer.PageInfo
+				}))
+			for _, a := range accounts {
+				shown, err := o.ShowAccount(showAccount(a.Id))
+				require.NoError(t, err)
+				assert.Equal(t, &a, shown.Account)
+			}
+
+			// administrators reads the list of those of a service, or of all of them.
+			administrators := func(service *string) [][]orgmodel.DelegatedAdministratorDto {
+				return pages(t, func(limit *int32, marker *string) (
+					[]orgmodel.DelegatedAdministratorDto, *orgmodel.PageInfoDto,
+				) {
+					answer, err := o.ListDelegatedAdministrators(&orgmodel.ListDelegatedAdministratorsRequest{
+						ServicePrincipal: service, Limit: limit, Marker: marker,
+					})
+					require.NoError(t, err)
+					return *answer.DelegatedAdministrators, answer.PageInfo
+				})
+			}
+			assert.Equal(t, [][]orgmodel.DelegatedAdministratorDto{{}}, administrators(nil))
+			var all []orgmodel.DelegatedAdministratorDto
+			at = delegated
+			for _, a := range accounts {
+				s.Delegate(a.Id, secMaster)
+				all = append(all, orgmodel.DelegatedAdministratorDto{
+					AccountId: a.Id, AccountName: a.Name, AccountUrn: a.Urn, JoinMethod: a.JoinMethod,
+					JoinedAt: a.JoinedAt, DelegationEnabledAt: new(sdktime.SdkTime(delegated)),
+				})
+			}
+			s.Delegate("guest", "service.CTS")
+			byThree := [][]orgmodel.DelegatedAdministratorDto{all[:3], all[3:6], all[6:]}
+			assert.Equal(t, byThree, administrators(nil))
+			assert.Equal(t, byThree, administrators(new(secMaster)))
+			assert.Equal(t, [][]orgmodel.DelegatedAdministratorDto{all[1:2]}, administrators(new("service.CTS")))
+
+			ended, err := o.DeregisterDelegatedAdministrator(deregisterAdministrator("guest", secMaster))
+			require.NoError(t, err)
+			assert.Equal(t, 200, ended.HttpStatusCode)
+			assert.Equal(t, []string{"service.CTS"}, s.Delegations("guest"))
+			_, err = o.DeregisterDelegatedAdministrator(deregisterAdministrator("guest", secMaster))
+			assertError(t, err, 400, "Organizations.1500")
+
+			s.TrustService(secMaster, "service.CTS")
+			disabled, err := o.DisableTrustedService(disableService(secMaster))
+			require.NoError(t, err)
+			assert.Equal(t, 200, disabled.HttpStatusCode)
+			assert.Equal(t, []string{"service.CTS"}, s.Trusted())
+			_, err = o.DisableTrustedService(disableService(secMaster))
+			assertError(t, err, 400, "Organizations.1900")
+
+			for _, r := range s.Requests() {
+				assert.True(t, r.Verified, r)
+			}
+		})
+	}
+}
+
+func TestTheOfficialClientReadsHowFarACreationGot(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, kindsOfCredentials()["temporary credentials"])
+	created := time.Now().UTC().Truncate(time.Second)
+	completed := created.Add(time.Minute)
+	at := created
+	s.SetClock(func() time.Time { return at })
+	s.NameAccount(account, "security")
+	show := func(id string) (*orgmodel.CreateAccountStatusDto, error) {
+		request := &orgmodel.ShowCreateAccountStatusRequest{CreateAccountStatusId: id}
+		answer, err := s.official(t).ShowCreateAccountStatus(request)
+		if err != nil {
+			return nil, err
+		}
+		return answer.CreateAccountStatus, nil
+	}
+	_, err := show("car-1")
+	assertError(t, err, 404, "Organizations.9906")
+	for _, want := range []orgmodel.CreateAccountStatusDto{
+		{State: "in_progress", AccountName: "account-car-1"},
+		{
+			State: "succeeded", AccountId: account, AccountName: "security",
+			CompletedAt: new(sdktime.SdkTime(completed)),
+		},
+		{
+			State: "failed", AccountName: "account-car-1", CompletedAt: new(sdktime.SdkTime(completed)),
+			FailureReason: new("EMAIL_ALREADY_EXISTS"),
+		},
+	} {
+		s.SetCreateAccountStatus("car-1", want.State, want.AccountId)
+		want.Id, want.CreatedAt = "car-1", new(sdktime.SdkTime(created))
+		got, err := show("car-1")
+		require.NoError(t, err)
+		assert.Equal(t, &want, got)
+		at = completed
+	}
+}
+
 func TestTheFakeRefusesAnOfficialClientWithAnothersKey(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, kindsOfCredentials()["temporary credentials"])
@@ -146,9 +289,9 @@ func TestTheFakeRefusesAnOfficialClientWithAnothersKey(t *testing.T) {
 }
 
 // pages reads a list to its end.
-func pages(t *testing.T, read func(limit *int32, marker *string) ([]string, *orgmodel.PageInfoDto)) [][]string {
+func pages[T any](t *testing.T, read func(limit *int32, marker *string) ([]T, *orgmodel.PageInfoDto)) [][]T {
 	t.Helper()
-	var all [][]string
+	var all [][]T
 	var marker *string
 	for {
 		page, info := read(new(int32(200)), marker)
