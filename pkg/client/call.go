@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"registrar/pkg/attempt"
@@ -35,17 +36,23 @@ func get[T any](
 	var answer T
 	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, func(body []byte, secrets wire.Secrets) error {
 		var fresh T
-		err := json.Unmarshal(body, &fresh)
-		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return fmt.Errorf("a JSON %s doesn't belong at %s", wrong.Value, wrong.Field)
-		}
-		if err != nil {
+		if err := decode(body, &fresh, ""); err != nil {
 			return err
 		}
 		answer = fresh
 		return check(&answer, secrets)
 	}})
 	return answer, err
+}
+
+// decode reads the JSON value that stands at the place in an answer. Its error shows no value.
+func decode(value []byte, target any, place string) error {
+	err := json.Unmarshal(value, target)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("a JSON %s doesn't belong at %s", wrong.Value,
+			strings.Trim(place+"."+wrong.Field, "."))
+	}
+	return err
 }
 
 // post sends the fields as a JSON object. What the answer to a success has in its body is ignored.

@@ -178,7 +178,9 @@ func TestDelegatedAdministrators(t *testing.T) {
 		cloud.AddAccount(account, "suspended")
 		got, err := c.Account(t.Context(), account)
 		require.NoError(t, err)
-		assert.Equal(t, client.Account{ID: account, Status: "suspended"}, got)
+		assert.Equal(t, client.Account{
+			ID: account, Name: "account-" + account, JoinMethod: "created", Status: "suspended",
+		}, got)
 
 		cloud.AddAccount(account, "active")
 		cloud.TrustService(secMaster)

@@ -1,12 +1,15 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"registrar/pkg/wire"
 )
@@ -17,12 +20,29 @@ const (
 	maxPages     = 100
 	maxMarker    = 1 << 10
 	maxPrincipal = 100
+	maxName      = 128
 )
+
+// identifier is the form of ids and states.
+var identifier = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Account is a member of the organization.
 type Account struct {
-	ID     string `json:"id"`
-	Status string `json:"status"` // "active", "suspended" or "pending_closure"; others may be added
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	JoinMethod string `json:"join_method"` // "created" or "invited": who is invited chose the name; others may be added
+	Status     string `json:"status"`      // "active", "suspended" or "pending_closure"; others may be added
+}
+
+func (a *Account) check(secrets wire.Secrets) error {
+	if !credible(a.ID, identifier, secrets) || !credible(a.Status, identifier, secrets) {
+		return errors.New("it has an account without an id or a status")
+	}
+	if !credible(a.JoinMethod, identifier, secrets) {
+		a.JoinMethod = ""
+	}
+	a.Name = cleanName(a.Name, maxName, secrets)
+	return nil
 }
 
 // Account reads a member account. An unknown one is refused, with a code that isn't published.
@@ -30,15 +50,73 @@ func (c *Client) Account(ctx context.Context, accountID string) (Account, error)
 	type account struct {
 		Account Account `json:"account"`
 	}
-	form := regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	answer, err := get(ctx, c, "Account", c.organizations("accounts", accountID),
 		func(answer *account, secrets wire.Secrets) error {
-			if answer.Account.ID != accountID || !credible(answer.Account.Status, form, secrets) {
-				return errors.New("it has no account of this id with a status")
+			if answer.Account.ID != accountID {
+				return errors.New("it is not about the account with this id")
 			}
-			return nil
+			return answer.Account.check(secrets)
 		})
 	return answer.Account, err
+}
+
+// Accounts lists the members of the organization.
+func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
+	return pages(ctx, c, "Accounts", "accounts", c.organizations("accounts"), (*Account).check)
+}
+
+// Creation is how far the creation of an account is.
+type Creation struct {
+	State         string `json:"state"`          // "in_progress", "succeeded" or "failed"; others may be added
+	AccountID     string `json:"account_id"`     // never empty if it succeeded
+	FailureReason string `json:"failure_reason"` // a word in capitals, if it failed
+}
+
+// CreateAccountStatus reads how far the creation of an account is. An unknown id is refused, with a
+// code that isn't published.
+func (c *Client) CreateAccountStatus(ctx context.Context, id string) (Creation, error) {
+	type status struct {
+		Creation Creation `json:"create_account_status"`
+	}
+	answer, err := get(ctx, c, "CreateAccountStatus", c.organizations("create-account-status", id),
+		func(answer *status, secrets wire.Secrets) error {
+			creation := &answer.Creation
+			isAccount := credible(creation.AccountID, identifier, secrets)
+			switch {
+			case !credible(creation.State, identifier, secrets):
+				return errors.New("it has no state")
+			case creation.State == "succeeded" && !isAccount:
+				return errors.New("it succeeded, but names no account")
+			case !isAccount:
+				creation.AccountID = ""
+			}
+			creation.FailureReason = secrets.Clean(creation.FailureReason, maxWord)
+			return nil
+		})
+	return answer.Creation, err
+}
+
+// Administrator is an account that administers services for the whole organization.
+type Administrator struct {
+	AccountID   string `json:"account_id"`
+	AccountName string `json:"account_name"`
+}
+
+// DelegatedAdministrators lists the accounts that administer the service, or any service if
+// servicePrincipal is empty.
+func (c *Client) DelegatedAdministrators(ctx context.Context, servicePrincipal string) ([]Administrator, error) {
+	u := c.organizations("delegated-administrators")
+	if servicePrincipal != "" {
+		u.RawQuery = "service_principal=" + escape(servicePrincipal)
+	}
+	return pages(ctx, c, "DelegatedAdministrators", "delegated_administrators", u,
+		func(a *Administrator, secrets wire.Secrets) error {
+			if !credible(a.AccountID, identifier, secrets) {
+				return errors.New("it has an administrator without the id of an account")
+			}
+			a.AccountName = cleanName(a.AccountName, maxName, secrets)
+			return nil
+		})
 }
 
 // DelegatedServices lists the service principals that the account administers for the organization.
@@ -96,27 +174,50 @@ func (c *Client) organizations(elements ...string) *url.URL {
 	return c.config.Organizations.URL(append([]string{"v1", "organizations"}, elements...)...)
 }
 
-// principals reads the list with the key to its last page. A list that doesn't end is a
-// failure: a part of it would be taken for the whole.
+// principals reads a list of services by their names.
 func (c *Client) principals(ctx context.Context, name, key string, u *url.URL) ([]string, error) {
+	type service struct {
+		Principal string `json:"service_principal"`
+	}
+	services, err := pages(ctx, c, name, key, u, func(s *service, secrets wire.Secrets) error {
+		return cleanPrincipal(&s.Principal, secrets)
+	})
+	var names []string
+	for _, s := range services {
+		names = append(names, s.Principal)
+	}
+	return names, err
+}
+
+// pages reads the list with the key to its last page. Check says what in an item can't be true, and
+// cleans what goes on from there. A list that doesn't end is a failure: a part of it would be taken
+// for the whole.
+func pages[T any](
+	ctx context.Context, c *Client, name, key string, u *url.URL, check func(*T, wire.Secrets) error,
+) ([]T, error) {
 	var (
-		all    []string
+		all    []T
 		seen   = map[string]bool{}
+		filter = u.RawQuery
 		marker string
 	)
 	for range maxPages {
-		u.RawQuery = "limit=" + strconv.Itoa(pageSize)
+		u.RawQuery = strings.TrimPrefix(filter+"&limit="+strconv.Itoa(pageSize), "&")
 		if marker != "" {
 			u.RawQuery += "&marker=" + escape(marker)
 		}
-		answer, err := get(ctx, c, name, u, func(p *page, secrets wire.Secrets) error { return p.check(key, secrets) })
+		var items list[T]
+		_, err := get(ctx, c, name, u, func(page *map[string]json.RawMessage, secrets wire.Secrets) (err error) {
+			items, marker, err = readPage[T](*page, key)
+			for i := range items {
+				err = cmp.Or(err, check(&items[i], secrets))
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range answer.list(key) {
-			all = append(all, s.Principal)
-		}
-		marker = answer.Info.NextMarker
+		all = append(all, items...)
 		switch {
 		case marker == "":
 			return all, nil
@@ -128,52 +229,46 @@ func (c *Client) principals(ctx context.Context, name, key string, u *url.URL) (
 	return nil, operation{name: name}.failed(fmt.Errorf("the list has more than %d pages of %d", maxPages, pageSize))
 }
 
-// page is a part of one of the lists. The other is nil.
-type page struct {
-	Delegated list[service] `json:"delegated_services"`
-	Trusted   list[service] `json:"trusted_services"`
-	Info      struct {
-		NextMarker string `json:"next_marker"` // empty on the last page
-	} `json:"page_info"`
-}
-
-type service struct {
-	Principal string `json:"service_principal"`
-}
-
-// list returns the list with the key, nil if the page doesn't have it.
-func (p *page) list(key string) []service {
-	return map[string]list[service]{"delegated_services": p.Delegated, "trusted_services": p.Trusted}[key]
-}
-
-func (p *page) check(key string, secrets wire.Secrets) error {
-	list := p.list(key)
-	switch {
-	case list == nil:
-		return errors.New("it has no list of " + key)
-	case len(p.Info.NextMarker) > maxMarker:
-		return fmt.Errorf("its page marker is longer than %d bytes", maxMarker)
+// readPage takes the list with the key out of a page, and the marker of the next page, which is
+// empty on the last one.
+func readPage[T any](page map[string]json.RawMessage, key string) (items list[T], marker string, err error) {
+	var info struct {
+		NextMarker string `json:"next_marker"`
 	}
-	for i := range list {
-		if err := cleanPrincipal(&list[i].Principal, secrets); err != nil {
-			return err
-		}
+	if page[key] == nil {
+		return nil, "", errors.New("it has no list of " + key)
 	}
-	return nil
+	if err := decode(page[key], &items, key); err != nil {
+		return nil, "", err
+	}
+	if page["page_info"] != nil {
+		err = decode(page["page_info"], &info, "page_info")
+	}
+	if len(info.NextMarker) > maxMarker {
+		err = fmt.Errorf("its page marker is longer than %d bytes", maxMarker)
+	}
+	return items, info.NextMarker, err
 }
 
 // WarmOrganizations is [Client.Warm] for the endpoint of Organizations.
 func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
 
-// cleanPrincipal cleans the name of a service. One of an odd form is cut rather than refused, or a
-// service that Huawei Cloud has tomorrow would make every list unreadable. What isn't exactly as it
-// came is put in quotes, so that it doesn't equal the name of a service.
+// cleanPrincipal cleans the name of a service.
 func cleanPrincipal(name *string, secrets wire.Secrets) error {
 	if *name == "" {
 		return errors.New("it lists a service without a name")
 	}
-	if cleaned := secrets.Clean(*name, maxPrincipal); cleaned != *name {
-		*name = strconv.Quote(cleaned)
-	}
+	*name = cleanName(*name, maxPrincipal, secrets)
 	return nil
+}
+
+// cleanName cleans a name. One of an odd form is cut rather than refused, or a service that Huawei
+// Cloud has tomorrow would make every list unreadable. What isn't exactly as it came is put in
+// quotes, so that it doesn't equal the name of anything else.
+func cleanName(name string, limit int, secrets wire.Secrets) string {
+	cleaned := secrets.Clean(name, limit)
+	if cleaned != name {
+		return strconv.Quote(cleaned)
+	}
+	return name
 }
