@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
-	"github.com/cloudevents/sdk-go/v2/event"
 
 	"registrar/internal/awsapi"
 	"registrar/pkg/attempt"
@@ -24,27 +23,51 @@ func newBus(ctx context.Context, load awsapi.Load, bus, region string) (Sink, er
 	if err := awsapi.CheckEndpoint("EVENTBRIDGE", client.Options().BaseEndpoint); err != nil {
 		return nil, named(name, err)
 	}
-	return deliverer(name, func(ctx context.Context, e event.Event, detail []byte) *attempt.Failure {
-		entry := types.PutEventsRequestEntry{
-			EventBusName: &bus,
-			Source:       new(e.Source()),
-			DetailType:   new(e.Type()),
-			Detail:       new(string(detail)),
+	const most = 10 // entries of one PutEvents
+	return deliverer(name, most, func(ctx context.Context, left []outgoing) ([]outgoing, *attempt.Failure) {
+		var entries []types.PutEventsRequestEntry
+		for _, e := range left {
+			entries = append(entries, entry(bus, e))
 		}
-		if t := e.Time(); !t.IsZero() {
-			entry.Time = &t
-		}
-		out, err := client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{entry}})
+		out, err := client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: entries})
 		if err != nil {
-			return awsapi.Failure(ctx, err)
+			return left, awsapi.Failure(ctx, err)
 		}
-		var put types.PutEventsResultEntry
-		if len(out.Entries) > 0 {
-			put = out.Entries[0]
-		}
-		if out.FailedEntryCount == 0 && put.EventId != nil {
-			return nil
-		}
-		return awsapi.Refusal(0, aws.ToString(put.ErrorCode), "")
+		return failed(out, left)
 	}), nil
+}
+
+func entry(bus string, e outgoing) types.PutEventsRequestEntry {
+	entry := types.PutEventsRequestEntry{
+		EventBusName: &bus,
+		Source:       new(e.Source()),
+		DetailType:   new(e.Type()),
+		Detail:       new(string(e.encoded)),
+	}
+	if t := e.Time(); !t.IsZero() {
+		entry.Time = &t
+	}
+	return entry
+}
+
+// failed returns the events that EventBridge didn't take, and what it says of the worst of them.
+func failed(out *eventbridge.PutEventsOutput, sent []outgoing) (left []outgoing, worst *attempt.Failure) {
+	for i, e := range sent {
+		var put types.PutEventsResultEntry
+		if i < len(out.Entries) {
+			put = out.Entries[i]
+		}
+		if put.EventId != nil && put.ErrorCode == nil {
+			continue
+		}
+		left = append(left, e)
+		failure := awsapi.Refusal(0, aws.ToString(put.ErrorCode), "")
+		if worst == nil || failure.Kind == attempt.Misconfigured {
+			worst = failure
+		}
+	}
+	if worst == nil && out.FailedEntryCount > 0 { // it doesn't say which
+		return sent, awsapi.Refusal(0, "", "")
+	}
+	return left, worst
 }

@@ -24,23 +24,23 @@ const maxDrain = 64 << 10
 // host, since the path and the query may be a secret.
 func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	client := wire.Client(transport)
-	return deliverer(u.Scheme+"://"+u.Host, func(ctx context.Context, _ event.Event, body []byte) *attempt.Failure {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	return deliverer(u.Scheme+"://"+u.Host, 1, func(ctx context.Context, one []outgoing) ([]outgoing, *attempt.Failure) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(one[0].encoded))
 		if err != nil {
-			return wire.Unanswered(ctx, err, wire.Secrets{})
+			return one, wire.Unanswered(ctx, err, wire.Secrets{})
 		}
 		req.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
 		req.Header.Set("User-Agent", wire.UserAgent)
 		resp, err := client.Do(req)
 		if err != nil {
-			return wire.Unanswered(ctx, err, wire.Secrets{})
+			return one, wire.Unanswered(ctx, err, wire.Secrets{})
 		}
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDrain)) // the status decides
 		if resp.StatusCode/100 == 2 {
-			return nil
+			return nil, nil
 		}
-		return refused(resp)
+		return one, refused(resp)
 	})
 }
 

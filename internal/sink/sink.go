@@ -1,9 +1,10 @@
 // Package sink delivers result events: to an EventBridge bus, or by HTTP to a receiver of
 // CloudEvents.
 //
-// An event is sent up to 4 times, for 10 s each, while the failure is transient. The waits between
-// them grow from 200 ms, or are what Retry-After asks for, up to 20 s. No attempt and no wait is
-// begun that the deadline of the context would cut.
+// A bus gets ten events at once, a URL one after another. Each of these is sent up to 4 times, for
+// 10 s each, while the failure is transient. The waits between them grow from 200 ms, or are what
+// Retry-After asks for, up to 20 s. No attempt and no wait is begun that the deadline of the context
+// would cut. The first failure ends it all.
 package sink
 
 import (
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,10 +31,11 @@ const (
 	attemptLimit = 10 * time.Second
 )
 
-// A Sink delivers one event, within the deadline of the context. Its error names the sink and shows
-// nothing secret. It is misconfigured if an operator must act, and transient otherwise. An event
-// may have arrived in spite of an error. A Sink is safe for concurrent use.
-type Sink func(context.Context, event.Event) error
+// A Sink delivers events, within the deadline of the context. Its error names the sink and shows
+// nothing secret. It is misconfigured if an operator must act, and transient otherwise. Events may
+// have arrived in spite of an error. Ten that follow each other must have at most 256 KiB together.
+// A Sink is safe for concurrent use.
+type Sink func(context.Context, ...event.Event) error
 
 // Config says where events go. The zero Config has no sink.
 type Config struct {
@@ -122,19 +125,46 @@ func New(ctx context.Context, c Config) (Sink, error) {
 	return nil, nil
 }
 
-// deliverer makes a Sink of send, which makes one attempt to send an event, given as JSON too.
-func deliverer(name string, send func(context.Context, event.Event, []byte) *attempt.Failure) Sink {
-	return func(ctx context.Context, e event.Event) error {
-		body, err := e.MarshalJSON() // json.Marshal would escape HTML in it
-		if err == nil {
-			err = attempt.Do(ctx, attempts, func(ctx context.Context) *attempt.Failure {
-				ctx, cancel := attempt.Timeout(ctx, attemptLimit)
-				defer cancel()
-				return send(ctx, e, body)
-			})
+// outgoing is an event, and the same as JSON.
+type outgoing struct {
+	event.Event
+	encoded []byte
+}
+
+// deliverer makes a Sink of send, which makes one attempt to send at most so many events, and
+// returns those that it couldn't send.
+func deliverer(
+	name string, atOnce int, send func(context.Context, []outgoing) (left []outgoing, _ *attempt.Failure),
+) Sink {
+	return func(ctx context.Context, all ...event.Event) error {
+		for some := range slices.Chunk(all, atOnce) {
+			left, err := encode(some)
+			if err == nil {
+				err = attempt.Do(ctx, attempts, func(ctx context.Context) (failure *attempt.Failure) {
+					ctx, cancel := attempt.Timeout(ctx, attemptLimit)
+					defer cancel()
+					left, failure = send(ctx, left)
+					return failure
+				})
+			}
+			if err != nil {
+				return named(name, err)
+			}
 		}
-		return named(name, err)
+		return nil
 	}
+}
+
+func encode(all []event.Event) ([]outgoing, error) {
+	var encoded []outgoing
+	for _, e := range all {
+		body, err := e.MarshalJSON() // json.Marshal would escape HTML in it
+		if err != nil {
+			return nil, err
+		}
+		encoded = append(encoded, outgoing{e, body})
+	}
+	return encoded, nil
 }
 
 // named adds the name of the sink to err.
