@@ -9,28 +9,40 @@ import (
 // MaxPrincipals is how many services one event may name.
 const MaxPrincipals = 20
 
-// AccountCreated is the data of account.created.
+// AccountCreated is the data of account.created and account.admin.missing.
 type AccountCreated struct {
-	AccountID         AccountID
+	// One of these is empty: the account, or the creation that tells it.
+	AccountID             AccountID
+	CreateAccountStatusID CreateAccountStatusID
+
 	ServicePrincipals []ServicePrincipal // those that the account shall administer, each once; nil if there are none
 }
 
-// AccountCreatedInput is the input account.created, "an account joined the organization".
+// AccountCreatedInput is the input account.created, "an account joined the organization", and
+// account.admin.missing, with which an audit asks for an administrator.
 func AccountCreatedInput() Input[AccountCreated] {
-	return Input[AccountCreated]{"account.created", func(o object) (d AccountCreated, err error) {
-		if d.AccountID, err = optional(o, "account_id", ParseAccountID); err != nil {
-			return d, err
-		}
-		if d.AccountID == "" {
-			return d, errors.New("account_id: is missing")
-		}
-		var single *string
-		if err = o.read("service_principal", &single); err != nil {
-			return d, err
-		}
-		d.ServicePrincipals, err = principals(o, single)
+	return Input[AccountCreated]{"account.created", []string{adminRequest}, readAccountCreated}
+}
+
+func readAccountCreated(o object) (d AccountCreated, err error) {
+	if d.AccountID, err = optional(o, "account_id", ParseAccountID); err != nil {
 		return d, err
-	}}
+	}
+	d.CreateAccountStatusID, err = optional(o, "create_account_status_id", parseCreateAccountStatusID)
+	switch {
+	case err != nil:
+		return d, err
+	case d.AccountID == "" && d.CreateAccountStatusID == "":
+		return d, errors.New("account_id: is missing, and so is create_account_status_id")
+	case d.AccountID != "" && d.CreateAccountStatusID != "":
+		return d, errors.New("create_account_status_id: must not stand beside account_id")
+	}
+	var single *string
+	if err = o.read("service_principal", &single); err != nil {
+		return d, err
+	}
+	d.ServicePrincipals, err = principals(o, single)
+	return d, err
 }
 
 // principals reads service_principals: each once, in their order, after first if that isn't nil.

@@ -8,7 +8,7 @@ type BootstrapRegion struct {
 // BootstrapRegionInput is the input org.bootstrap, "the organization was set up", as a function
 // that registers the region reads it.
 func BootstrapRegionInput() Input[BootstrapRegion] {
-	return Input[BootstrapRegion]{"org.bootstrap", func(o object) (d BootstrapRegion, err error) {
+	return Input[BootstrapRegion]{"org.bootstrap", nil, func(o object) (d BootstrapRegion, err error) {
 		d.RegionID, err = optional(o, "region_id", ParseRegionID)
 		return d, err
 	}}

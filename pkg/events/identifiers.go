@@ -33,6 +33,16 @@ func ParseAccountID(text string) (AccountID, error) {
 	return AccountID(text), nil
 }
 
+// CreateAccountStatusID is the id of the creation of an account, such as "car-1a2b3c4d".
+type CreateAccountStatusID string
+
+func parseCreateAccountStatusID(text string) (CreateAccountStatusID, error) {
+	if !consistsOf(text, 64, "_-") {
+		return "", fmt.Errorf("%.80q is not the id of a creation: 1 to 64 letters, digits, _ or -", text)
+	}
+	return CreateAccountStatusID(text), nil
+}
+
 // ServicePrincipal names a service, such as "service.SecMaster". Case matters.
 type ServicePrincipal string
 

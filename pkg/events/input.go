@@ -13,7 +13,7 @@ import (
 // Event is a CloudEvent, as received.
 type Event struct {
 	Cause
-	Time          time.Time       // the zero time if the event has none
+	Time          time.Time       // else when EventBridge or SQS got the event; the zero time if nobody says
 	CorrelationID string          // empty if there is none
 	TraceParent   string          // W3C traceparent; empty if there is none
 	TraceState    string          // empty if there is none
@@ -36,11 +36,13 @@ type Data interface {
 	Reject(reason Reason, message string) Result
 }
 
-// Input is a type of event, and how its data decodes into T. Decoding looks at the form alone. The
-// function that takes the event decides what may be asked for, and what the default is.
+// Input is what a function takes: types of events, and how their data decodes into T. Decoding looks
+// at the form alone. The function that takes the event decides what may be asked for, and what the
+// default is.
 type Input[T Data] struct {
-	Type string // such as "org.bootstrap"
-	read func(object) (T, error)
+	Type     string   // such as "org.bootstrap"
+	Requests []string // the types of requests whose data reads alike, such as "org.service.missing"
+	read     func(object) (T, error)
 }
 
 // Decode reads the data of e. It sets e.DryRun if the data asks for a dry run, and never clears it.

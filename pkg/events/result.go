@@ -22,9 +22,17 @@ const (
 	regionFamily  = "org.region"
 	serviceFamily = "org.service"
 	adminFamily   = "account.admin"
+	auditFamily   = "org.audit"
 )
 
-func families() []string { return []string{regionFamily, serviceFamily, adminFamily} }
+// suffixes are what the types of results end with, by their families.
+func suffixes() map[string][]Outcome {
+	registering := []Outcome{Registered, Planned, Rejected, Skipped}
+	return map[string][]Outcome{
+		regionFamily: registering, serviceFamily: registering, adminFamily: registering,
+		auditFamily: {Passed, Drifted, Rejected},
+	}
+}
 
 // Outcome is what became of something that was to be registered, or of an event as a whole.
 type Outcome string
@@ -36,18 +44,20 @@ const (
 	Planned    Outcome = "planned"    // dry run: it would be changed
 	Rejected   Outcome = "rejected"   // this event can't succeed
 	Skipped    Outcome = "skipped"    // nothing was asked for; only an event as a whole is skipped
+	Passed     Outcome = "passed"     // an audit found everything as it shall be
+	Drifted    Outcome = "drifted"    // an audit found something that is not as it shall be
 )
 
-// typeSuffix is the last part of the result event's type. Registered and unchanged share one:
-// consumers needn't know who registered it. It is empty for what isn't an outcome.
-func (o Outcome) typeSuffix() string {
-	switch o {
-	case Registered, Unchanged:
-		return string(Registered)
-	case Planned, Rejected, Skipped:
-		return string(o)
+// resultType is the type of a result event, empty if results of the family don't have the outcome.
+// Registered and unchanged share a type: consumers needn't know who registered it.
+func resultType(family string, outcome Outcome) string {
+	if outcome == Unchanged {
+		outcome = Registered
 	}
-	return ""
+	if !slices.Contains(suffixes()[family], outcome) {
+		return ""
+	}
+	return family + "." + string(outcome)
 }
 
 // Reason says why something was rejected.
@@ -60,6 +70,7 @@ const (
 	RegionConflict   Reason = "region_conflict"    // another region is registered
 	AccountNotFound  Reason = "account_not_found"  // the account isn't in the organization
 	AccountNotActive Reason = "account_not_active" // the account is suspended, or being closed
+	CreationFailed   Reason = "creation_failed"    // the account that was to be created doesn't exist
 	UnknownService   Reason = "unknown_service"    // Huawei Cloud has no such service
 	Refused          Reason = "refused"            // Huawei Cloud refused it, as the error says
 )
@@ -77,7 +88,13 @@ type Registration struct {
 	Reason  Reason `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"` // a sentence that a person can act on
 	Error   *Error `json:"error,omitempty"`   // what Huawei Cloud said, if it refused
+
+	ObservedStatus     string      `json:"observed_status,omitempty"`      // of the account that is not active
+	ObservedAccountIDs []AccountID `json:"observed_account_ids,omitempty"` // which administer the service; at most 10
 }
+
+// maxObserved bounds ObservedAccountIDs, so that a result fits.
+const maxObserved = 10
 
 // Error is what Huawei Cloud said.
 type Error struct {
@@ -87,9 +104,15 @@ type Error struct {
 	RequestID string `json:"request_id"`
 }
 
+// Reject rejects r for the reason. The message is a sentence that a person can act on.
+func (r *Registration) Reject(reason Reason, message string, args ...any) {
+	r.Outcome, r.Reason, r.Message = Rejected, reason, fmt.Sprintf(message, args...)
+}
+
 // cut shortens the texts to at most limit bytes each, as JSON at most twice as many.
 func (r Registration) cut(limit int) Registration {
 	r.Message = wire.Clean(r.Message, limit)
+	r.ObservedAccountIDs = r.ObservedAccountIDs[:min(len(r.ObservedAccountIDs), maxObserved)]
 	if r.Error != nil {
 		r.Error = new(*r.Error)
 		r.Error.Message = wire.Clean(r.Error.Message, limit)
@@ -131,7 +154,7 @@ func (s RegistrationsResult) withCause(cause Cause) RegistrationsResult {
 	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
 	s.Registrations = slices.Clone(s.Registrations)
 	for i, r := range s.Registrations {
-		s.Registrations[i] = r.cut(min(maxText, 8<<10/len(s.Registrations)))
+		s.Registrations[i] = r.cut(min(maxText, 6<<10/len(s.Registrations)))
 	}
 	return s
 }
@@ -151,17 +174,31 @@ type Result interface {
 // without an outcome is an error. The event has at most 60 KiB.
 func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Event, error) {
 	outcome := r.Whole().Outcome
-	if outcome.typeSuffix() == "" {
+	eventType := resultType(r.Family(), outcome)
+	if eventType == "" {
 		return event.Event{}, fmt.Errorf("the result has the outcome %q, which is not one", outcome)
 	}
+	return consequence(source, e, eventType, derivedID(e.Cause, eventType), r.Subject(), now, r.data(e.Cause))
+}
+
+// derivedID is the id of an event that the cause has led to. The same parts always make the same id.
+func derivedID(cause Cause, parts ...string) string {
+	name := strings.Join(append([]string{cause.Source, cause.ID}, parts...), "\n")
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String()
+}
+
+// consequence makes an event that e has led to.
+func consequence(
+	source string, e Event, eventType, id, subject string, at time.Time, content any,
+) (event.Event, error) {
 	out := event.New()
-	out.SetType(r.Family() + "." + outcome.typeSuffix())
-	out.SetID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(e.Source+"\n"+e.ID+"\n"+out.Type())).String())
+	out.SetType(eventType)
+	out.SetID(id)
 	out.SetSource(source)
-	out.SetTime(now)
+	out.SetTime(at)
 	out.SetExtension("causationid", e.ID)
 	out.SetExtension("correlationid", cmp.Or(e.CorrelationID, e.ID))
-	if subject := r.Subject(); subject != "" {
+	if subject != "" {
 		out.SetSubject(subject)
 		out.SetExtension("partitionkey", subject)
 	}
@@ -171,9 +208,9 @@ func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Even
 			out.SetExtension("tracestate", e.TraceState)
 		}
 	}
-	data, err := encode(r.data(e.Cause))
+	data, err := encode(content)
 	if err != nil {
-		return event.Event{}, fmt.Errorf("result: %w", err)
+		return event.Event{}, fmt.Errorf("%s: %w", eventType, err)
 	}
 	out.SetDataContentType(event.ApplicationJSON)
 	out.DataEncoded = data // SetData would escape it
@@ -191,9 +228,11 @@ func encode(v any) (json.RawMessage, error) {
 
 // IsResult reports whether eventType is the type of one of our results.
 func IsResult(eventType string) bool {
-	for _, family := range families() {
-		if suffix, ok := strings.CutPrefix(eventType, family+"."); ok {
-			return suffix != string(Unchanged) && Outcome(suffix).typeSuffix() != ""
+	for family, outcomes := range suffixes() {
+		for _, outcome := range outcomes {
+			if eventType == resultType(family, outcome) {
+				return true
+			}
 		}
 	}
 	return false

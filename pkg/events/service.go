@@ -1,17 +1,19 @@
 package events
 
-// BootstrapServices is what org.bootstrap says about the services with trusted access.
+// BootstrapServices is what org.bootstrap and org.service.missing say about the services with
+// trusted access.
 type BootstrapServices struct {
 	ServicePrincipals []ServicePrincipal // each once; nil if the event names none
 }
 
 // BootstrapServicesInput is the input org.bootstrap, "the organization was set up", as a function
-// that enables trusted access reads it.
+// that enables trusted access reads it, and org.service.missing, with which an audit asks for it.
 func BootstrapServicesInput() Input[BootstrapServices] {
-	return Input[BootstrapServices]{"org.bootstrap", func(o object) (d BootstrapServices, err error) {
+	read := func(o object) (d BootstrapServices, err error) {
 		d.ServicePrincipals, err = principals(o, nil)
 		return d, err
-	}}
+	}
+	return Input[BootstrapServices]{"org.bootstrap", []string{serviceRequest}, read}
 }
 
 // Reject implements [Data].

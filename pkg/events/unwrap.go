@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -266,7 +267,9 @@ func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	inner, _ := parseObject(detail)
 	if _, _, err := inner.shape(); err == nil {
 		_, records, err := u.object(inner, len(detail), depth+1)
-		return u.settle(records, err)
+		records, err = u.settle(records, err)
+		at, _ := time.Parse(time.RFC3339, o.text("time"))
+		return sentAt(records, at), err
 	}
 	return []Record{readRecord(object{
 		"specversion": json.RawMessage(`"1.0"`), "id": o["id"], "source": o["source"],
@@ -294,6 +297,9 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		if err != nil {
 			records = []Record{{Err: err, Count: 1}}
 		}
+		if sent, err := strconv.ParseInt(attributes.text("SentTimestamp"), 10, 48); err == nil && sent > 0 {
+			records = sentAt(records, time.UnixMilli(sent).UTC())
+		}
 		for _, r := range records {
 			r.MessageID = id
 			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))
@@ -304,6 +310,16 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		}
 	}
 	return all, nil
+}
+
+// sentAt gives the events without a time the one at which they were sent on.
+func sentAt(records []Record, at time.Time) []Record {
+	for i := range records {
+		if records[i].Event.Time.IsZero() {
+			records[i].Event.Time = at
+		}
+	}
+	return records
 }
 
 // sns takes a Lambda event of SNS, which has a list, or the notification itself as it stands in a
