@@ -21,6 +21,7 @@ func TestPrincipalsAreAListOrAny(t *testing.T) {
 		return strings.Join(all, ",")
 	}
 	for text, want := range map[string]Principals{
+		"":                                {},
 		"*":                               {Any: true},
 		" * ":                             {Any: true},
 		"service.A":                       {Names: []events.ServicePrincipal{"service.A"}},
@@ -41,14 +42,26 @@ func TestPrincipalsAreAListOrAny(t *testing.T) {
 	require.NoError(t, new(Principals).UnmarshalText([]byte(names(20)+","+names(20))), "duplicates count once")
 }
 
-func TestWhatAnEventWantsAndMay(t *testing.T) {
+func TestWhatEventsMayName(t *testing.T) {
 	t.Parallel()
 	bound := Principals{Names: []events.ServicePrincipal{"a", "b"}}
-	assert.Equal(t, []events.ServicePrincipal{"a", "b"}, bound.Wanted(nil), "an event that names none wants all")
-	assert.Equal(t, []events.ServicePrincipal{"c"}, bound.Wanted([]events.ServicePrincipal{"c"}))
+	assert.True(t, bound.Set())
 	assert.True(t, bound.Allow("a"))
 	assert.False(t, bound.Allow("A"), "case matters")
 	assert.False(t, Principals{}.Allow("a"), "a bound that isn't set doesn't allow anything")
+	assert.False(t, Principals{}.Set())
 	assert.True(t, Principals{Any: true}.Allow("a"))
-	assert.Empty(t, Principals{Any: true}.Wanted(nil), "any is not all")
+	assert.True(t, Principals{Any: true}.Set())
+}
+
+func TestTheRegionIsOneOrAny(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Region{
+		"": {}, "*": {Any: true}, " * ": {Any: true}, "cn-north-4": {ID: "cn-north-4"},
+	} {
+		var r Region
+		require.NoError(t, r.UnmarshalText([]byte(text)), text)
+		assert.Equal(t, want, r, text)
+	}
+	require.ErrorContains(t, new(Region).UnmarshalText([]byte("Beijing")), `"Beijing" is not a region id`)
 }
