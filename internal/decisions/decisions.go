@@ -4,6 +4,8 @@
 package decisions
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -11,12 +13,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"registrar/internal/handler"
 	"registrar/internal/huaweitest"
 	"registrar/pkg/client"
+	"registrar/pkg/events"
 	"registrar/pkg/wire"
 )
 
@@ -29,6 +33,7 @@ const (
 
 // Row is one row of a decision table.
 type Row struct {
+	Type      string                         // the type of the event; empty for that of the table
 	Data      string                         // the data of the event
 	Age       time.Duration                  // how old the event is; Timeless if it has no time
 	Cloud     func(*huaweitest.Cloud)        // sets the state, and answers of the cloud; nil leaves both alone
@@ -36,6 +41,7 @@ type Row struct {
 	Each      string                         // the outcomes and reasons of several registrations, if there are any
 	Text      string                         // what the message or the error must contain
 	Calls     string                         // the calls in their order, each a method and the end of a path
+	Sent      string                         // the requests that are sent: each a type, an account and services
 	State     func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
 	WantState string                         // what State must return
 }
@@ -63,10 +69,15 @@ func (row Row) run(t *testing.T, eventType string, build func(*client.Client) ha
 	if row.Cloud != nil {
 		row.Cloud(cloud)
 	}
+	var sent []string
 	h := handler.Handler{Name: "function", Function: build(newClient(t, cloud, keys))}
+	h.Sink = func(_ context.Context, all ...event.Event) error {
+		sent = append(sent, requests(t, all)...)
+		return nil
+	}
 
 	in := map[string]any{
-		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": eventType,
+		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": cmp.Or(row.Type, eventType),
 		"data": json.RawMessage(row.Data),
 	}
 	if row.Age != Timeless {
@@ -81,6 +92,7 @@ func (row Row) run(t *testing.T, eventType string, build func(*client.Client) ha
 	assert.Equal(t, row.Each, each)
 	assert.Contains(t, text, row.Text)
 	assert.Equal(t, row.Calls, calls(cloud))
+	assert.Equal(t, row.Sent, strings.Join(sent, ", "))
 	if row.State != nil {
 		assert.Equal(t, row.WantState, row.State(cloud))
 	}
@@ -125,6 +137,21 @@ func summary(t *testing.T, answer []byte, err error) (whole, each, text string) 
 		outcomes, messages = append(outcomes, outcome(r)), append(messages, r.Message)
 	}
 	return outcome(out.Data.part), strings.Join(outcomes, ", "), strings.Join(messages, " ")
+}
+
+// requests are what an audit asks for: each a type, an account and services.
+func requests(t *testing.T, all []event.Event) []string {
+	t.Helper()
+	var texts []string
+	for _, e := range all {
+		var data events.Request
+		require.NoError(t, e.DataAs(&data))
+		if events.IsRequest(e.Type()) {
+			texts = append(texts, strings.Join(strings.Fields(
+				e.Type()+" "+e.Subject()+" "+strings.Trim(fmt.Sprint(data.ServicePrincipals), "[]")), " "))
+		}
+	}
+	return texts
 }
 
 // calls are the requests that the cloud saw: each a method and the end of a path.

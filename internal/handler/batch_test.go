@@ -322,10 +322,11 @@ func TestAResultEventIsDeliveredToTheSink(t *testing.T) {
 			assert.Equal(t, 8*time.Second, time.Until(deadline), "2 s are reserved for the sink")
 			return registered(ctx, e, asked)
 		})
-		h.Sink = func(ctx context.Context, e event.Event) error {
+		h.Sink = func(ctx context.Context, all ...event.Event) error {
 			deadline, _ := ctx.Deadline()
 			assert.Equal(t, 9500*time.Millisecond, time.Until(deadline))
-			sent = append(sent, e.ID())
+			require.Len(t, all, 1)
+			sent = append(sent, all[0].ID())
 			return refuse
 		}
 		invoke := func() ([]byte, error) {
@@ -372,7 +373,7 @@ func TestAFailedSinkSaysWhatIsRegisteredAllTheSame(t *testing.T) {
 			return r, nil
 		}
 		h := &handler.Handler{Function: handler.NewFunction(events.BootstrapServicesInput(), register)}
-		h.Sink = func(context.Context, event.Event) error { return errors.New("away") }
+		h.Sink = func(context.Context, ...event.Event) error { return errors.New("away") }
 		_, err := h.Invoke(t.Context(), []byte(bootstrap("1")))
 		require.EqualError(t, err, want)
 	}

@@ -28,9 +28,10 @@ const (
 	sinkMargin = 2 * time.Second        // to deliver a result event and answer
 )
 
-// Function handles one type of event. [NewFunction] makes it.
+// Function handles events of its types. [NewFunction] makes it.
 type Function struct {
-	eventType string
+	eventType string   // which the configuration may replace
+	requests  []string // the types of requests, which are always taken
 	run       func(context.Context, *events.Event) (events.Result, error)
 }
 
@@ -42,7 +43,7 @@ type Function struct {
 func NewFunction[T events.Data](
 	in events.Input[T], register func(context.Context, events.Event, T) (events.Result, error),
 ) Function {
-	return Function{in.Type, func(ctx context.Context, e *events.Event) (events.Result, error) {
+	return Function{in.Type, in.Requests, func(ctx context.Context, e *events.Event) (events.Result, error) {
 		data, err := in.Decode(e) // sets e.DryRun if the data asks for it
 		if err != nil {           // data is what could be read all the same
 			return data.Reject(events.InvalidData, err.Error()), nil
@@ -52,14 +53,14 @@ func NewFunction[T events.Data](
 }
 
 // Handler hosts a function. With a nil Sink, result events are only returned, which a queue doesn't
-// ask for: then the log alone has them. A Handler is safe for concurrent use if the function and
+// ask for: then the log alone has them, and an audit makes no requests. A Handler is safe for concurrent use if the function and
 // the sink are.
 type Handler struct {
 	Name     string // the function's name, such as "register-region"
 	Config   Config
 	Function Function
-	Sink     func(context.Context, event.Event) error // delivers a result event
-	Broken   error                                    // why the configuration is bad; every invocation fails with it
+	Sink     func(context.Context, ...event.Event) error // delivers result events and requests
+	Broken   error                                       // why the configuration is bad; every invocation fails with it
 
 	// MaxRequests is how many HTTP requests are handled at once; 0 is any number.
 	MaxRequests int
@@ -138,6 +139,7 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 	if types == nil {
 		types = EventTypes{h.Function.eventType}
 	}
+	types = slices.Concat(types, h.Function.requests)
 	if !slices.Contains(types, e.Type) {
 		return out, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
 			h.Name, strings.Join(types, " or "), e.Type)}
@@ -145,11 +147,17 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 	e.TraceParent = cmp.Or(e.TraceParent, traceParent(ctx))
 	e.DryRun = h.Config.DryRun
 
-	ctx = client.WithWatch(ctx, func(took time.Duration) { line.calls = append(line.calls, took) })
+	ctx = client.WithWatch(ctx, line.watch)
 	if line.result, err = h.register(ctx, e); err != nil {
 		return out, err
 	}
 	source := cmp.Or(string(h.Config.Source), "/registrar/"+h.Name)
+	if audit, ok := line.result.(events.AuditResult); ok && audit.Requests != nil && h.Sink != nil && !e.DryRun {
+		if err = h.request(ctx, source, *e, audit.Requests); err != nil {
+			return out, err
+		}
+		audit.RequestsSent = len(audit.Requests)
+	}
 	if out, err = events.NewResultEvent(source, *e, line.result, time.Now()); err != nil {
 		return out, err
 	}
@@ -165,6 +173,23 @@ func (h *Handler) register(ctx context.Context, e *events.Event) (events.Result,
 		err = attempt.Transient.Errorf("%s returned no result", h.Name)
 	}
 	return result, err
+}
+
+// request sends the requests of an audit.
+func (h *Handler) request(ctx context.Context, source string, e events.Event, requests []events.Request) error {
+	all := make([]event.Event, len(requests))
+	for i, r := range requests {
+		var err error
+		if all[i], err = events.NewRequestEvent(source, e, r, time.Now()); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := withReserve(ctx, margin)
+	defer cancel()
+	if err := h.Sink(ctx, all...); err != nil {
+		return fmt.Errorf("requests can't be delivered: %w", err)
+	}
+	return nil
 }
 
 // emit delivers the result event to the sink. Its error says what is registered all the same.

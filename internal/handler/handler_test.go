@@ -418,7 +418,7 @@ func TestATimeoutThatLeavesNoTimeForACallIsMisconfigured(t *testing.T) {
 			least := 500 * time.Millisecond
 			if sink {
 				least = 2 * time.Second
-				h.Sink = func(context.Context, event.Event) error { return nil }
+				h.Sink = func(context.Context, ...event.Event) error { return nil }
 			}
 			for timeout, enough := range map[time.Duration]bool{least: false, least + time.Millisecond: true} {
 				ctx, cancel := context.WithTimeout(t.Context(), timeout)

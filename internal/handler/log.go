@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -22,11 +23,20 @@ type logLine struct {
 	record   events.Record
 	start    time.Time
 	cold     bool            // the event is the first of the process
-	calls    []time.Duration // how long each attempt of a call to Huawei Cloud took
 	result   events.Result   // nil if there is none; beside err, what was known when it failed
 	err      error           // nil or one of the three named errors
 	heldBack bool            // the event stays untouched, for the reason that err gives
 	stack    []byte          // where the function panicked
+
+	mu    sync.Mutex
+	calls []time.Duration // how long each attempt of a call to Huawei Cloud took
+}
+
+// watch takes how long an attempt took. Calls may be made at the same time.
+func (l *logLine) watch(took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls = append(l.calls, took)
 }
 
 // logRefusal logs a payload that holds no events, or an invocation that can't handle any.
@@ -89,10 +99,16 @@ func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.
 		return meaning.level, "event failed", metricName(meaning.name), append(attrs, l.failure(meaning.name)...)
 	}
 	level, outcome := slog.LevelInfo, l.result.Whole().Outcome
-	if outcome == events.Rejected {
+	metric = metricName(string(outcome))
+	switch {
+	case outcome == events.Rejected && events.IsRequest(l.record.Event.Type):
+		level, metric = slog.LevelError, metric+"Request" // the next audit tells of it again
+	case outcome == events.Rejected:
 		level = slog.LevelError
+	case outcome == events.Drifted:
+		level = slog.LevelWarn
 	}
-	return level, "event handled", metricName(string(outcome)), attrs
+	return level, "event handled", metric, attrs
 }
 
 // outcome says what became of the event as a whole and of each thing that it asks for. Every change
@@ -117,6 +133,12 @@ func (l *logLine) outcome() []slog.Attr {
 		slog.Int("attempts", whole.Attempts), slog.String("request_id", whole.RequestID),
 		slog.Any("registrations", registrations),
 	}
+	if found := l.findings(); found != nil {
+		attrs = append(attrs,
+			slog.Int("missing", found.Counts.Missing), slog.Int("missing_services", found.Counts.MissingServices),
+			slog.Int("unexpected", found.Counts.Unexpected), slog.Int("unmatched", found.Counts.Unmatched),
+			slog.Int("inactive", found.Counts.Inactive), slog.Int("requests_sent", found.RequestsSent))
+	}
 	if l.err == nil {
 		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)))
 	}
@@ -124,6 +146,12 @@ func (l *logLine) outcome() []slog.Attr {
 		attrs = append(attrs, slog.String("reason", string(whole.Reason)), slog.String("reason_text", whole.Message))
 	}
 	return attrs
+}
+
+// findings are what an audit found, nil if the event wasn't one or the audit couldn't read all.
+func (l *logLine) findings() *events.AuditFindings {
+	audit, _ := l.result.(events.AuditResult)
+	return audit.AuditFindings
 }
 
 // failure says why the event failed.

@@ -32,6 +32,10 @@ func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 		slog.Int(counted, 1), slog.Float64("Duration", milliseconds(took)),
 		slog.Int("HuaweiCloudAttempts", len(l.calls)),
 	}
+	if found := l.findings(); found != nil { // of every audit that read all, so that alarms see zeros, too
+		declared = append(declared, metric{"Missing", "Count"}, metric{"Unexpected", "Count"})
+		attrs = append(attrs, slog.Int("Missing", found.Absent()), slog.Int("Unexpected", len(found.Unexpected)))
+	}
 	if len(l.calls) > 0 {
 		latencies := make([]float64, min(len(l.calls), 100)) // at most 100 values are allowed
 		for i := range latencies {
