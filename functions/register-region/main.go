@@ -3,19 +3,29 @@
 package main
 
 import (
+	"errors"
+
 	"registrar/internal/app"
 	"registrar/internal/handler"
+	"registrar/internal/register"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
 
 type config struct {
-	RegionID events.RegionID `env:"REGION_ID"`
+	Region register.Region `env:"REGION_ID"`
+}
+
+func (c config) Validate() error {
+	if c.Region == (register.Region{}) {
+		return errors.New("REGION_ID: is not set; name the region that events may ask for, or * for any")
+	}
+	return nil
 }
 
 func main() {
 	app.Main("register-region", (*client.Client).WarmIdentityCenter,
 		func(api *client.Client, c config) handler.Function {
-			return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.RegionID}.register)
+			return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.Region}.register)
 		})
 }

@@ -13,19 +13,19 @@ import (
 
 type function struct {
 	api     *client.Client
-	allowed events.RegionID // the only region that events may name, and their default; empty if they may name any
+	allowed register.Region // the region that events may name, and the one that those without ask for
 }
 
 // register makes the wanted region the one in which IAM Identity Center is registered.
 func (f function) register(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
-	r := events.RegionResult{Registration: events.Registration{RegionID: cmp.Or(asked.RegionID, f.allowed)}}
+	r := events.RegionResult{Registration: events.Registration{RegionID: cmp.Or(asked.RegionID, f.allowed.ID)}}
 	switch {
 	case r.RegionID == "":
 		r.Outcome = events.Skipped
 		return r, nil
-	case f.allowed != "" && r.RegionID != f.allowed:
+	case !f.allowed.Any && r.RegionID != f.allowed.ID:
 		return asked.Reject(events.NotAllowed,
-			fmt.Sprintf("Region %s is not the one that REGION_ID allows, %s.", r.RegionID, f.allowed)), nil
+			fmt.Sprintf("Region %s is not the one that REGION_ID allows, %s.", r.RegionID, f.allowed.ID)), nil
 	}
 
 	err := f.look(ctx, &r)

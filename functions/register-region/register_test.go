@@ -3,9 +3,12 @@ package main
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"registrar/internal/decisions"
 	"registrar/internal/handler"
 	"registrar/internal/huaweitest"
+	"registrar/internal/register"
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
@@ -184,17 +187,24 @@ var rows = map[string]decisions.Row{
 	"the data of the event isn't an object": {Data: `[]`, Want: "rejected invalid_data"},
 }
 
+func TestABoundIsNeverMissingSilently(t *testing.T) {
+	t.Parallel()
+	require.ErrorContains(t, config{}.Validate(), "REGION_ID: is not set")
+	require.NoError(t, config{register.Region{Any: true}}.Validate())
+	require.NoError(t, config{register.Region{ID: "cn-north-4"}}.Validate())
+}
+
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.NewFunction(events.BootstrapRegionInput(), function{api: api}.register)
+		return handler.NewFunction(events.BootstrapRegionInput(), function{api, register.Region{Any: true}}.register)
 	}, rows)
 }
 
 func TestDecisionsWithinABound(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.NewFunction(events.BootstrapRegionInput(), function{api, "cn-north-4"}.register)
+		return handler.NewFunction(events.BootstrapRegionInput(), function{api, register.Region{ID: "cn-north-4"}}.register)
 	}, map[string]decisions.Row{
 		"the event names no region":  {Data: `{}`, Want: "registered", Calls: read + ", " + write},
 		"the event has no data":      {Data: `null`, Want: "registered", Calls: read + ", " + write},

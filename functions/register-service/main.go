@@ -1,4 +1,5 @@
-// Command register-service enables trusted access for services when an organization is set up.
+// Command register-service enables trusted access for services when an organization is set up, or
+// when an audit finds it missing.
 package main
 
 import (
@@ -11,20 +12,19 @@ import (
 	"registrar/pkg/events"
 )
 
-type config struct {
-	Trusted register.Principals `env:"TRUSTED_SERVICES"`
-}
+type config struct{ Trusted register.Trusted }
 
 func (c config) Validate() error {
-	if !c.Trusted.Any && c.Trusted.Names == nil {
-		return errors.New("TRUSTED_SERVICES: is not set; name the services that events may ask for, or * for any")
+	if !c.Trusted.Services.Set() && c.Trusted.Administrators == nil {
+		return errors.New("TRUSTED_SERVICES: is not set, and neither is ADMINISTRATORS; " +
+			"name the services that events may ask for, or * for any")
 	}
-	return nil
+	return c.Trusted.Validate()
 }
 
 func main() {
 	app.Main("register-service", (*client.Client).WarmOrganizations,
 		func(api *client.Client, c config) handler.Function {
-			return handler.NewFunction(events.BootstrapServicesInput(), function{api, c.Trusted}.register)
+			return handler.NewFunction(events.BootstrapServicesInput(), newFunction(api, c.Trusted).register)
 		})
 }

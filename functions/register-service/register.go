@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"registrar/internal/register"
@@ -12,7 +11,16 @@ import (
 
 type function struct {
 	api     *client.Client
-	allowed register.Principals // wanted by an event that names none, and all that events may name
+	allowed register.Principals       // what events may name
+	wanted  []events.ServicePrincipal // what those that name none ask for
+}
+
+func newFunction(api *client.Client, trusted register.Trusted) function {
+	allowed := trusted.Services
+	if !allowed.Set() {
+		allowed.Names = trusted.Wanted()
+	}
+	return function{api, allowed, trusted.Wanted()}
 }
 
 // register enables trusted access for each service. A service that is rejected doesn't keep the
@@ -20,15 +28,18 @@ type function struct {
 // what was enabled, and reports it as unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.BootstrapServices) (events.Result, error) {
 	var r events.ServiceResult
-	for _, principal := range f.allowed.Wanted(asked.ServicePrincipals) {
+	wanted := asked.ServicePrincipals
+	if wanted == nil {
+		wanted = f.wanted
+	}
+	for _, principal := range wanted {
 		one := events.Registration{ServicePrincipal: principal}
 		if !f.allowed.Allow(principal) {
-			one.Outcome, one.Reason = events.Rejected, events.NotAllowed
-			one.Message = fmt.Sprintf("TRUSTED_SERVICES doesn't allow %s.", principal)
+			one.Reject(events.NotAllowed, "Neither TRUSTED_SERVICES nor ADMINISTRATORS names %s.", principal)
 		}
 		r.Registrations = append(r.Registrations, one)
 	}
-	if r.Registrations == nil { // the event names none, and TRUSTED_SERVICES is *
+	if r.Registrations == nil { // neither the event nor the configuration names any
 		r.Outcome = events.Skipped
 		return r, nil
 	}
@@ -61,7 +72,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Boo
 // read sets the outcome of what needs no write: services that are trusted, and those that don't
 // exist.
 func (f function) read(ctx context.Context, all []events.Registration) error {
-	open := undecided(all)
+	open := register.Undecided(all)
 	if len(open) == 0 {
 		return nil
 	}
@@ -74,34 +85,10 @@ func (f function) read(ctx context.Context, all []events.Registration) error {
 			one.Outcome = events.Unchanged
 		}
 	}
-	if open = undecided(all); len(open) == 0 {
+	if open = register.Undecided(all); len(open) == 0 {
 		return nil
 	}
-	services, err := f.api.Services(ctx)
-	switch {
-	case client.Refusal(err) != nil, err == nil && len(services) == 0:
-		return nil //nolint:nilerr // refused with a code, or empty, it proves nothing: the write decides
-	case err != nil:
-		return err
-	}
-	for _, one := range open {
-		if !slices.Contains(services, string(one.ServicePrincipal)) {
-			one.Outcome, one.Reason = events.Rejected, events.UnknownService
-			one.Message = fmt.Sprintf("Organizations knows no service %s: check its name, in which case matters.",
-				one.ServicePrincipal)
-		}
-	}
-	return nil
-}
-
-func undecided(all []events.Registration) []*events.Registration {
-	var open []*events.Registration
-	for i := range all {
-		if all[i].Outcome == "" {
-			open = append(open, &all[i])
-		}
-	}
-	return open
+	return register.RejectUnknown(ctx, f.api, open)
 }
 
 // look sets the outcome if the service is trusted.

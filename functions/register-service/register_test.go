@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"registrar/internal/decisions"
 	"registrar/internal/handler"
 	"registrar/internal/huaweitest"
@@ -173,7 +175,7 @@ func numbered(n int) string {
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		f := function{api, register.Principals{Any: true}}
+		f := newFunction(api, register.Trusted{Services: register.Principals{Any: true}})
 		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
 	}, rows)
 }
@@ -182,7 +184,8 @@ func TestDecisionsWithinABound(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
 		bound := register.Principals{Names: []events.ServicePrincipal{"service.Config"}}
-		return handler.NewFunction(events.BootstrapServicesInput(), function{api, bound}.register)
+		f := newFunction(api, register.Trusted{Services: bound})
+		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
 	}, map[string]decisions.Row{
 		"the event names no service": {
 			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
@@ -192,12 +195,48 @@ func TestDecisionsWithinABound(t *testing.T) {
 		},
 		"the event names one that isn't allowed": {
 			Data: two, Cloud: known(), Want: "rejected", Each: "registered, rejected not_allowed",
-			Text: "TRUSTED_SERVICES doesn't allow service.RAM.", Calls: calls(trusted, services, write),
+			Text: "Neither TRUSTED_SERVICES nor ADMINISTRATORS names service.RAM.", Calls: calls(trusted, services, write),
 			State: trusts, WantState: "service.Config",
 		},
 		"the event names only what isn't allowed": {
 			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
 			Want: "rejected", Each: "rejected not_allowed",
 		},
+		"an audit found that the service is missing": {
+			Type: "org.service.missing", Data: one, Cloud: known(), Want: "registered", Each: "registered",
+			Calls: calls(trusted, services, write),
+		},
+		"an audit asks for what isn't allowed": {
+			Type: "org.service.missing", Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
+			Want: "rejected", Each: "rejected not_allowed",
+		},
 	})
+}
+
+func TestDecisionsByTheServicesThatHaveAnAdministrator(t *testing.T) {
+	t.Parallel()
+	rules := register.Administrators{{ServicePrincipal: "service.Config", AccountID: decisions.Account}}
+	rows := map[string]decisions.Row{
+		"the event names no service": {
+			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
+		},
+		"the event names one without an administrator": {
+			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected", Each: "rejected not_allowed",
+		},
+	}
+	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
+		f := newFunction(api, register.Trusted{Administrators: rules})
+		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
+	}, rows)
+}
+
+func TestABoundIsNeverMissingSilently(t *testing.T) {
+	t.Parallel()
+	rules := register.Administrators{{ServicePrincipal: "service.Config", AccountID: decisions.Account}}
+	require.ErrorContains(t, config{}.Validate(), "TRUSTED_SERVICES: is not set, and neither is ADMINISTRATORS")
+	require.NoError(t, config{register.Trusted{Services: register.Principals{Any: true}}}.Validate())
+	require.NoError(t, config{register.Trusted{Administrators: rules}}.Validate())
+	require.EqualError(t, config{register.Trusted{
+		Administrators: rules, Services: register.Principals{Names: []events.ServicePrincipal{"service.RAM"}},
+	}}.Validate(), "TRUSTED_SERVICES: lacks service.Config, which ADMINISTRATORS needs")
 }
