@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,102 +16,79 @@ import (
 
 type function struct {
 	api         *client.Client
-	allowed     register.Principals // the services that events may name, and the default of those that name none
-	readyWithin time.Duration       // how long after its event an account may still be unknown
+	rules       register.Administrators // which account administers what; nil if allowed is set instead
+	allowed     register.Principals     // the services that events may name, for any account
+	readyWithin time.Duration           // how long after its event an account may still be unknown
 }
 
-// register makes the account an administrator of each service. A service that is rejected doesn't
-// keep the others from being registered. Any other failure stops here; the next delivery of the
-// event finds what was registered, and reports it as unchanged.
+// register makes the account an administrator of each service that it shall administer. What can be
+// known by reading is read before the first write. A service that is rejected or isn't trusted
+// doesn't keep the others from being registered. Any other failure stops here; the next delivery of
+// the event finds what was registered, and reports it as unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.AccountCreated) (events.Result, error) {
-	r := events.AdminResult{AccountID: asked.AccountID}
-	var forbidden []string
-	for _, principal := range f.allowed.Wanted(asked.ServicePrincipals) {
-		if !f.allowed.Allow(principal) {
-			forbidden = append(forbidden, string(principal))
-		}
-		r.Registrations = append(r.Registrations, events.Registration{ServicePrincipal: principal})
-	}
+	cloud := reader{function: f, id: asked.AccountID, young: f.young(e)}
+	no, err := cloud.find(ctx, asked)
+	asked.AccountID = cloud.id
+	r := events.AdminResult{AccountID: cloud.id}
 	switch {
-	case forbidden != nil:
-		return asked.Reject(events.NotAllowed,
-			fmt.Sprintf("SERVICE_PRINCIPALS doesn't allow %s.", strings.Join(forbidden, ", "))), nil
-	case r.Registrations == nil:
-		return asked.Reject(events.InvalidData,
-			"data.service_principals: is missing, and SERVICE_PRINCIPALS names no default"), nil
+	case err != nil:
+		return r, err
+	case no.Reason != "":
+		return asked.Reject(no.Reason, no.Message), nil
+	}
+	r.Registrations = f.wanted(asked.ServicePrincipals, cloud)
+	if r.Registrations == nil { // most accounts of an organization administer nothing
+		r.Outcome = events.Skipped
+		return r, nil
 	}
 
-	delegated, err := f.delegated(ctx, asked.AccountID)
-	if err != nil {
-		return r, err
-	}
+	untrusted, err := cloud.look(ctx, r.Registrations, false)
 	for i := range r.Registrations {
 		one := &r.Registrations[i]
 		switch {
-		case slices.Contains(delegated, string(one.ServicePrincipal)):
-			one.Outcome = events.Unchanged
+		case err != nil || one.Outcome != "" || slices.Contains(untrusted, one.ServicePrincipal):
 		case e.DryRun:
 			one.Outcome = events.Planned
 		default:
-			what := fmt.Sprintf("make account %s an administrator of %s", r.AccountID, one.ServicePrincipal)
-			err = register.Write(ctx, one, what,
-				func(ctx context.Context) (client.Sent, error) {
-					return f.api.RegisterDelegatedAdministrator(ctx, string(r.AccountID), string(one.ServicePrincipal))
-				},
-				func(ctx context.Context) error { return f.look(ctx, e, r.AccountID, one) })
-			if err != nil {
-				return r, err
+			if err = cloud.write(ctx, r.Registrations[i:i+1]); errors.Is(err, errUntrusted) {
+				untrusted, err = append(untrusted, one.ServicePrincipal), nil
 			}
 		}
 	}
-	return r, nil
-}
-
-// look sets the outcome if what is delegated, the account or what is trusted explains the refusal.
-func (f function) look(
-	ctx context.Context, e events.Event, id events.AccountID, one *events.Registration,
-) error {
-	delegated, err := f.delegated(ctx, id)
+	if untrusted == nil {
+		return r, err
+	}
+	first := fmt.Errorf("enable trusted access for %s first", strings.Trim(fmt.Sprint(untrusted), "[]"))
 	if err != nil {
-		return err
+		first = fmt.Errorf("%w; besides, %w", first, err)
 	}
-	if slices.Contains(delegated, string(one.ServicePrincipal)) {
-		one.Outcome = events.Unchanged
-		return nil
-	}
-	account, err := f.api.Account(ctx, string(id))
-	if err != nil && client.Refusal(err) == nil {
-		return err
-	}
-	switch account.Status {
-	case "active":
-	case "suspended", "pending_closure":
-		one.Outcome, one.Reason = events.Rejected, events.AccountNotActive
-		one.Message = fmt.Sprintf("Account %s is %s; only an active account can administer %s.",
-			id, account.Status, one.ServicePrincipal)
-		return nil
-	default: // unknown, or in an undocumented status: accounts are created asynchronously
-		if e.Time.IsZero() || time.Since(e.Time) < f.readyWithin {
-			return attempt.Transient.Errorf("account %s is not ready in the organization", id)
-		}
-		one.Outcome, one.Reason = events.Rejected, events.AccountNotFound
-		one.Message = fmt.Sprintf("Account %s is not in the organization %s after the event: check the account id, "+
-			"and that it was created or has accepted its invitation.", id, f.readyWithin)
-		return nil
-	}
-	trusted, err := f.api.TrustedServices(ctx)
-	if err == nil && !slices.Contains(trusted, string(one.ServicePrincipal)) {
-		return attempt.Misconfigured.Errorf("enable trusted access for %s first", one.ServicePrincipal)
-	}
-	return err
+	return r, &attempt.Failure{Kind: attempt.Misconfigured, Err: first}
 }
 
-// delegated lists what the account administers. A refusal counts as an empty list, since Huawei
-// Cloud may refuse the list of an account that it doesn't know.
-func (f function) delegated(ctx context.Context, id events.AccountID) ([]string, error) {
-	services, err := f.api.DelegatedServices(ctx, string(id))
-	if client.Refusal(err) != nil {
-		return nil, nil //nolint:nilerr // the refusal is the answer
+// young reports whether the account may be unknown only because it was created a moment ago. An
+// audit has read the accounts that it asks for.
+func (f function) young(e events.Event) bool {
+	return !events.IsRequest(e.Type) && !e.Time.IsZero() && time.Since(e.Time) < f.readyWithin
+}
+
+// wanted are the services that the event names, else those that the rules give the account. What
+// isn't allowed is rejected, each for itself.
+func (f function) wanted(named []events.ServicePrincipal, cloud reader) []events.Registration {
+	given := f.rules.Of(cloud.account)
+	if named == nil && f.rules != nil {
+		named = given
 	}
-	return services, err
+	var all []events.Registration
+	for _, principal := range named {
+		one := events.Registration{ServicePrincipal: principal}
+		switch {
+		case f.rules == nil && !f.allowed.Allow(principal):
+			one.Reject(events.NotAllowed, "SERVICE_PRINCIPALS doesn't allow %s.", principal)
+		case f.rules != nil && !slices.Contains(given, principal):
+			one.Reject(events.NotAllowed, "ADMINISTRATORS doesn't make account %s an administrator of %s.",
+				cloud.id, principal)
+		}
+		all = append(all, one)
+	}
+	return all
 }
