@@ -104,7 +104,9 @@ func (c *reader) look(
 		}
 	}
 	status := c.account.Status
-	if status == "suspended" || status == "pending_closure" || status != "active" && refused && !c.young {
+	inactive := slices.Contains([]string{"suspended", "pending_closure"}, status) ||
+		status != "active" && refused && !c.young
+	if no.Reason == "" && inactive {
 		no.ObservedStatus = status
 		no.Reject(events.AccountNotActive, "Account %s is %s; only an active account can administer a service.",
 			c.id, status)

@@ -240,6 +240,14 @@ var rows = map[string]decisions.Row{
 		Text: "is creating", Calls: calls(reads, write, delegated, account),
 	},
 
+	"the account has an undocumented status, and leaves before the write": {
+		Data: one, Age: time.Hour, Want: "rejected", Each: "rejected account_not_found",
+		Calls: calls(reads, write, delegated, account),
+		Cloud: all(unknown(404), answers("GET", "/v1/organizations/accounts/{account_id}", huaweitest.Fault{
+			Status: 200, Body: []byte(`{"account":{"id":"` + decisions.Account + `","status":"leaving"}}`),
+		})),
+	},
+
 	"one of two services isn't trusted": {
 		Data: asking("service.Config", "service.SecMaster"), Cloud: known, Want: "MisconfiguredError",
 		Text:  "enable trusted access for service.Config first",
