@@ -31,7 +31,7 @@ func (f function) audit(ctx context.Context, _ events.Event, _ events.Audit) (ev
 	}
 	found := f.compare(now)
 	r := events.AuditResult{Outcome: events.Drifted, AuditFindings: found, Requests: requests(found, now.trusted)}
-	if found.Absent() == 0 && len(found.Unexpected) == 0 {
+	if found.Absent() == 0 && found.Counts.Unexpected == 0 {
 		r.Outcome = events.Passed
 	}
 	return r, nil

@@ -34,7 +34,7 @@ func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 	}
 	if found := l.findings(); found != nil { // of every audit that read all, so that alarms see zeros, too
 		declared = append(declared, metric{"Missing", "Count"}, metric{"Unexpected", "Count"})
-		attrs = append(attrs, slog.Int("Missing", found.Absent()), slog.Int("Unexpected", len(found.Unexpected)))
+		attrs = append(attrs, slog.Int("Missing", found.Absent()), slog.Int("Unexpected", found.Counts.Unexpected))
 	}
 	if len(l.calls) > 0 {
 		latencies := make([]float64, min(len(l.calls), 100)) // at most 100 values are allowed

@@ -84,9 +84,10 @@ type AuditCounts struct {
 	Unmatched          int `json:"unmatched"`
 }
 
-// Absent is how much of what shall be isn't there, whether it can be registered now or not.
+// Absent is how much of what shall be isn't there, whether it can be registered now or not. It goes
+// by the Counts.
 func (f *AuditFindings) Absent() int {
-	absent := len(f.MissingServices) + len(f.Missing) + len(f.Inactive) + len(f.Unmatched)
+	absent := f.Counts.MissingServices + f.Counts.Missing + f.Counts.Inactive + f.Counts.Unmatched
 	if f.Region.Wanted != "" && f.Region.Observed != f.Region.Wanted {
 		absent++
 	}
