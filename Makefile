@@ -7,7 +7,6 @@ GOOS      ?= linux
 GOARCH    ?= arm64
 FUZZTIME  ?= 200000x
 STAGE     ?= dev
-EVENTS    ?= events/org-bootstrap.json events/account-created.json
 
 # The race detector is built on cgo; without a C compiler the tests run without it.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED 2>/dev/null)),-race)
@@ -30,7 +29,7 @@ help: ## Explain each target
 
 .PHONY: run
 run: build-local ## Run the functions against a fake Huawei Cloud on this machine and show what happens
-##   EVENTS='a.json b.json'  the events, each delivered twice
+##   EVENTS='a.json b.json'  events to deliver, each twice, instead of the story of an organization
 ##   DRY_RUN=true, REGION_ID=...  or whatever a function reads
 	@dist/bin/sandbox run dist/local $(EVENTS)
 
@@ -49,6 +48,16 @@ invoke: go ## Send an event to a function: make invoke FUNCTION=register-region 
 ##   YES=1  don't ask
 	@go build -o dist/bin/invoke ./cmd/invoke
 	@STACK='$(or $(STACK),$(STAGE_STACK))' exec dist/bin/invoke
+
+.PHONY: audit
+audit: go ## Print how the organization shall be and how it is; ends with an error if they differ
+##   HEAL=1  have registered what is missing; without it, it only reads
+##   PORT=3001  of the make start that serves the function
+##   REMOTE=1 STAGE=dev  by the deployed function, through the aws client; HEAL=1 then asks first
+##   STACK=...  of the deployed function, unless it is the stage's
+##   YES=1  don't ask
+	@go build -o dist/bin/audit ./cmd/audit
+	@STACK='$(or $(STACK),$(STAGE_STACK))' exec dist/bin/audit
 
 .PHONY: build-local
 build-local: go ## Build each function for this machine, and the sandbox

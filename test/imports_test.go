@@ -32,8 +32,10 @@ var allowed = []struct{ part, imports string }{
 	{"internal/app", "internal/handler internal/secret internal/sink pkg/*"},
 	{"internal/decisions", "internal/handler internal/huaweitest pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
-	{"cmd/sandbox", "cmd/internal/show internal/huaweitest internal/lambdalocal"},
-	{"cmd/invoke", "cmd/internal/show internal/lambdalocal"},
+	{"cmd/sandbox", "cmd/internal/show internal/huaweitest internal/lambdalocal pkg/events"},
+	{"cmd/invoke", "cmd/internal/call cmd/internal/show internal/lambdalocal"},
+	{"cmd/audit", "cmd/internal/call internal/lambdalocal pkg/events"},
+	{"cmd/internal/call", "cmd/internal/show internal/lambdalocal"},
 	{"cmd/internal/*", "internal/huaweitest internal/lambdalocal pkg/events"},
 	{"test", ""},
 	{"test/*", ""}, // their tests import what they test

@@ -59,7 +59,7 @@ func TestMain(m *testing.M) {
 		if out, err := build.CombinedOutput(); err != nil {
 			log.Fatalf("make build: %v\n%s", err, out)
 		}
-		build = exec.Command("go", "build", "-o", bin+"/", "../../cmd/sandbox", "../../cmd/invoke")
+		build = exec.Command("go", "build", "-o", bin+"/", "../../cmd/sandbox", "../../cmd/invoke", "../../cmd/audit")
 		if out, err := build.CombinedOutput(); err != nil {
 			log.Fatalf("go build: %v\n%s", err, out)
 		}
@@ -106,7 +106,8 @@ func newStage(t *testing.T) *stage {
 		"HUAWEICLOUD_SDK_AK": keys.AccessKey, "HUAWEICLOUD_SDK_SK": keys.SecretKey,
 		"HUAWEICLOUD_SDK_SECURITY_TOKEN": keys.SecurityToken, "HUAWEICLOUD_SDK_DOMAIN_ID": keys.DomainID,
 		"IDENTITYCENTER_ENDPOINT": server.URL, "ORGANIZATIONS_ENDPOINT": server.URL,
-		"TRUSTED_SERVICES": "*",
+		"REGION_ID": "*", "TRUSTED_SERVICES": "*",
+		"ADMINISTRATORS": secMaster + "=id:" + account + "," + cts + "=id:" + account,
 	}
 	s.AddAccount(account, "active")
 	s.TrustService(secMaster, cts)
