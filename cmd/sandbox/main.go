@@ -30,7 +30,7 @@ func main() {
 	defer stop()
 	var err error
 	switch out := show.NewPrinter(os.Stdout); {
-	case len(os.Args) > 3 && os.Args[1] == "run":
+	case len(os.Args) > 2 && os.Args[1] == "run":
 		err = run(ctx, out, os.Args[2], os.Args[3:])
 	case len(os.Args) == 3 && os.Args[1] == "start":
 		err = start(ctx, out, os.Args[2])

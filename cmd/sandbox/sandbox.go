@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"registrar/cmd/internal/show"
 	"registrar/internal/huaweitest"
 	"registrar/internal/lambdalocal"
+	"registrar/pkg/events"
 )
 
 // The keys that the fake knows. They are not a secret: they open nothing else.
@@ -25,11 +27,17 @@ const (
 	secretKey = "SANDBOX-SECRET-KEY"
 )
 
+// The accounts of the samples: one that administers something, and an ordinary one.
+const (
+	security = "05261f923e80d3890f33c0056e9b3f80"
+	ordinary = "0b6e2d41c58f4a3796d0e1f2a3b4c5d6"
+)
+
 // defaults let the samples in events/ work, as they do in the stage dev.
 var defaults = map[string]string{
-	"REGION_ID":          "cn-north-4",
-	"SERVICE_PRINCIPALS": "service.SecMaster",
-	"TRUSTED_SERVICES":   "service.SecMaster,service.RAM",
+	"ADMINISTRATORS":   "service.SecMaster=id:" + security,
+	"REGION_ID":        "cn-north-4",
+	"TRUSTED_SERVICES": "service.SecMaster,service.RAM",
 }
 
 // environment is what the functions get of the environment of this program, with the defaults. A
@@ -82,20 +90,22 @@ type sandbox struct {
 	env       map[string]string // what all functions get; each has its own access as well
 	functions []*function
 	ended     func(f *function, payload []byte, i *show.Invocation)
+	asked     func(request []byte) // takes what an audit asks other functions for
 }
 
-// newSandbox makes the organization as it is when registrar is needed: nothing registered, the two
-// accounts of the samples created, two services with trusted access. The functions are those in
-// dist; ended is told what one did when its invocation has ended.
-func newSandbox(ctx context.Context, dist string, ended func(*function, []byte, *show.Invocation)) (*sandbox, error) {
+// newSandbox makes the organization: nothing registered, the two accounts of the samples created,
+// two services with trusted access. The functions are those in dist. When the invocation of one has
+// ended, ended is told what it did; asked takes the requests of audits as they are sent.
+func newSandbox(
+	ctx context.Context, dist string, ended func(*function, []byte, *show.Invocation), asked func([]byte),
+) (*sandbox, error) {
 	s := &sandbox{
-		ended: ended,
+		ended: ended, asked: asked,
 		cloud: huaweitest.New(huaweitest.Credentials{AccessKey: accessKey, SecretKey: secretKey}),
 		env:   environment(os.Environ()),
 	}
-	for _, account := range []string{"05261f923e80d3890f33c0056e9b3f80", "0b6e2d41c58f4a3796d0e1f2a3b4c5d6"} {
-		s.cloud.AddAccount(account, "active")
-	}
+	s.cloud.NameAccount(security, "security")
+	s.cloud.NameAccount(ordinary, "shop")
 	s.cloud.TrustService("service.SecMaster", "service.CTS")
 
 	bootstraps, err := filepath.Glob(filepath.Join(dist, "*", "bootstrap"))
@@ -159,8 +169,11 @@ func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function,
 	f := &function{name: filepath.Base(filepath.Dir(bootstrap)), door: listener.Addr().String()}
 	mux := http.NewServeMux()
 	mux.Handle("/", s.cloud)
-	mux.Handle("POST /sink", sink(func(result []byte) {
-		f.doing(func(i *show.Invocation) { i.Result(result) })
+	mux.Handle("POST /sink", sink(func(sent []byte) {
+		f.doing(func(i *show.Invocation) { i.Result(sent) })
+		if isRequest(sent) {
+			s.asked(sent)
+		}
 	}))
 	server := serve(listener, mux)
 
@@ -208,7 +221,13 @@ func (f *function) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// sink takes results.
+// isRequest reports whether the event asks for something.
+func isRequest(event []byte) bool {
+	var e struct{ Type string }
+	return json.Unmarshal(event, &e) == nil && events.IsRequest(e.Type)
+}
+
+// sink takes results, and requests.
 func sink(take func(result []byte)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))

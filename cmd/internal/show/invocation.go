@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"registrar/internal/lambdalocal"
+	"registrar/pkg/events"
 )
 
 // Invocation collects what one invocation of a function does, until it ends and is shown. Its
@@ -60,6 +61,7 @@ type result struct {
 	Data                           struct {
 		Outcome, Reason, Message string
 		Registrations            []registration
+		events.AuditFindings     // of an audit
 	}
 }
 
@@ -124,7 +126,7 @@ func (i *Invocation) Result(payload []byte) {
 func (i *Invocation) addResult(payload []byte) {
 	var r result
 	if json.Unmarshal(payload, &r) != nil || r.Data.Outcome == "" {
-		i.steps = append(i.steps, step{at: time.Now(), line: Line{Text: "sent " + compact(payload)}})
+		i.steps = append(i.steps, step{at: time.Now(), line: Line{Text: "sent " + Events(payload)[0]}})
 		return
 	}
 	i.results = append(i.results, r)
@@ -254,7 +256,7 @@ func (r result) end() end {
 	e := end{
 		outcome: r.Data.Outcome,
 		text:    join(", ", r.Type, short(r.Subject)),
-		details: registered(r.Data.Registrations, r.Subject),
+		details: append(registered(r.Data.Registrations, r.Subject), differing(r.Data.AuditFindings)...),
 	}
 	if text := join(": ", r.Data.Reason, r.Data.Message); text != "" {
 		e.details = append(e.details, Line{Text: text})
@@ -270,6 +272,33 @@ func registered(all []registration, subject string) []Line {
 			outcome := cmp.Or(r.Outcome, "undecided") // since the event failed first
 			lines = append(lines, Line{Text: join(": ", name+" "+outcome, r.Reason, r.Message)})
 		}
+	}
+	return lines
+}
+
+// differing shows what an audit found that isn't as it shall be.
+func differing(found events.AuditFindings) []Line {
+	var lines []Line
+	add := func(format string, args ...any) {
+		lines = append(lines, Line{Text: fmt.Sprintf(format, args...)})
+	}
+	if found.Region.Wanted != found.Region.Observed && found.Region.Wanted != "" {
+		add("the region is %s, not %s", cmp.Or(found.Region.Observed, "not registered"), found.Region.Wanted)
+	}
+	for _, principal := range found.MissingServices {
+		add("%s lacks trusted access", principal)
+	}
+	for _, a := range found.Missing {
+		add("%s doesn't administer %s", short(string(a.AccountID)), a.ServicePrincipal)
+	}
+	for _, a := range found.Inactive {
+		add("%s can't administer %s: it is %s", short(string(a.AccountID)), a.ServicePrincipal, a.Status)
+	}
+	for _, u := range found.Unmatched {
+		add("there is no account %s to administer %s", u.Selector, u.ServicePrincipal)
+	}
+	for _, a := range found.Unexpected {
+		add("%s administers %s, which it shall not", short(string(a.AccountID)), a.ServicePrincipal)
 	}
 	return lines
 }
@@ -322,9 +351,9 @@ func (i *Invocation) Lines() []Line {
 	for _, e := range i.ends {
 		style := Red
 		switch {
-		case slices.Contains([]string{"registered", "unchanged", "answered"}, e.outcome):
+		case slices.Contains([]string{"registered", "unchanged", "passed", "answered"}, e.outcome):
 			style = Green
-		case slices.Contains([]string{"planned", "skipped", "held back"}, e.outcome), e.errorType == "TransientError":
+		case slices.Contains([]string{"planned", "skipped", "drifted", "held back"}, e.outcome), e.errorType == "TransientError":
 			style = Yellow
 		}
 		lines = append(lines, Line{Label: e.outcome, Style: style, Text: join(": ", i.Function, e.text)})
