@@ -3,11 +3,14 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -76,16 +79,15 @@ func TestEveryTypeOfEventHasASchemaAndIsDocumented(t *testing.T) {
 	for eventType := range all {
 		assert.Contains(t, string(page), "[`"+eventType+"`](schemas/"+eventType+".json)")
 	}
-	for _, input := range vocabulary(t, `Input\[\w+\]\{"([^"]+)"`) {
-		assert.Contains(t, all, input)
-	}
+	types := append(vocabulary(t, `Input\[\w+\]\{"([^"]+)"`), vocabulary(t, `\w+Request += "([^"]+)"`)...)
 	for _, family := range vocabulary(t, `\w+Family += "([^"]+)"`) {
-		for _, outcome := range []events.Outcome{events.Registered, events.Planned, events.Rejected} {
-			resultType := family + "." + string(outcome)
-			assert.Contains(t, all, resultType)
-			assert.True(t, events.IsResult(resultType), "%s would be taken for an input", resultType)
+		for _, outcome := range vocabulary(t, `Outcome = "([^"]+)"`) {
+			if resultType := family + "." + outcome; events.IsResult(resultType) {
+				types = append(types, resultType)
+			}
 		}
 	}
+	assert.Subset(t, slices.Collect(maps.Keys(all)), types)
 	for _, reason := range vocabulary(t, `Reason += "([^"]+)"`) {
 		assert.Contains(t, string(page), "| `"+reason+"` |")
 	}
@@ -150,6 +152,46 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 				`,"correlationid":"` + strings.Repeat("x", 1025) + `"`,
 			},
 		},
+		"org.service.missing": {
+			taken: []string{
+				``,
+				`,"data":{"service_principals":null}`,
+				`,"data":{"service_principals":["x"],"region_id":5}`,
+				`,"data":{"service_principals":[` + twenty + `]}`,
+				`,"data":{"dry_run":true}`,
+			},
+			refused: []string{
+				`,"data":[]`,
+				`,"data":{"service_principals":["a b"]}`,
+				`,"data":{"service_principals":[` + twenty + `,` + last + `]}`,
+				`,"data":{"dry_run":1}`,
+			},
+		},
+		"org.audit": {
+			taken: []string{
+				``,
+				`,"data":null`,
+				`,"data":{}`,
+				`,"data":{"dry_run":true,"more":{}}`,
+				`,"data":{"dry_run":null}`,
+			},
+			refused: []string{
+				`,"data":[]`,
+				`,"data":"x"`,
+				`,"data":{"dry_run":3}`,
+			},
+		},
+		"account.admin.missing": {
+			taken: []string{
+				`,"data":{"account_id":"a","service_principals":["x","y"]}`,
+				`,"data":{"account_id":"a"}`,
+			},
+			refused: []string{
+				``,
+				`,"data":{"service_principals":["x"]}`,
+				`,"data":{"account_id":"a.b"}`,
+			},
+		},
 		"account.created": {
 			taken: []string{
 				`,"data":{"account_id":"a"}`,
@@ -157,11 +199,19 @@ func TestTheSchemasAllowWhatIsTaken(t *testing.T) {
 				`,"data":{"account_id":"a","service_principals":["x","y"],"service_principal":null}`,
 				`,"data":{"account_id":"a","service_principals":null}`,
 				`,"data":{"account_id":"a","service_principals":[` + twenty + `]}`,
+				`,"data":{"create_account_status_id":"car-1_a"}`,
+				`,"data":{"create_account_status_id":"a","account_id":null,"service_principal":"x"}`,
+				`,"data":{"account_id":"a","create_account_status_id":null}`,
 			},
 			refused: []string{
 				``,
 				`,"data":null`,
 				`,"data":{}`,
+				`,"data":{"account_id":"a","create_account_status_id":"b"}`,
+				`,"data":{"account_id":null,"create_account_status_id":null}`,
+				`,"data":{"create_account_status_id":"a.b"}`,
+				`,"data":{"create_account_status_id":""}`,
+				`,"data":{"create_account_status_id":5}`,
 				`,"data":{"account_id":"a.b","service_principal":"x"}`,
 				`,"data":{"account_id":null,"service_principal":"x"}`,
 				`,"data":{"account_id":"a","service_principal":""}`,
@@ -218,10 +268,91 @@ func isTaken(t *testing.T, eventType, payload string) bool {
 		if err == nil {
 			_, err = events.BootstrapServicesInput().Decode(&e)
 		}
-	case "account.created":
+	case "org.service.missing":
+		_, err = events.BootstrapServicesInput().Decode(&e)
+	case "org.audit":
+		_, err = events.AuditInput().Decode(&e)
+	case "account.created", "account.admin.missing":
 		_, err = events.AccountCreatedInput().Decode(&e)
 	default:
 		assert.Fail(t, "say how to decode "+eventType)
 	}
 	return err == nil
+}
+
+// What the functions send that the pages don't show as an example matches its schema, too.
+func TestTheSchemasAllowWhatIsSent(t *testing.T) {
+	t.Parallel()
+	all := schemas(t)
+	cause := events.Event{
+		Cause: events.Cause{ID: "1", Source: "/s", Type: "org.audit"},
+		Time:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+	one := events.Administrator{AccountID: "a", ServicePrincipal: "service.A"}
+	inactive, unexpected := one, one
+	inactive.Status = "pending_closure"
+	unexpected.AccountName, unexpected.ServicePrincipal = "Sécurité & Co.", `"service.\\x07"`
+	services, counts := []events.ServicePrincipal{"service.A"}, events.AuditCounts{Accounts: 1}
+	findings := &events.AuditFindings{
+		Region:             events.AuditedRegion{Wanted: "cn-north-4", Observed: "cn-south-1"},
+		MissingServices:    services,
+		RegisteredServices: services,
+		Missing:            []events.Administrator{one},
+		Registered:         []events.Administrator{one},
+		Unexpected:         []events.Administrator{unexpected},
+		Inactive:           []events.Administrator{inactive},
+		Unmatched: []events.UnmatchedSelector{
+			{ServicePrincipal: "service.A", Selector: "name:Ops", InvitedAccountID: "b"},
+			{ServicePrincipal: "service.A", Selector: "id:gone"},
+		},
+		Resolved:     []events.ResolvedSelector{{Selector: "name:Ops", AccountID: "a"}},
+		Counts:       counts,
+		RequestsSent: 100,
+	}
+	registrations := func(all ...events.Registration) events.AdminResult {
+		return events.AdminResult{
+			AccountID: "a", RegistrationsResult: events.RegistrationsResult{Registrations: all},
+		}
+	}
+	said := &events.Error{Status: 200, Code: "Organizations.9999"}
+	for name, r := range map[string]events.Result{
+		"an audit that found everything": events.AuditResult{Outcome: events.Drifted, AuditFindings: findings},
+		"an audit that found nothing": events.AuditResult{
+			Outcome: events.Drifted, AuditFindings: &events.AuditFindings{Counts: counts},
+		},
+		"an audit that passed": events.AuditResult{
+			Outcome: events.Passed, AuditFindings: &events.AuditFindings{Registered: findings.Registered, Counts: counts},
+		},
+		"an audit that is rejected": events.Audit{}.Reject(events.InvalidData, "no"),
+		"an account that can't be created": events.AccountCreated{CreateAccountStatusID: "car-1"}.Reject(
+			events.CreationFailed, "no"),
+		"an account that administers nothing": events.AdminResult{
+			AccountID: "a", RegistrationsResult: events.RegistrationsResult{Outcome: events.Skipped},
+		},
+		"a service that others administer": registrations(events.Registration{
+			ServicePrincipal: "service.A", Outcome: events.Rejected, Reason: events.Refused, Message: "no",
+			Attempts: 2, Error: said, ObservedAccountIDs: []events.AccountID{"b"},
+		}),
+		"an account that isn't active": registrations(events.Registration{
+			ServicePrincipal: "service.A", Outcome: events.Rejected, Reason: events.AccountNotActive, Message: "no",
+			Attempts: 1, Error: said, ObservedStatus: "suspended",
+		}),
+	} {
+		e, err := events.NewResultEvent("/registrar/x", cause, r, cause.Time)
+		require.NoError(t, err, name)
+		encoded, err := json.Marshal(e)
+		require.NoError(t, err, name)
+		assert.NoError(t, all.Check(encoded), name)
+	}
+	for name, r := range map[string]events.Request{
+		"a request for trusted access":   {ServicePrincipals: services},
+		"a request for an administrator": {AccountID: "a", ServicePrincipals: services},
+	} {
+		e, err := events.NewRequestEvent("/registrar/audit-organization", cause, r, cause.Time)
+		require.NoError(t, err, name)
+		encoded, err := json.Marshal(e)
+		require.NoError(t, err, name)
+		assert.NoError(t, all.Check(encoded), name)
+		assert.True(t, isTaken(t, e.Type(), string(encoded)), name)
+	}
 }
