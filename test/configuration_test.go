@@ -98,12 +98,12 @@ func TestEveryFunctionHasItsRowsOnThePages(t *testing.T) {
 	require.NoError(t, err)
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
-	operations, err := os.ReadFile("../docs/operations.md")
+	rights, err := os.ReadFile("../docs/rights.md")
 	require.NoError(t, err)
 	for _, function := range functions {
 		name := function.Name()
 		assert.Contains(t, string(readme), "| [`"+name+"`](functions/"+name+"/register.go) |")
-		assert.Contains(t, string(operations), "| "+name+" | `", "the rights of %s on Huawei Cloud", name)
+		assert.Contains(t, string(rights), "| "+name+" | `", "the rights of %s on Huawei Cloud", name)
 	}
 	assert.Greater(t, len(functions), 2)
 }

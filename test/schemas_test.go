@@ -321,7 +321,8 @@ func TestTheSchemasAllowWhatIsSent(t *testing.T) {
 			Outcome: events.Drifted, AuditFindings: &events.AuditFindings{Counts: counts},
 		},
 		"an audit that passed": events.AuditResult{
-			Outcome: events.Passed, AuditFindings: &events.AuditFindings{Registered: findings.Registered, Counts: counts},
+			Outcome:       events.Passed,
+			AuditFindings: &events.AuditFindings{Registered: findings.Registered, Counts: counts},
 		},
 		"an audit that is rejected": events.Audit{}.Reject(events.InvalidData, "no"),
 		"an account that can't be created": events.AccountCreated{CreateAccountStatusID: "car-1"}.Reject(
