@@ -72,7 +72,7 @@ func TestMakeDeploysProdOnlyWhenItIsFilledInAndProtectsIt(t *testing.T) {
 	calls, out, err := commands(t, "deploy", "STAGE=prod", "BUCKET=artifacts")
 	require.Error(t, err)
 	assert.Contains(t, out, "Choose first. deploy/samconfig.prod.toml has placeholders for:\n  - RegionId: <the region")
-	assert.Contains(t, out, "- ServicePrincipals: <")
+	assert.Contains(t, out, "- Administrators: <")
 	assert.Empty(t, calls, "nothing is asked of AWS")
 
 	filled := strings.ReplaceAll(string(read(t, "deploy/samconfig.prod.toml")), "<the region of", "cn-north-4")
@@ -257,12 +257,12 @@ func TestNoParameterOfAStageIsLost(t *testing.T) {
 parameter_overrides = [
 	"RegionId=cn-north-4" , # ours
   "LogDays=14",
-  "ServicePrincipals=<which services? $HOME, * and & mean nothing here>",
+  "Administrators=<which services? $HOME, * and & mean nothing here>",
     "DryRun=true"
 ]
 `), 0o600))
 	out, err := makeIn(root, "-n", "deploy", "SETTINGS="+file, "BUCKET=b").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "--parameter-overrides 'RegionId=cn-north-4' 'LogDays=14' "+
-		"'ServicePrincipals=<which services? $HOME, * and & mean nothing here>' 'DryRun=true'\n")
+		"'Administrators=<which services? $HOME, * and & mean nothing here>' 'DryRun=true'\n")
 }

@@ -54,8 +54,16 @@ var variables = sync.OnceValues(func() (map[string]map[string]string, error) {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
 		found[name] = map[string]string{}
+		main, err := os.ReadFile(filepath.Join(root, "functions", name, "main.go"))
+		if err != nil {
+			return nil, err
+		}
 		for file := range strings.FieldsSeq(string(out)) {
-			if err := envTags(file, found[name]); err != nil {
+			used := func(string) bool { return true }
+			if strings.Contains(file, "/internal/register/") { // has what only some functions are configured by
+				used = func(name string) bool { return strings.Contains(string(main), "register."+name) }
+			}
+			if err := envTags(file, used, found[name]); err != nil {
 				return nil, err
 			}
 		}
@@ -63,12 +71,16 @@ var variables = sync.OnceValues(func() (map[string]map[string]string, error) {
 	return found, nil
 })
 
-func envTags(file string, found map[string]string) error {
+// envTags adds the variables of a file's types that are used.
+func envTags(file string, used func(name string) bool, found map[string]string) error {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 	if err != nil {
 		return err
 	}
 	ast.Inspect(parsed, func(n ast.Node) bool {
+		if declared, ok := n.(*ast.TypeSpec); ok {
+			return used(declared.Name.Name)
+		}
 		field, ok := n.(*ast.Field)
 		if !ok || field.Tag == nil {
 			return true
@@ -86,8 +98,11 @@ func envTags(file string, found map[string]string) error {
 	return nil
 }
 
-// result is what a function puts on the bus: the source, and a pattern of the types.
-type result struct{ source, types string }
+// result is what a function puts on the bus: the source, and patterns of the types.
+type result struct {
+	source string
+	types  []any
+}
 
 // putByFunctions asks each function, deployed as in the template but for its secret and its sink,
 // to register nothing that makes sense. What it answers is a result of its own.

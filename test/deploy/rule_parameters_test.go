@@ -5,6 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"registrar/internal/register"
 )
 
 func TestParametersSayWhatTheyAreTakeNothingElseAndHaveDefaultsThatWork(t *testing.T) {
@@ -49,6 +53,36 @@ func TestParametersSayWhatTheyAreTakeNothingElseAndHaveDefaultsThatWork(t *testi
 				"Metadata/AWS::CloudFormation::Interface/ParameterGroups/0/Parameters", []any{}),
 		},
 	}.test(t)
+}
+
+func TestTheParameterTakesWhatTheFunctionsTakeForAdministrators(t *testing.T) {
+	t.Parallel()
+	declared := dig(load(t).tree["Parameters"], "Administrators")
+	for text, want := range map[string]bool{
+		"service.A=id:1a": true,
+		"service.A=id:1_a-B,service.A=id:2,service.B=id:1":     true,
+		"service.A=name:x,service.B=name:landing zone (é) = 1": true,
+		"service.A=name:" + strings.Repeat("x", 128):           true,
+		"service.A=name:" + strings.Repeat("x", 129):           false,
+		"service.A=id:" + strings.Repeat("1", 65):              false,
+		"":                       false,
+		"*":                      false,
+		"service.A":              false,
+		"service.A=1a":           false,
+		"service.A=id:":          false,
+		"service.A=name:":        false,
+		"service.A=urn:1a":       false,
+		"=id:1a":                 false,
+		"service.A=id:1a,":       false,
+		"service.A=name: x":      false,
+		"service.A=id:1,service": false,
+		"<which account administers which service, such as service.A=id:1>": false,
+	} {
+		assert.Equal(t, want, accepts(declared, text) == "", "the parameter: %q", text)
+		var rules register.Administrators
+		err := rules.UnmarshalText([]byte(text))
+		assert.Equal(t, want, err == nil && rules != nil, "the functions: %q: %v", text, err)
+	}
 }
 
 // uses says whether a template uses one of its parameters.
