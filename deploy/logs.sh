@@ -5,7 +5,8 @@
 #
 # In the environment, all of them optional:
 #   SUBJECT   account or region. Then the query is what-happened.
-#   QUERY     another query: needs-a-person (without SUBJECT the default), changed, slow
+#   QUERY     another query: needs-a-person (without SUBJECT the default), changed, slow, or of the
+#             audit audits
 #   HOURS     how far back, by default 24
 stack=$1 function=$2
 hours=${HOURS:-24}

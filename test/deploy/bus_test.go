@@ -6,12 +6,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"registrar/pkg/events"
 )
 
 // matches says whether EventBridge's pattern matches an event, as far as our patterns go. What it
 // doesn't know matches nothing.
 func matches(pattern, event any) bool {
 	for key, wanted := range object(pattern) {
+		if key == "$or" {
+			if !slices.ContainsFunc(list(wanted), func(one any) bool { return matches(one, event) }) {
+				return false
+			}
+			continue
+		}
 		if nested, ok := wanted.(map[string]any); ok {
 			if !matches(nested, dig(event, key)) {
 				return false
@@ -70,12 +78,14 @@ func samples() (map[string]any, error) {
 	return found, nil
 }
 
-// resultTypes are the types of all results: those with a schema, and those of the workflow.
+// resultTypes are the types of all results: those with a schema, and those of the workflow. The
+// requests of the audit are none.
 func (s *stack) resultTypes() []string {
 	types := s.workflowResults()
 	files, _ := filepath.Glob(filepath.Join(root, "docs", "schemas", "*.json"))
 	for _, file := range files {
-		if name := strings.TrimSuffix(filepath.Base(file), ".json"); strings.Count(name, ".") == 2 {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		if strings.Count(name, ".") == 2 && !events.IsRequest(name) {
 			types = append(types, name)
 		}
 	}

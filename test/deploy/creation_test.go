@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 // AWS::SecretsManager::Secret either, so the test gives the stack a secret.
 var unknownToMoto = []string{
 	"AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::QueryDefinition",
-	"AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
+	"AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
 }
 
 // TestTheStackIsCreated packages the templates with the real aws client, transforms them as AWS
@@ -33,11 +34,11 @@ func TestTheStackIsCreated(t *testing.T) {
 	if exec.Command("python3", "-c", "import moto.server, samtranslator").Run() != nil {
 		t.Skip("moto or aws-sam-translator isn't on this machine")
 	}
-	aws, unknown := startMoto(t)
+	aws, _, unknown := startMoto(t)
 
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(definition)), 0o700))
-	for _, file := range []string{"template.yaml", "deploy/function.yaml", definition} {
+	for _, file := range []string{"template.yaml", "deploy/function.yaml", "deploy/audit.yaml", definition} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), read(t, file), 0o600))
 	}
 	names, err := functionNames()
@@ -75,32 +76,57 @@ func TestTheStackIsCreated(t *testing.T) {
 
 	stacks := aws("cloudformation", "list-stacks", "--query", "StackSummaries[].StackStatus")
 	assert.Equal(t, slices.Repeat([]string{"CREATE_COMPLETE"}, 1+len(names)), strings.Fields(stacks))
+	deployed := s.deploy(nil)
 	for _, name := range names {
-		deployed := "registrar-dev-" + name
-		aws("lambda", "get-function", "--function-name", deployed)
-		mapping, queue, _ := strings.Cut(aws("lambda", "list-event-source-mappings", "--function-name", deployed,
+		function := "registrar-dev-" + name
+		aws("lambda", "get-function", "--function-name", function)
+		if name == audit {
+			continue
+		}
+		mapping, queue, _ := strings.Cut(aws("lambda", "list-event-source-mappings", "--function-name", function,
 			"--query", "EventSourceMappings[].[UUID, EventSourceArn]"), "\t")
-		assert.Equal(t, "arn:aws:sqs:eu-central-1:123456789012:"+deployed, queue)
+		assert.Equal(t, "arn:aws:sqs:eu-central-1:123456789012:"+function, queue)
 		// Without this moto would run the function, in a container.
 		aws("lambda", "delete-event-source-mapping", "--uuid", mapping)
 	}
-	for id, name := range s.deploy(nil).functions() {
-		eventType, _, _ := strings.Cut(text(s.deploy(nil).environment(id)["EVENT_TYPES"]), ",")
-		entry, err := json.Marshal([]any{map[string]string{
-			"EventBusName": "registrar-dev", "Source": "/tests", "DetailType": eventType, "Detail": "{}",
-		}})
-		require.NoError(t, err)
-		aws("events", "put-events", "--entries", string(entry))
+	put := func(source string, types []string) {
+		for some := range slices.Chunk(types, 10) {
+			var entries []map[string]string
+			for _, eventType := range some {
+				entries = append(entries, map[string]string{
+					"EventBusName": "registrar-dev", "Source": source, "DetailType": eventType, "Detail": "{}",
+				})
+			}
+			encoded, err := json.Marshal(entries)
+			require.NoError(t, err)
+			aws("events", "put-events", "--entries", string(encoded))
+		}
+	}
+	events, asked := []string{"org.bootstrap", "account.created"}, slices.Collect(maps.Values(requests))
+	put("/registrar/"+audit, slices.Concat(events, deployed.resultTypes()))
+	put("/tests", slices.Concat(asked, deployed.resultTypes()))
+	put("/tests", events)
+	put("/registrar/"+audit, asked)
+	for id, name := range deployed.onBus() {
+		want := []string{text(deployed.environment(id)["EVENT_TYPES"])}
+		if requests[name] != "" {
+			want = append(want, requests[name])
+		}
 		url := aws("sqs", "get-queue-url", "--queue-name", "registrar-dev-"+name)
-		message := aws("sqs", "receive-message", "--queue-url", url, "--query", "Messages[].Body")
-		assert.Contains(t, message, eventType, "%s: an event on the bus reaches its queue", name)
+		messages := aws("sqs", "receive-message", "--queue-url", url, "--max-number-of-messages", "10",
+			"--query", "Messages[].Body")
+		var got []string
+		for _, found := range regexp.MustCompile(`"detail-type": "([^"]*)"`).FindAllStringSubmatch(messages, -1) {
+			got = append(got, found[1])
+		}
+		assert.ElementsMatch(t, want, got, "%s: what reaches its queue", name)
 	}
 	assert.Subset(t, unknownToMoto, unknown())
 }
 
-// startMoto returns the aws client of a moto, which ends with the test. unknown ends it before, and
-// returns the types of resources that it left out.
-func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []string) {
+// startMoto returns the aws client of a moto, which ends with the test, and the environment for
+// other clients of it. unknown ends it before, and returns the types of resources that it left out.
+func startMoto(t *testing.T) (aws func(args ...string) string, env []string, unknown func() []string) {
 	t.Helper()
 	moto := exec.CommandContext(t.Context(), "python3", "testdata/serve.py", "0")
 	stderr, err := moto.StderrPipe()
@@ -130,16 +156,17 @@ func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []
 	})
 	t.Cleanup(end)
 
+	env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		// for make and package, which don't heed the option; for SQS the variable isn't heeded
+		"AWS_ENDPOINT_URL=" + endpoint,
+		"AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing", "AWS_DEFAULT_REGION=eu-central-1",
+		"AWS_PAGER=",
+	}
 	aws = func(args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "aws", append(args, "--output", "text", "--endpoint-url", endpoint)...)
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
-			// for package, which doesn't heed the option; for SQS the variable isn't heeded
-			"AWS_ENDPOINT_URL=" + endpoint,
-			"AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing", "AWS_DEFAULT_REGION=eu-central-1",
-			"AWS_PAGER=",
-		}
+		cmd.Env = env
 		var said strings.Builder
 		cmd.Stderr = &said
 		out, err := cmd.Output()
@@ -156,7 +183,7 @@ func startMoto(t *testing.T) (aws func(args ...string) string, unknown func() []
 		slices.Sort(found)
 		return slices.Compact(found)
 	}
-	return aws, unknown
+	return aws, env, unknown
 }
 
 // transformed is a file with a packaged template after AWS's transform.

@@ -50,7 +50,8 @@ func makeIn(dir string, args ...string) *exec.Cmd {
 		name, _, _ := strings.Cut(variable, "=")
 		switch {
 		case strings.HasPrefix(name, "MAKE"), strings.HasPrefix(name, "AWS_"):
-		case name == "MFLAGS", name == "STAGE", name == "BUCKET", name == "SUBJECT", name == "QUERY", name == "HOURS":
+		case name == "MFLAGS", name == "STAGE", name == "BUCKET":
+		case name == "SUBJECT", name == "ACCOUNT", name == "QUERY", name == "HOURS":
 		default:
 			cmd.Env = append(cmd.Env, variable)
 		}

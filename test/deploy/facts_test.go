@@ -9,11 +9,20 @@ import (
 	"time"
 )
 
-// The metrics that functions put into namespace Registrar, with the dimension FunctionName.
-var metrics = []string{
-	"Registered", "Unchanged", "Planned", "Rejected", "Skipped",
-	"Transient", "Misconfigured", "InvalidEvent", "HeldBack",
-	"Duration", "HuaweiCloudLatency", "HuaweiCloudAttempts", "ColdStart",
+// audit is the function that no event of the bus starts, by its folder.
+const audit = "audit-organization"
+
+// requests are the types of the audit's requests, by the function that takes them.
+var requests = map[string]string{"register-service": "org.service.missing", "register-admin": "account.admin.missing"}
+
+// metrics are those that a function puts into namespace Registrar, with the dimension FunctionName.
+func metrics(function string) []string {
+	own := []string{"Registered", "Unchanged", "Planned", "Skipped", "RejectedRequest", "HeldBack"}
+	if function == audit {
+		own = []string{"Passed", "Drifted", "Missing", "Unexpected"}
+	}
+	return append(own, "Rejected", "Transient", "Misconfigured", "InvalidEvent",
+		"Duration", "HuaweiCloudLatency", "HuaweiCloudAttempts", "ColdStart")
 }
 
 // alarmed are the metrics with an alarm, and their alarms: "<namespace> <metric> <last dimension>

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -116,7 +117,7 @@ func putByFunctions(t *testing.T, s *stack) (map[string]result, error) {
 				env[variable] = fmt.Sprint(v)
 			}
 		}
-		eventType, _, _ := strings.Cut(env["EVENT_TYPES"], ",")
+		eventType, _, _ := strings.Cut(cmp.Or(env["EVENT_TYPES"], "org.audit"), ",")
 		event := map[string]any{"specversion": "1.0", "id": "1", "source": "/tests", "type": eventType, "data": 1}
 		payload, err := json.Marshal(event)
 		if err != nil {
@@ -136,7 +137,7 @@ func putByFunctions(t *testing.T, s *stack) (map[string]result, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: answers a senseless event with %+v", name, emitted)
 		}
-		put[name] = result{emitted.Source, family + ".*"}
+		put[name] = result{emitted.Source, []any{family + ".*"}}
 	}
 	return put, nil
 }
@@ -145,18 +146,24 @@ func putByFunctions(t *testing.T, s *stack) (map[string]result, error) {
 // URL.
 func serveFunctions(t *testing.T, env map[string]string, names ...string) string {
 	t.Helper()
-	dist, err := built()
-	require.NoError(t, err)
 	var api lambdalocal.InvokeAPI
 	for _, name := range names {
-		f, err := lambdalocal.New(lambdalocal.Config{
-			Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"), Timeout: 20 * time.Second, Env: env,
-		})
-		require.NoError(t, err)
-		t.Cleanup(f.Close)
-		api.Functions = append(api.Functions, f)
+		api.Functions = append(api.Functions, start(t, name, env))
 	}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// start returns a built function that runs on this machine.
+func start(t *testing.T, name string, env map[string]string) *lambdalocal.Function {
+	t.Helper()
+	dist, err := built()
+	require.NoError(t, err)
+	f, err := lambdalocal.New(lambdalocal.Config{
+		Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"), Timeout: 20 * time.Second, Env: env,
+	})
+	require.NoError(t, err)
+	t.Cleanup(f.Close)
+	return f
 }

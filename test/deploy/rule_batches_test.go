@@ -8,7 +8,7 @@ import (
 func TestEachFunctionTakesBatchesFromItsQueueAnswersThemInPartAndIsBounded(t *testing.T) {
 	rule{
 		func(s *stack, r *report) {
-			for id := range s.functions() {
+			for id := range s.onBus() {
 				queues := 0
 				for name, event := range object(s.get(id, "Events")) {
 					queues++

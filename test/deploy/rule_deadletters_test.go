@@ -9,7 +9,7 @@ func TestWhateverFailsWaitsInTheDeadLetterQueueOfTheFunctionWhicheverWayItCame(t
 	onFailure := "Resources/RegisterAdmin/Properties/EventInvokeConfig/DestinationConfig/OnFailure/"
 	rule{
 		func(s *stack, r *report) {
-			for id := range s.functions() {
+			for id := range s.onBus() {
 				own := id + "Resources/"
 				dead := own + "DeadLetters.Arn"
 				target := s.get(own+"Queue", "RedrivePolicy", "deadLetterTargetArn")

@@ -69,7 +69,12 @@ func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
 			"a key":                 set("Globals/Function/Environment/Variables/HUAWEICLOUD_SDK_SK", "secret"),
 			"another default":       set("Parameters/MaxAttempts/Default", 5),
 			"a region that is open": set("Resources/RegisterRegion/Properties/Environment/Variables/REGION_ID", ""),
-			"services said twice":   set(own+"SERVICE_PRINCIPALS", "service.HSS"),
+			"administrators fixed":  set(own+"ADMINISTRATORS", "service.HSS=id:1"),
+			"a bound said twice":    set(own+"SERVICE_PRINCIPALS", map[string]any{"Ref": "TrustedServices"}),
+			"a type of the audit": set("Resources/AuditOrganization/Properties/Environment/Variables/EVENT_TYPES",
+				map[string]any{"Ref": "AccountEventTypes"}),
+			"an audit without rules": drop(
+				"Resources/AuditOrganization/Properties/Environment/Variables/ADMINISTRATORS"),
 		},
 	}.test(t)
 }

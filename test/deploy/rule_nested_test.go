@@ -13,10 +13,14 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 		func(s *stack, r *report) {
 			for id, name := range s.functions() {
 				own := id + "Resources"
-				r.want(s.get(own, "TemplateURL") == "deploy/function.yaml",
-					"%s isn't made of deploy/function.yaml", own)
-				function := s.get(own, "Parameters", "Function")
-				r.want(function == name, "%s is for %v", own, function)
+				file := "deploy/function.yaml"
+				if name == audit {
+					file = "deploy/audit.yaml"
+				} else {
+					function := s.get(own, "Parameters", "Function")
+					r.want(function == name, "%s is for %v", own, function)
+				}
+				r.want(s.get(own, "TemplateURL") == file, "%s isn't made of %s", own, file)
 				r.want(s.get(own, "Parameters", "Stack") == "registrar-dev", "%s isn't named for the stack", own)
 				r.want(s.get(id, "Role") == own+"/Role.Arn", "%s: has the role %v", id, s.get(id, "Role"))
 			}
@@ -39,6 +43,8 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 			"the name of another":     set(given+"Function", "register-region"),
 			"names without the stack": set(given+"Stack", "registrar"),
 			"the role of another":     set("Resources/RegisterAdmin/Properties/Role", theOthers("RoleArn")),
+			"an audit like the others": set(
+				"Resources/AuditOrganizationResources/Properties/TemplateURL", "deploy/function.yaml"),
 			"another template": set(
 				"Resources/RegisterAdminResources/Properties/TemplateURL", "deploy/other.yaml"),
 			"a parameter that isn't":     set(given+"Fnction", "x"),

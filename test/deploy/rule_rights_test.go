@@ -50,12 +50,20 @@ func TestNothingMayDoMoreThanItNeeds(t *testing.T) {
 					r.want(len(may) == 1 && slices.Equal(may[0].Resources, []any{on}), "%s: %s", role, action)
 				}
 			}
-			for id := range s.functions() {
+			for id, name := range s.functions() {
 				own := id + "Resources/"
 				r.want(s.get(id, "Policies") == nil, "%s: has policies beside its role", id)
-				may(own+"Role", own+"Queue.Arn", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 				may(own+"Role", own+"Logs.Arn", "logs:CreateLogStream", "logs:PutLogEvents")
+				for _, action := range []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} {
+					if name == audit {
+						r.want(s.may(own+"Role", action) == nil, "%s: may %s, and has no queue", id, action)
+					} else {
+						may(own+"Role", own+"Queue.Arn", action)
+					}
+				}
 			}
+			may("AuditOrganizationResources/ScheduleRole",
+				"arn:aws:lambda:eu-central-1:123456789012:function:registrar-dev-"+audit, "lambda:InvokeFunction")
 			r.want(s.get("Onboarding", "Role") == "OnboardingRole.Arn", "SAM would give the workflow a role")
 			called := s.calledByWorkflow()
 			invoke := s.may("OnboardingRole", "lambda:InvokeFunction")
@@ -70,10 +78,16 @@ func TestNothingMayDoMoreThanItNeeds(t *testing.T) {
 				needed+"Role/Properties/ManagedPolicyArns", []any{"PowerUserAccess"}),
 			"policies beside": set(
 				"Resources/RegisterAdmin/Properties/Policies", []any{"AmazonSQSFullAccess"}),
-			"no right to its queue":           drop(roleRights + "0/Action"),
-			"the letters as queue":            set(roleRights+"0/Resource", attribute("DeadLetters", "Arn")),
-			"the logs of another":             set(roleRights+"5/Resource", "another"),
-			"a reason left over":              set(roleRights+"6/Resource", attribute("Logs", "Arn")),
+			"no right to its queue": drop(roleRights + "0/Action"),
+			"the letters as queue":  set(roleRights+"0/Resource", attribute("DeadLetters", "Arn")),
+			"the logs of another":   set(roleRights+"5/Resource", "another"),
+			"a reason left over": func(tree any) {
+				set(roleRights+"6/Resource", attribute("Logs", "Arn"))(tree)
+				set(auditRights+"4/Resource", attribute("Logs", "Arn"))(tree)
+			},
+			"an audit that takes events": set(auditRights+"0/Action", []any{"events:PutEvents", "sqs:ReceiveMessage"}),
+			"a schedule calling any function": set(
+				auditNeeds+"ScheduleRole/Properties/Policies/0/PolicyDocument/Statement/0/Resource", "*"),
 			"a workflow calling any function": set(invoke, "*"),
 			"a workflow with a right too few": set(invoke, []any{attribute("RegisterAdmin", "Arn")}),
 			"a workflow with a right too many": func(tree any) {

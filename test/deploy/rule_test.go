@@ -49,10 +49,12 @@ func (r *report) want(ok bool, format string, args ...any) {
 
 // Where something to break is, for set, drop and replace.
 const (
-	needed     = "Nested/function.yaml/Resources/"
-	roleRights = needed + "Role/Properties/Policies/0/PolicyDocument/Statement/"
-	queueEvent = "Resources/RegisterAdmin/Properties/Events/Messages/Properties/"
-	adminTask  = "Workflow/States/RegisterAdministrators/ItemProcessor/States/RegisterAdmin/"
+	needed      = "Nested/function.yaml/Resources/"
+	auditNeeds  = "Nested/audit.yaml/Resources/"
+	auditRights = auditNeeds + "Role/Properties/Policies/0/PolicyDocument/Statement/"
+	roleRights  = needed + "Role/Properties/Policies/0/PolicyDocument/Statement/"
+	queueEvent  = "Resources/RegisterAdmin/Properties/Events/Messages/Properties/"
+	adminTask   = "Workflow/States/RegisterAdministrators/ItemProcessor/States/RegisterAdmin/"
 )
 
 // attribute is !GetAtt of a template.

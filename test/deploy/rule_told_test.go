@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +14,16 @@ func TestAlarmsAreEncryptedAndTellSomebodyWhenTheyFireAndWhenItIsOver(t *testing
 				for _, action := range []string{"AlarmActions", "OKActions"} {
 					r.want(slices.Equal(list(s.get(id, action)), []any{"AlarmTopic"}), "%s: tells nobody", id)
 				}
-				r.want(s.get(id, "TreatMissingData") == "notBreaching", "%s: fires when nothing happens", id)
 				r.want(number(s.get(id, "Threshold")) >= 1, "%s: has no threshold", id)
-				r.want(s.get(id, "ComparisonOperator") == "GreaterThanOrEqualToThreshold", "%s: compares otherwise", id)
+				compares, otherwise := "GreaterThanOrEqualToThreshold notBreaching", "fires when nothing happens"
+				compared := text(s.get(id, "ComparisonOperator")) + " " + text(s.get(id, "TreatMissingData"))
+				switch path.Base(id) {
+				case "UnexpectedAlarm", "MissingAlarm": // between two audits
+					compares, otherwise = "GreaterThanOrEqualToThreshold ignore", "forgets the last audit"
+				case "NoAuditAlarm":
+					compares, otherwise = "LessThanThreshold breaching", "is quiet when nothing happens"
+				}
+				r.want(compared == compares, "%s: %s", id, otherwise)
 				name := text(s.get(id, "AlarmName"))
 				r.want(strings.HasPrefix(name, "registrar-dev-"), "%s: isn't named for the stack", id)
 			}
@@ -33,6 +41,8 @@ func TestAlarmsAreEncryptedAndTellSomebodyWhenTheyFireAndWhenItIsOver(t *testing
 			"no threshold":                   drop(needed + "ErrorsAlarm/Properties/Threshold"),
 			"the other way round": set(
 				needed+"LostAlarm/Properties/ComparisonOperator", "LessThanThreshold"),
+			"an audit forgotten":       set(auditNeeds+"UnexpectedAlarm/Properties/TreatMissingData", "notBreaching"),
+			"no audits are good":       set(auditNeeds+"NoAuditAlarm/Properties/TreatMissingData", "notBreaching"),
 			"a name for all stages":    set(needed+"LostAlarm/Properties/AlarmName", "lost"),
 			"a topic in the clear":     drop("Resources/AlarmTopic/Properties/KmsMasterKeyId"),
 			"a topic closed to alarms": drop("Resources/AlarmTopicPolicy"),

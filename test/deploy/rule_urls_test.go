@@ -8,7 +8,7 @@ func TestAFunctionHasAURLOnlyIfAskedForAndOnlyForCallersWithIAMSignatures(t *tes
 			r.want(!s.holds("HasFunctionUrls"), "URLs are made by default")
 			asked := s.deploy(map[string]any{"FunctionUrls": "true"})
 			r.want(asked.holds("HasFunctionUrls"), "the parameter doesn't decide")
-			for id := range s.functions() {
+			for id := range s.onBus() {
 				r.want(s.function(id, "FunctionUrlConfig") == nil, "%s: has a URL unasked", id)
 				r.want(s.get(id+"Url", "TargetFunctionArn") == id+".Arn", "%s: can have no URL", id)
 				output := dig(s.tree["Outputs"], id+"Url")

@@ -14,7 +14,7 @@ func TestAnEventAboutAYoungAccountIsTriedForLongerThanTheAccountMayTake(t *testi
 				ready, err := time.ParseDuration(text(within))
 				r.want(err == nil, "%v", err)
 				deployed := s.deploy(map[string]any{"AccountReadyWithin": within})
-				for id := range deployed.functions() {
+				for id := range deployed.onBus() {
 					own := id + "Resources/"
 					visible := seconds(deployed.get(own+"Queue", "VisibilityTimeout"))
 					receives := number(deployed.get(own+"Queue", "RedrivePolicy", "maxReceiveCount"))

@@ -219,6 +219,13 @@ func (s *stack) functions() map[string]string {
 	return found
 }
 
+// onBus are the functions that take events from the bus: all but the audit.
+func (s *stack) onBus() map[string]string {
+	found := s.functions()
+	maps.DeleteFunc(found, func(_, name string) bool { return name == audit })
+	return found
+}
+
 // environment is what a function is told.
 func (s *stack) environment(id string) map[string]any {
 	variables := maps.Clone(object(dig(s.Globals, "Function", "Environment", "Variables")))

@@ -13,7 +13,7 @@ import (
 
 func TestValidatorsPassTheTemplate(t *testing.T) {
 	t.Parallel()
-	cmd := node(t, "check.cjs", "template.yaml", "deploy/function.yaml", definition)
+	cmd := node(t, "check.cjs", "template.yaml", "deploy/function.yaml", "deploy/audit.yaml", definition)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	assert.NoError(t, err)
@@ -42,7 +42,7 @@ func TestValidatorsReportABrokenTemplate(t *testing.T) {
 		{"AWS::SNS::Subscription", "AWS::SNS::Subscriber", "AWS::SNS::Subscriber"},
 		{"!GetAtt Bus.Arn", "!GetAtt Buss.Arn", "Buss"},
 		{"Condition: HasAlarmEmail", "Condition: HasAlarmMail", "HasAlarmMail"},
-		{"CredentialsSecretArn", "CredentialsArn", "W2509 has nothing more to say"},
+		{"SecretArn", "Arn", "W2509 has nothing more to say"},
 	} {
 		template = change(template, way)
 	}
