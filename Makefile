@@ -129,8 +129,11 @@ replay: which-function ready-replay ## Put dead letters back: make replay FUNCTI
 	aws sqs start-message-move-task --source-arn $(call queue-arn,-dead-letters) --destination-arn $(call queue-arn) --max-number-of-messages-per-second 1
 
 .PHONY: logs
-logs: which-function ready-logs ## Show what a function logged, with SUBJECT= of one account: make logs FUNCTION=register-admin STAGE=dev
-	@SUBJECT='$(SUBJECT)' QUERY='$(QUERY)' HOURS='$(HOURS)' deploy/logs.sh '$(STAGE_STACK)' '$(FUNCTION)'
+logs: $(if $(ACCOUNT),,which-function) ready-logs ## Show what a function logged, with SUBJECT= of one account: make logs FUNCTION=register-admin STAGE=dev
+##   ACCOUNT=...  instead: what happened to one account, in all functions
+##   QUERY=...  another of the saved queries
+##   HOURS=24  how far back
+	@ACCOUNT='$(ACCOUNT)' SUBJECT='$(SUBJECT)' QUERY='$(QUERY)' HOURS='$(HOURS)' deploy/logs.sh '$(STAGE_STACK)' $(if $(ACCOUNT),$(FUNCTIONS),'$(FUNCTION)')
 
 .PHONY: which-function
 which-function:

@@ -130,7 +130,7 @@ func TestMakeShowsLogs(t *testing.T) {
 `, out)
 	started := strings.Join(calls, "\n")
 	assert.Contains(t, started, "--query-definition-name-prefix registrar-dev/register-admin/what-happened")
-	assert.Contains(t, started, `start-query --log-group-name /aws/lambda/registrar-dev-register-admin `+
+	assert.Contains(t, started, `start-query --log-group-names /aws/lambda/registrar-dev-register-admin `+
 		`--query-string filter @message like "0a6d25d2" --start-time`)
 
 	_, out, err = commands(t, "-s", "logs", "FUNCTION=register-admin")
@@ -138,13 +138,27 @@ func TestMakeShowsLogs(t *testing.T) {
 	assert.Contains(t, out, "in the last 24 hours by registrar-dev/register-admin/needs-a-person")
 }
 
+func TestMakeShowsWhatHappenedToAnAccountInAllFunctions(t *testing.T) {
+	t.Parallel()
+	calls, out, err := commands(t, "-s", "logs", "ACCOUNT=0a6d_25d2")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "2 found in the last 24 hours by registrar-dev/what-happened-to-account")
+	names, err := functionNames()
+	require.NoError(t, err)
+	started := strings.Join(calls, "\n")
+	assert.Contains(t, started, "--query-definition-name-prefix registrar-dev/what-happened-to-account")
+	assert.Contains(t, started, "start-query --log-group-names /aws/lambda/registrar-dev-"+
+		strings.Join(names, " /aws/lambda/registrar-dev-")+` --query-string filter @message like "0a6d_25d2" --start-time`)
+}
+
 func TestMakeLogsSaysWhatItCanNotAsk(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ with, want string }{
-		"an unknown query":   {"QUERY=lost", "There are: registrar-dev/register-admin/changed"},
-		"without a subject":  {"QUERY=what-happened", "What happened to which account or region? SUBJECT=<id>"},
-		"a senseless id":     {`SUBJECT=a"b`, "SUBJECT must be the id of an account or region"},
-		"a senseless period": {"HOURS=a day", "HOURS must be a whole number"},
+		"an unknown query":    {"QUERY=lost", "There are: registrar-dev/register-admin/changed"},
+		"without a subject":   {"QUERY=what-happened", "What happened to which account or region? SUBJECT=<id>"},
+		"a senseless id":      {`SUBJECT=a"b`, "SUBJECT must be the id of an account or region"},
+		"a senseless account": {`ACCOUNT=a"b`, "ACCOUNT or SUBJECT must be the id of an account"},
+		"a senseless period":  {"HOURS=a day", "HOURS must be a whole number"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
