@@ -135,12 +135,21 @@ logs: $(if $(ACCOUNT),,which-function) ready-logs ## Show what a function logged
 ##   HOURS=24  how far back
 	@ACCOUNT='$(ACCOUNT)' SUBJECT='$(SUBJECT)' QUERY='$(QUERY)' HOURS='$(HOURS)' deploy/logs.sh '$(STAGE_STACK)' $(if $(ACCOUNT),$(FUNCTIONS),'$(FUNCTION)')
 
+.PHONY: pause
+pause: ready-pause ## Stop the audits of a stage, and its functions from taking events: make pause STAGE=dev
+	@deploy/pause.sh pause '$(STAGE_STACK)' $(FUNCTIONS)
+
+.PHONY: resume
+resume: ready-resume ## Start them again: make resume STAGE=dev
+	@deploy/pause.sh resume '$(STAGE_STACK)' $(FUNCTIONS)
+
 .PHONY: which-function
 which-function:
 	@[ -n '$(FUNCTION)' ] && [ -d 'functions/$(FUNCTION)' ] || { echo "Which function? make $(firstword $(MAKECMDGOALS)) FUNCTION=<one of $(FUNCTIONS)>"; exit 1; }
 
-.PHONY: ready-deploy ready-delete ready-replay ready-logs
-ready-deploy ready-delete ready-replay ready-logs: ready-%:
+READY = $(addprefix ready-,deploy delete replay logs pause resume)
+.PHONY: $(READY)
+$(READY): ready-%:
 	@deploy/ready.sh $* '$(STAGE_STACK)' '$(SETTINGS)' '$(BUCKET)'
 
 .PHONY: lint

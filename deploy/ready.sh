@@ -2,7 +2,7 @@
 # Says what make is about to do to a stack, and everything that is missing for it. Ends with 1 if
 # something is.
 #
-#   ready.sh <deploy|delete|replay|logs> <stack> <settings> [<bucket>]
+#   ready.sh <deploy|delete|replay|logs|pause|resume> <stack> <settings> [<bucket>]
 verb=$1 stack=$2 settings=$3 bucket=$4
 missing=
 need() { missing="$missing
@@ -53,6 +53,11 @@ case $verb in
     echo "This deletes the stack $where, with its queues, dead letters, archive and logs." \
       "A secret of its own can be restored for 30 days."
     ;;
+  pause)
+    echo "This stops the stack $where from doing anything by itself: the schedule of its audit, and what brings" \
+      "events from the queues to its functions. They wait there, 14 days at most."
+    ;;
+  resume) echo "This starts the stack $where again: what brings events to its functions, and the schedule of its audit." ;;
   replay) echo "This puts the dead letters of the stack $where back into their queue." ;;
 esac
 [ -z "$missing" ] || { echo "Missing:$missing"; exit 1; }

@@ -24,6 +24,10 @@ case "$*" in
 *get-queue-url*) shift 3; echo "https://sqs/$1" ;;
 *get-queue-attributes*) shift 3; echo "arn:${1##*/}" ;;
 *EnableTerminationProtection*prod*|*prod*EnableTerminationProtection*) echo True ;;
+*get-schedule*) echo '{"Name": "its definition"}' ;;
+*list-event-source-mappings*audit*) ;;
+*list-event-source-mappings*) printf '1-2\t3-4\n' ;;
+*update-event-source-mapping*) echo Changing ;;
 *queryDefinitions\[\].name*) printf 'registrar-dev/register-admin/changed\tregistrar-dev/register-admin/slow\n' ;;
 */lost*queryString*) echo None ;;
 *queryString*) echo 'filter @message like "SUBJECT"' ;;
@@ -147,8 +151,41 @@ func TestMakeShowsWhatHappenedToAnAccountInAllFunctions(t *testing.T) {
 	require.NoError(t, err)
 	started := strings.Join(calls, "\n")
 	assert.Contains(t, started, "--query-definition-name-prefix registrar-dev/what-happened-to-account")
-	assert.Contains(t, started, "start-query --log-group-names /aws/lambda/registrar-dev-"+
-		strings.Join(names, " /aws/lambda/registrar-dev-")+` --query-string filter @message like "0a6d_25d2" --start-time`)
+	groups := " /aws/lambda/registrar-dev-" + strings.Join(names, " /aws/lambda/registrar-dev-")
+	assert.Contains(t, started,
+		"start-query --log-group-names"+groups+` --query-string filter @message like "0a6d_25d2" --start-time`)
+}
+
+func TestMakePausesAndResumes(t *testing.T) {
+	t.Parallel()
+	for target, c := range map[string]struct{ said, state, option string }{
+		"pause":  {"This stops", "DISABLED", "--no-enabled"},
+		"resume": {"This starts", "ENABLED", "--enabled"},
+	} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			calls, out, err := commands(t, target, "STAGE=prod")
+			require.NoError(t, err, out)
+			assert.Contains(t, out, c.said+" the stack registrar-prod in account 123456789012, region eu-central-1")
+			assert.Contains(t, out, "the schedule of registrar-prod-audit-organization: "+c.state)
+			assert.Contains(t, strings.Join(calls, "\n"), "State: '"+c.state+"'}")
+			want := []string{`scheduler update-schedule --cli-input-json {"Name": "its definition"}`}
+			names, err := functionNames()
+			require.NoError(t, err)
+			for _, name := range names {
+				want = append(want, "lambda list-event-source-mappings --function-name registrar-prod-"+name+
+					" --query EventSourceMappings[].UUID --output text")
+				for _, mapping := range []string{"1-2", "3-4"} {
+					if name != audit { // which has none
+						want = append(want, "lambda update-event-source-mapping --uuid "+mapping+" "+c.option+
+							" --query State --output text")
+						assert.Contains(t, out, "the queue of registrar-prod-"+name+": Changing")
+					}
+				}
+			}
+			assert.Equal(t, want, calls[len(calls)-len(want):])
+		})
+	}
 }
 
 func TestMakeLogsSaysWhatItCanNotAsk(t *testing.T) {
@@ -190,7 +227,9 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a bucket": {[]string{"deploy"}, "a bucket for the artifacts: make deploy STAGE=... BUCKET=<name>"},
+		"a bucket":          {[]string{"deploy"}, "a bucket for the artifacts: make deploy STAGE=... BUCKET=<name>"},
+		"a stage to pause":  {[]string{"pause", "STAGE=test"}, "there is no deploy/samconfig.test.toml"},
+		"a stage to resume": {[]string{"resume", "STAGE=test"}, "there is no deploy/samconfig.test.toml"},
 		"a stage": {
 			[]string{"deploy", "STAGE=test", "BUCKET=artifacts"},
 			"there is no deploy/samconfig.test.toml. Stages are dev prod",
@@ -202,6 +241,7 @@ func TestMakeSaysWhatIsMissing(t *testing.T) {
 			require.Error(t, err)
 			assert.Contains(t, out, c.want)
 			assert.NotContains(t, strings.Join(calls, " "), "cloudformation")
+			assert.NotContains(t, strings.Join(calls, " "), "schedule")
 		})
 	}
 	t.Run("the aws client, credentials and a region", func(t *testing.T) {

@@ -34,7 +34,7 @@ func TestTheStackIsCreated(t *testing.T) {
 	if exec.Command("python3", "-c", "import moto.server, samtranslator").Run() != nil {
 		t.Skip("moto or aws-sam-translator isn't on this machine")
 	}
-	aws, _, unknown := startMoto(t)
+	aws, env, unknown := startMoto(t)
 
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(definition)), 0o700))
@@ -77,6 +77,10 @@ func TestTheStackIsCreated(t *testing.T) {
 	stacks := aws("cloudformation", "list-stacks", "--query", "StackSummaries[].StackStatus")
 	assert.Equal(t, slices.Repeat([]string{"CREATE_COMPLETE"}, 1+len(names)), strings.Fields(stacks))
 	deployed := s.deploy(nil)
+	schedule, err := json.Marshal(deployed.get("AuditOrganizationResources/Schedule"))
+	require.NoError(t, err)
+	aws("scheduler", "create-schedule", "--cli-input-json", string(schedule))
+	pausesAndResumes(t, aws, env, deployed)
 	for _, name := range names {
 		function := "registrar-dev-" + name
 		aws("lambda", "get-function", "--function-name", function)
@@ -122,6 +126,36 @@ func TestTheStackIsCreated(t *testing.T) {
 		assert.ElementsMatch(t, want, got, "%s: what reaches its queue", name)
 	}
 	assert.Subset(t, unknownToMoto, unknown())
+}
+
+// pausesAndResumes runs make pause and make resume, which leave the stack's schedule as it was.
+func pausesAndResumes(t *testing.T, aws func(args ...string) string, env []string, deployed *stack) {
+	t.Helper()
+	state := func() (schedule string, mappings []string) {
+		for _, name := range deployed.onBus() {
+			mappings = append(mappings, aws("lambda", "list-event-source-mappings",
+				"--function-name", "registrar-dev-"+name, "--query", "EventSourceMappings[].State"))
+		}
+		schedule = aws("scheduler", "get-schedule", "--name", "registrar-dev-"+audit, "--query",
+			"to_string([State, Name, GroupName, Description, ScheduleExpression, FlexibleTimeWindow, Target])")
+		return schedule, mappings
+	}
+	begun, mappings := state()
+	require.Contains(t, begun, "ENABLED")
+	require.Equal(t, []string{"Enabled", "Enabled", "Enabled"}, mappings)
+	for _, target := range []string{"pause", "resume"} {
+		cmd := makeIn(root, target)
+		cmd.Env = append(cmd.Env, env...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		wanted, each := begun, "Enabled"
+		if target == "pause" {
+			wanted, each = strings.Replace(begun, "ENABLED", "DISABLED", 1), "Disabled"
+		}
+		schedule, mappings := state()
+		assert.Equal(t, wanted, schedule, target)
+		assert.Equal(t, []string{each, each, each}, mappings, target)
+	}
 }
 
 // startMoto returns the aws client of a moto, which ends with the test, and the environment for
