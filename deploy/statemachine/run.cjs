@@ -8,7 +8,8 @@
 // without it the execution begins at StartAt>}.
 //
 // The answer, on stdout: {"status", "error", "cause", "events": [<entry put on the bus>],
-// "trace": [<state>], "asked": [{"function", "type", "data", "answered": <outcome or error>}]}.
+// "trace": [<state>], "asked": [{"function", "id", "type", "data", "answered": <outcome or error>}]}.
+// Nothing is waited for; a wait is in "asked", as the function "wait" that answers how long.
 "use strict";
 
 // The interpreter wants Node 22 for this one function; it runs on 20 with it.
@@ -37,7 +38,7 @@ const asked = [];
 // invoke does what the integration with Lambda does: an error of the function becomes an error by
 // its errorType.
 async function invoke({ FunctionName, Payload }) {
-  const call = { function: FunctionName, type: Payload.type, data: Payload.data };
+  const call = { function: FunctionName, id: Payload.id, type: Payload.type, data: Payload.data };
   asked.push(call);
   const url = `${order.invoke}/2015-03-31/functions/${FunctionName}/invocations`;
   const response = await fetch(url, { method: "POST", body: JSON.stringify(Payload) });
@@ -57,24 +58,34 @@ function putEvents({ Entries }) {
 }
 
 const handlers = {};
+const noRetryWait = {};
 const noWait = {};
 (function prepare({ States }) {
   for (const [name, state] of Object.entries(States)) {
     if (state.Resource) handlers[name] = state.Resource.endsWith(":lambda:invoke") ? invoke : putEvents;
-    if (state.Retry) noWait[name] = state.Retry.map(() => 10);
+    if (state.Retry) noRetryWait[name] = state.Retry.map(() => 10);
+    if (state.Type === "Wait") noWait[name] = 10;
     if (state.ItemProcessor) prepare(state.ItemProcessor);
   }
 })(definition);
 
 (async () => {
   const execution = new StateMachine(definition).run(order.context.Execution.Input, {
-    overrides: { taskResourceLocalHandlers: handlers, retryIntervalOverrides: noWait },
+    overrides: {
+      taskResourceLocalHandlers: handlers,
+      retryIntervalOverrides: noRetryWait,
+      waitTimeOverrides: noWait,
+    },
     context: order.context,
   });
   const answer = { status: "SUCCEEDED", events, trace: [], asked };
   const log = (async () => {
     for await (const event of execution.eventLogs) {
-      if (event.type === "StateEntered") answer.trace.push(event.state.name);
+      if (event.type === "StateEntered") {
+        answer.trace.push(event.state.name);
+        const { Type, Seconds } = definition.States[event.state.name] ?? {};
+        if (Type === "Wait") asked.push({ function: "wait", answered: `${Seconds} s` });
+      }
       if (event.type === "StateRetried") answer.trace.push(`${event.state.name} again`);
       if (event.type === "ExecutionFailed") {
         Object.assign(answer, { error: event.Error, cause: String(event.Cause) });
