@@ -37,7 +37,7 @@ func TestResultsGoToTheBusAndEachFunctionMayPutOnlyItsOwn(t *testing.T) {
 					r.want(sameItems(types, may[role].types), "%s: may put %v, puts %v", role, types, may[role].types)
 				}
 			}
-			r.want(len(s.workflowResults()) == 3, "the workflow ends as %v", s.workflowResults())
+			r.want(len(s.workflowResults()) == 4, "the workflow ends as %v", s.workflowResults())
 			for _, eventType := range s.workflowResults() {
 				r.want(strings.HasPrefix(eventType, "org.onboarding."), "the workflow puts %s", eventType)
 			}

@@ -25,7 +25,7 @@ func TestTheWorkflowIsDeployedAsItRunsHereAndWhateverHappensItEndsWithAResult(t 
 			r.want(slices.Equal(slices.Compact(needed), names), "it needs %v, and is given %v", needed, names)
 			for name, want := range map[string]string{
 				"BusName": "Bus", "Source": "/registrar/onboarding",
-				"BootstrapType": "org.bootstrap", "AccountType": "account.created",
+				"BootstrapType": "org.bootstrap", "AccountType": "account.created", "AuditType": "org.audit",
 			} {
 				r.want(given[name] == want, "%s is %v", name, given[name])
 			}
@@ -42,7 +42,11 @@ func TestTheWorkflowIsDeployedAsItRunsHereAndWhateverHappensItEndsWithAResult(t 
 				timeout := number(dig(task, "TimeoutSeconds"))
 				r.want(timeout > 60, "%s: waits for ever, or less than the function takes", name)
 			}
-			r.want(len(s.functionTasks()) == 2, "it calls %d functions", len(s.functionTasks()))
+			called, functions := len(s.calledByWorkflow()), len(s.functions())
+			r.want(called == functions, "it calls %d of %d functions", called, functions)
+			audit := dig(s.tree, "Workflow", "States", "AuditOrganization")
+			dryRun := dig(audit, "Parameters", "Payload", "data", "dry_run")
+			r.want(dryRun == true, "its audits ask the functions that it asks itself")
 			most := dig(s.tree, "Workflow", "States", "RegisterAdministrators", "MaxConcurrency")
 			r.want(number(most) > 0, "any number of accounts at once")
 			r.want(dig(s.tree, "Workflow", "QueryLanguage") == nil, "it isn't JSONPath, the only one that runs here")
@@ -54,11 +58,13 @@ func TestTheWorkflowIsDeployedAsItRunsHereAndWhateverHappensItEndsWithAResult(t 
 			"a substitution too many": set(onboarding+"DefinitionSubstitutions/Topic", "x"),
 			"the functions swapped": set(onboarding+"DefinitionSubstitutions/RegisterAdminArn",
 				attribute("RegisterRegion", "Arn")),
-			"a failure not caught": drop(adminTask + "Catch"),
-			"ids by chance":        set(adminTask+"Parameters/Payload/id.$", "States.UUID()"),
-			"waiting for ever":     drop("Workflow/States/RegisterRegion/TimeoutSeconds"),
-			"all accounts at once": drop("Workflow/States/RegisterAdministrators/MaxConcurrency"),
-			"JSONata":              set("Workflow/QueryLanguage", "JSONata"),
+			"a failure not caught":  drop(adminTask + "Catch"),
+			"ids by chance":         set(adminTask+"Parameters/Payload/id.$", "States.UUID()"),
+			"one function left out": drop("Workflow/States/RegisterServices"),
+			"an audit that heals":   drop("Workflow/States/AuditOrganization/Parameters/Payload/data/dry_run"),
+			"waiting for ever":      drop("Workflow/States/RegisterRegion/TimeoutSeconds"),
+			"all accounts at once":  drop("Workflow/States/RegisterAdministrators/MaxConcurrency"),
+			"JSONata":               set("Workflow/QueryLanguage", "JSONata"),
 		},
 	}.test(t)
 }

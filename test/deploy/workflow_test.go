@@ -138,7 +138,7 @@ var workflowCases = []workflowCase{
 		input: strings.Replace(both, `"cn-north-4"`,
 			`"cn-north-4", "service_principals": ["service.RAM", "service.SecMaster", "service.CTS"]`, 1),
 		before:  "no rule has service.RAM",
-		asked:   "region registered, service rejected, admin registered, admin registered",
+		asked:   "region registered, service rejected, wait 30 s, admin registered, admin registered",
 		outcome: "rejected", of: []string{"registered", "registered"}, writes: 5,
 	},
 	{
