@@ -61,7 +61,7 @@ func TestValidatorsReportABrokenTemplate(t *testing.T) {
 		{`"Next": "AccountDone"`, `"Next": "AccountFailed"`, "AccountDone is not reachable"},
 		{`"Type": "Succeed"`, `"Type": "Success"`, "/States/Done"},
 		{
-			`"ItemsPath": "$.accounts"`, `"ItemsPath": "$.accounts["`,
+			`"ItemsPath": "$$.Execution.Input.accounts"`, `"ItemsPath": "$$.Execution.Input.accounts["`,
 			"/States/RegisterAdministrators/ItemsPath is invalid",
 		},
 		{`"Next": "PutResult"`, `"Comment": ""`, `State "Completed" MUST contain exactly one of "End", "Next"`},
