@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -224,6 +225,17 @@ func TestTheWorkflow(t *testing.T) {
 			})
 		}
 	})
+	t.Run("the page about events shows what the first puts on the bus", func(t *testing.T) {
+		blocks := docs.Blocks(string(read(t, "docs/events.md")))
+		i := slices.IndexFunc(blocks, func(b docs.Block) bool { return b.Heading == "org.onboarding.completed" })
+		require.Positive(t, i)
+		var shown, put map[string]any
+		require.NoError(t, json.Unmarshal([]byte(blocks[i].Text), &shown))
+		require.NoError(t, json.Unmarshal(executions[0].Events[0].Detail, &put))
+		delete(shown, "time")
+		delete(put, "time")
+		assert.Equal(t, shown, put)
+	})
 	if file := os.Getenv("WORKFLOW_REPORT"); file != "" && !t.Failed() {
 		var report strings.Builder
 		fmt.Fprint(&report, "\nConfiguration: a region, and two services with an account each that administers it.\n",
@@ -342,7 +354,8 @@ func newLaptop(t *testing.T, dryRun bool) *laptop {
 	l.invoke = serveFunctions(t, map[string]string{
 		"HUAWEICLOUD_SDK_AK": keys.AccessKey, "HUAWEICLOUD_SDK_SK": keys.SecretKey, "MAX_ATTEMPTS": "1",
 		"REGION_ID": "cn-north-4", "ADMINISTRATORS": "service.SecMaster=id:" + first + ",service.CTS=id:" + second,
-		"DRY_RUN": strconv.FormatBool(dryRun), "IDENTITYCENTER_ENDPOINT": cloud.URL, "ORGANIZATIONS_ENDPOINT": cloud.URL,
+		"DRY_RUN":                 strconv.FormatBool(dryRun),
+		"IDENTITYCENTER_ENDPOINT": cloud.URL, "ORGANIZATIONS_ENDPOINT": cloud.URL,
 	}, names...)
 	return l
 }
