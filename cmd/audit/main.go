@@ -1,7 +1,7 @@
-// Command audit asks audit-organization how the organization is, against how it shall be, and prints
-// both side by side: the function that the sandbox serves on this machine, or with REMOTE=1 the
-// deployed one, through the aws client. It ends with 1 if they differ, and with 2 if they can't be
-// compared. It is told by the environment what make is told:
+// Command audit asks audit-organization how the organization is and how it shall be, and prints
+// both side by side. It asks the function that the sandbox serves on this machine, or with REMOTE=1
+// the deployed one, through the aws client. It ends with 1 if they differ, and with 2 if they can't
+// be compared. The environment tells it what make is told:
 //
 //	HEAL      1: have the function ask the others for what is missing; without it, it only reads
 //	PORT      where the sandbox serves, 3001 unless set

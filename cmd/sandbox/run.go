@@ -29,7 +29,7 @@ func run(ctx context.Context, out *show.Printer, dist string, files []string) er
 	out.Print(plural(len(s.functions), "function")+", as built for Lambda, and a fake Huawei Cloud on this machine",
 		show.Line{Label: "defaults", Style: show.Dim, Text: strings.Join(settings(s.env), " ")},
 		show.Line{Text: yours + "make run DRY_RUN=true"})
-	if len(files) == 0 {
+	if r.told = len(files) == 0; r.told {
 		err = r.story(ctx)
 	}
 	for _, file := range files {
@@ -52,7 +52,8 @@ type runner struct {
 
 	delivered int // events
 	outcomes  []string
-	refused   bool // an event that no function takes
+	refused   bool // no function took one of them
+	told      bool // they are those of the story
 }
 
 // story tells of an organization from its beginning on.
@@ -157,7 +158,14 @@ func (r *runner) deliver(ctx context.Context, title string, payload []byte, time
 
 // sumUp says what came of all events, and fails if one wasn't handled.
 func (r *runner) sumUp() error {
-	summary := fmt.Sprintf("\n%s: %s.", plural(r.delivered, "event"), count(r.outcomes))
+	times := " delivered twice"
+	switch {
+	case r.told:
+		times = ", all but the audits delivered twice"
+	case r.refused:
+		times = "" // an event that no function takes is delivered once
+	}
+	summary := fmt.Sprintf("\n%s%s: %s.", plural(r.delivered, "event"), times, count(r.outcomes))
 	if r.refused || slices.Contains(r.outcomes, "failed") || slices.Contains(r.outcomes, "held back") {
 		r.out.Print(summary)
 		return errors.New("not every event was handled")

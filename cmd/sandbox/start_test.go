@@ -75,10 +75,10 @@ func TestWhatTheFunctionsGetOfTheEnvironment(t *testing.T) {
 	})
 	assert.Equal(t, map[string]string{
 		"DRY_RUN": "1", "MAX_ATTEMPTS": "2", "AWS_LAMBDA_LOG_LEVEL": "DEBUG", "TEXT": "a=b",
-		"REGION_ID": "", "SERVICE_PRINCIPALS": "service.SecMaster", "TRUSTED_SERVICES": "service.SecMaster,service.RAM",
+		"ADMINISTRATORS": "service.SecMaster=id:" + security, "REGION_ID": "", "TRUSTED_SERVICES": "service.SecMaster,service.RAM",
 	}, env)
 	assert.Equal(t, []string{
-		"REGION_ID= (yours)", "SERVICE_PRINCIPALS=service.SecMaster", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
+		"ADMINISTRATORS=service.SecMaster=id:" + security, "REGION_ID= (yours)", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
 		"DRY_RUN=1 (yours)",
 	}, settings(env))
 }

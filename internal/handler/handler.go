@@ -30,7 +30,7 @@ const (
 
 // Function handles events of its types. [NewFunction] makes it.
 type Function struct {
-	eventType string   // which the configuration may replace
+	eventType string   // the type that the configuration may replace
 	requests  []string // the types of requests, which are always taken
 	run       func(context.Context, *events.Event) (events.Result, error)
 }
@@ -53,8 +53,8 @@ func NewFunction[T events.Data](
 }
 
 // Handler hosts a function. With a nil Sink, result events are only returned, which a queue doesn't
-// ask for: then the log alone has them, and an audit makes no requests. A Handler is safe for concurrent use if the function and
-// the sink are.
+// ask for: then the log alone has them, and an audit makes no requests. A Handler is safe for
+// concurrent use if the function and the sink are.
 type Handler struct {
 	Name     string // the function's name, such as "register-region"
 	Config   Config

@@ -78,8 +78,9 @@ func (r Rule) Selector() string {
 	return "name:" + r.AccountName
 }
 
-// Fits reports whether the rule is about the account, as Organizations knows it. A name fits only an
-// account that was created in the organization: whoever owns an invited one may call it anything.
+// Fits reports whether the rule is about the account, as Organizations knows it. A name fits only
+// an account that was created in the organization: whoever owns an invited one may call it what
+// they like.
 func (r Rule) Fits(account client.Account) bool {
 	if r.AccountID != "" {
 		return string(r.AccountID) == account.ID
@@ -97,8 +98,8 @@ func (a Administrators) Of(account client.Account) []events.ServicePrincipal {
 	return a.servicesOf(func(r Rule) bool { return r.Fits(account) })
 }
 
-// NeedName reports whether only the name of the account tells if it administers one of the services,
-// or any service if there are none.
+// NeedName reports whether only the name of the account tells if it administers one of the
+// services, or any service if there are none.
 func (a Administrators) NeedName(id events.AccountID, services []events.ServicePrincipal) bool {
 	byID := a.Of(client.Account{ID: string(id)})
 	return slices.ContainsFunc(a, func(r Rule) bool {

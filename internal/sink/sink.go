@@ -3,8 +3,8 @@
 //
 // A bus gets ten events at once, a URL one after another. Each of these is sent up to 4 times, for
 // 10 s each, while the failure is transient. The waits between them grow from 200 ms, or are what
-// Retry-After asks for, up to 20 s. No attempt and no wait is begun that the deadline of the context
-// would cut. The first failure ends it all.
+// Retry-After asks for, up to 20 s. No attempt and no wait is begun that the deadline of the
+// context would cut. What follows a failure isn't sent.
 package sink
 
 import (

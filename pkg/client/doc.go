@@ -19,8 +19,8 @@
 // that the endpoint is wrong, most others may cure themselves. A read that succeeds is transient if
 // it can't be read, lacks what was asked for, says what can't be true or has an error_code in it,
 // and a list is read to its end or not at all. A write that succeeds with the code of a service is
-// refused: it may have worked, so the state must be read. The name of a service or account that is too
-// long, or has a secret, a control character or space around it, is cleaned and put in quotes.
+// refused: it may have worked, so the state must be read. The name of a service or account that is
+// too long, or has a secret, a control character or space around it, is cleaned and put in quotes.
 //
 // # Attempts
 //

@@ -54,7 +54,7 @@ type Administrator struct {
 	AccountID        AccountID        `json:"account_id"`
 	AccountName      string           `json:"account_name,omitempty"`
 	ServicePrincipal ServicePrincipal `json:"service_principal"`
-	Status           string           `json:"status,omitempty"` // of an account that isn't active
+	Status           string           `json:"status,omitempty"` // set if the account isn't active
 }
 
 // UnmatchedSelector says which account administers a service, but there is no such account.

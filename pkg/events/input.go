@@ -36,9 +36,9 @@ type Data interface {
 	Reject(reason Reason, message string) Result
 }
 
-// Input is what a function takes: types of events, and how their data decodes into T. Decoding looks
-// at the form alone. The function that takes the event decides what may be asked for, and what the
-// default is.
+// Input is what a function takes: types of events, and how their data decodes into T. Decoding
+// looks at the form alone. The function that takes the event decides what may be asked for, and
+// what the default is.
 type Input[T Data] struct {
 	Type     string   // such as "org.bootstrap"
 	Requests []string // the types of requests whose data reads alike, such as "org.service.missing"

@@ -25,8 +25,8 @@ func IsRequest(eventType string) bool {
 	return slices.Contains([]string{serviceRequest, adminRequest}, eventType)
 }
 
-// NewRequestEvent makes the CloudEvent of a request that the audit e has led to. Its id depends only
-// on its type, on the account, and on the source and id of e; its time is that of e, else now.
+// NewRequestEvent makes the CloudEvent of a request that the audit e has led to. Its id depends
+// only on its type, on the account, and on the source and id of e; its time is that of e, else now.
 func NewRequestEvent(source string, e Event, r Request, now time.Time) (event.Event, error) {
 	eventType := serviceRequest
 	if r.AccountID != "" {

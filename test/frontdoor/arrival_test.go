@@ -121,6 +121,7 @@ func TestEachWayToArriveHasItsAnswer(t *testing.T) {
 func TestABatchIsAnsweredInPart(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
+	s.eventsChoose()
 	s.Script("GET", "/v1/organizations/accounts/forbidden/delegated-services",
 		huaweitest.Fault{Status: 403, Code: "Organizations.1007", Times: huaweitest.Forever})
 	var messages []string

@@ -70,6 +70,12 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// eventsChoose lets events make any account an administrator of any service.
+func (s *stage) eventsChoose() {
+	delete(s.env, "ADMINISTRATORS")
+	s.env["SERVICE_PRINCIPALS"] = "*"
+}
+
 // withoutMake leaves out the variables by which a make that runs the tests would change the one
 // that they run.
 func withoutMake(environ []string) []string {

@@ -17,7 +17,7 @@ func TestReadmeShowsWhatMakeRunPrints(t *testing.T) {
 	require.True(t, found, "README.md has no block of text after the line <!-- make run -->")
 	shown, _, found := strings.Cut(rest, "```\n")
 	require.True(t, found, "the block of README.md after <!-- make run --> doesn't end")
-	printed, status := tool(t.Context(), nil, "", "sandbox", "run", dist, firstSample, secondSample)
+	printed, status := tool(t.Context(), nil, "", "sandbox", "run", dist)
 	require.Zero(t, status, printed)
 	if !strings.Contains(printed, "\n"+shown+"\n") {
 		require.Failf(t, "README.md shows something else than make run prints",

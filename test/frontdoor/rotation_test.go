@@ -40,6 +40,7 @@ func TestARotationLosesNothing(t *testing.T) {
 	t.Parallel()
 	const rotations, batches = 3, 4
 	s := newStage(t)
+	s.eventsChoose()
 	v := newVault(t, s)
 	s.env["CONCURRENCY"] = "5"
 	f := s.start(t, "register-admin")

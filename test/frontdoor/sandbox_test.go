@@ -42,7 +42,7 @@ func TestTheSandboxRunsTheSamplesTwice(t *testing.T) {
 	}
 	for _, value := range []string{
 		"REGION_ID=cn-north-4",
-		"SERVICE_PRINCIPALS=service.SecMaster",
+		"ADMINISTRATORS=service.SecMaster=id:" + account,
 		"TRUSTED_SERVICES=service.SecMaster,service.RAM",
 	} {
 		assert.Contains(t, out, value)
@@ -95,7 +95,7 @@ func TestTheSandboxTakesTheDeployedConfiguration(t *testing.T) {
 	assert.Contains(t, out, `
   rejected    register-region: org.region.rejected, cn-north-4
               not_allowed: `)
-	out = run("SERVICE_PRINCIPALS=service.CTS")
+	out = run("ADMINISTRATORS=service.SecMaster=name:shop")
 	assert.Contains(t, out, "\n  rejected    register-admin: account.admin.rejected, 05261f92…\n")
 	for _, own := range []string{
 		"ORGANIZATIONS_ENDPOINT=http://127.0.0.1:1", "RESULT_SINK=http://127.0.0.1:1", "K_SINK=http://127.0.0.1:1",
@@ -112,7 +112,8 @@ func TestTheSandboxShowsWhatIsWrappedAndWhatFails(t *testing.T) {
 	data := `{"account_id":"0c7f3e52d69a4b48a7e1f2a3b4c5d6e7","service_principal":"service.SecMaster"}`
 	event := createdAt(time.Now(), data)
 	require.NoError(t, os.WriteFile(unknown, []byte(event), 0o600))
-	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist,
+	rules := "ADMINISTRATORS=service.SecMaster=id:" + account + ",service.SecMaster=id:0c7f3e52d69a4b48a7e1f2a3b4c5d6e7"
+	out, status := tool(t.Context(), []string{rules}, "", "sandbox", "run", dist,
 		"events/sqs-account-created.json", "events/http-api-account-created.json", unknown)
 	assert.Equal(t, 1, status, out)
 	for _, block := range []string{
@@ -121,7 +122,6 @@ events/sqs-account-created.json
   event       SQS: account.created account_id=05261f923e80d3890f33c0056e9b3f80
               service_principal=service.SecMaster
   event       SQS: account.created account_id=0b6e2d41c58f4a3796d0e1f2a3b4c5d6
-              service_principal=service.SecMaster
   registered  register-admin: account.admin.registered, 05261f92…
               service.SecMaster registered
               GET  /v1/organizations/accounts/05261f92…/delegated-services 200
@@ -130,7 +130,7 @@ events/sqs-account-created.json
 `, `
   failed      register-admin: TransientError, account.created 0c7f3e52…
 `, `
-5 events delivered twice: 2 registered, 6 unchanged, 2 failed.
+5 events delivered twice: 1 registered, 2 skipped, 5 unchanged, 2 failed.
 `, `
 sandbox: not every event was handled
 `,
@@ -156,7 +156,7 @@ sandbox: not every event was handled
 go.mod
   event       not an event
   failed      no function takes it
-  failed      register-admin: InvalidEventError
+  failed      audit-organization: InvalidEventError
 `)
 	assert.Contains(t, out, "\n1 event: 1 taken by no function.\n")
 	out, status = tool(t.Context(), nil, "", "sandbox")
@@ -168,6 +168,11 @@ go.mod
 // and what it prints.
 func startSandbox(t *testing.T, variables ...string) (port string, functions string, out *lines) {
 	t.Helper()
+	return startSandboxOf(t, []string{"register-region", "register-admin"}, variables...)
+}
+
+func startSandboxOf(t *testing.T, names []string, variables ...string) (port string, functions string, out *lines) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	_, port, err = net.SplitHostPort(listener.Addr().String())
@@ -175,7 +180,7 @@ func startSandbox(t *testing.T, variables ...string) (port string, functions str
 	require.NoError(t, listener.Close())
 
 	functions = t.TempDir()
-	for _, name := range []string{"register-region", "register-admin"} {
+	for _, name := range names {
 		install(t, name, filepath.Join(functions, name))
 	}
 	out = &lines{}
@@ -428,4 +433,148 @@ func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
 	there := func() bool { return strings.Contains(l.String(), text) }
 	require.Eventually(t, there, 10*time.Second, 10*time.Millisecond, "%s", text)
+}
+
+// make run without files tells the whole story.
+func TestTheSandboxTellsOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	out, status := tool(t.Context(), nil, "", "sandbox", "run", dist)
+	require.Zero(t, status, out)
+	rest := out
+	for _, next := range []string{
+		"\nThe organization is set up: events/org-bootstrap.json\n",
+		"  registered  register-region: org.region.registered, cn-north-4\n",
+		"              service.SecMaster registered\n",
+		"\nAn account joins that administers nothing: events/account-ordinary.json\n",
+		"  skipped     register-admin: account.admin.skipped, 0b6e2d41…\n",
+		"\nThe account joins that shall administer SecMaster: events/account-created.json\n",
+		"  registered  register-admin: account.admin.registered, 05261f92…\n",
+		"\nAn audit: events/org-audit.json\n",
+		"  passed      audit-organization: org.audit.passed\n",
+		"\nSomebody takes the administrator away",
+		"\nThe next audit: events/org-audit.json\n",
+		"  drifted     audit-organization: org.audit.drifted\n",
+		"              05261f92… doesn't administer service.SecMaster\n",
+		"              sent account.admin.missing account_id=" + account,
+		"\nWhat it asked for\n",
+		"  registered  register-admin: account.admin.registered, 05261f92…\n",
+		"  unchanged   register-admin: account.admin.registered, 05261f92…\n",
+		"\nThe audit after that: events/org-audit.json\n",
+		"  passed      audit-organization: org.audit.passed\n",
+		"\n7 events, all but the audits delivered twice: 4 registered, 4 unchanged, 2 skipped, 2 passed, 1 drifted. Next: make start\n",
+	} {
+		_, after, found := strings.Cut(rest, next)
+		require.True(t, found, "after what came before, %q is missing in\n%s", next, out)
+		rest = after
+	}
+
+	out, status = tool(t.Context(), []string{"DRY_RUN=true"}, "", "sandbox", "run", dist)
+	require.Zero(t, status, out)
+	assert.NotContains(t, out, "POST")
+	assert.Contains(t, out, "  planned     register-admin: account.admin.planned, 05261f92…\n")
+	assert.Contains(t, out, "  drifted     audit-organization: org.audit.drifted\n")
+	assert.NotContains(t, out, "What it asked for", "a dry run asks for nothing")
+}
+
+func TestAuditOnThisMachine(t *testing.T) {
+	t.Parallel()
+	port, _, out := startSandboxOf(t,
+		[]string{"audit-organization", "register-admin", "register-region", "register-service"})
+	audit := func(variables ...string) (string, int) {
+		return tool(t.Context(), append(variables, "PORT="+port), "", "audit")
+	}
+	text, code := audit()
+	assert.Equal(t, 1, code)
+	assert.Equal(t, `
+WANTED                                                          NOW
+region cn-north-4                                               DIFFERS: none
+trusted access for service.SecMaster                            enabled
+trusted access for service.RAM                                  MISSING
+05261f923e80d3890f33c0056e9b3f80 administers service.SecMaster  MISSING
+drifted: accounts 2, missing 3, unexpected 0, requests sent 0
+`, "\n"+text)
+	text, code = audit("HEAL=1")
+	assert.Equal(t, 1, code, "it tells what it found")
+	assert.Contains(t, text, "requests sent 2\n")
+	out.await(t, " POST /v1/organizations/delegated-administrators/register 201")
+	text, code = tool(t.Context(), []string{"PORT=" + port, "FUNCTION=register-region", "EVENT=" + firstSample}, "", "invoke")
+	require.Zero(t, code, text)
+	text, code = audit()
+	assert.Zero(t, code, text)
+	assert.Contains(t, text, "passed: accounts 2, missing 0, unexpected 0, requests sent 0\n")
+	text, code = audit("HEAL=maybe")
+	assert.Equal(t, 2, code)
+	assert.Equal(t, "audit: HEAL=maybe: say 1 or 0\n", text)
+	text, code = tool(t.Context(), []string{"PORT=1"}, "", "audit")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, text, "call make start in another terminal first")
+}
+
+// The aws client is one that notes what it is asked to do.
+func TestAuditOfADeployedFunctionAsksOnlyBeforeItHeals(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	noted := filepath.Join(path, "noted")
+	script := `#!/bin/sh
+case "$1 $2" in
+"sts get-caller-identity") echo 123456789012 ;;
+"configure get") echo eu-central-1 ;;
+"lambda invoke")
+	echo "$@" >> '` + noted + `'
+	while [ $# -gt 1 ]; do [ "$1" = --payload ] && cat "${2#fileb://}" >> '` + noted + `'; shift; done
+	echo "$ANSWER" > "$1"
+	echo "${FUNCTION_ERROR:-None}" ;;
+esac
+`
+	require.NoError(t, os.WriteFile(filepath.Join(path, "aws"), []byte(script), 0o755))
+	audit := func(stdin string, variables ...string) (string, int) {
+		return tool(t.Context(), append([]string{
+			"PATH=" + path + ":" + os.Getenv("PATH"), "REMOTE=1", "STACK=registrar-prod",
+			`ANSWER={"data":{"outcome":"drifted","region":{"observed":"cn-north-4"},` +
+				`"inactive":[{"account_id":"1","service_principal":"service.A","status":"suspended"}],` +
+				`"unmatched":[{"service_principal":"service.A","selector":"name:ops","invited_account_id":"2"}],` +
+				`"unexpected":[{"account_id":"3","account_name":"three","service_principal":"service.B"}],` +
+				`"resolved":[{"selector":"name:sec","account_id":"4"}],` +
+				`"counts":{"accounts":9,"inactive":1,"unmatched":1,"unexpected":1},"requests_sent":0}}`,
+		}, variables...), stdin, "audit")
+	}
+	text, code := audit("")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, `
+  function    registrar-prod-audit-organization
+  account     123456789012
+  region      eu-central-1
+  event       org.audit dry_run=true
+  mode        dry run: read only
+WANTED                          NOW
+any region                      cn-north-4
+1 administers service.A         ACCOUNT IS suspended
+name:ops administers service.A  NO SUCH ACCOUNT, but 2, which was invited, has the name
+nothing                         UNEXPECTED: 3 (three) administers service.B
+name:sec is 4
+drifted: accounts 9, missing 2, unexpected 1, requests sent 0
+`, "\n"+text)
+	sent, err := os.ReadFile(noted)
+	require.NoError(t, err)
+	assert.Contains(t, string(sent), "lambda invoke --region eu-central-1 --function-name registrar-prod-audit-organization")
+	assert.Regexp(t, `"id":"audit/20\d\d-.*"type":"org.audit"`, string(sent))
+	require.NoError(t, os.Remove(noted))
+
+	text, code = audit("n\n", "HEAL=1")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, text, "mode        ask for what is missing")
+	assert.Contains(t, text, "nothing was sent")
+	assert.NoFileExists(t, noted)
+	text, code = audit("y\n", "HEAL=1")
+	assert.Equal(t, 1, code, text)
+	sent, err = os.ReadFile(noted)
+	require.NoError(t, err)
+	assert.Contains(t, string(sent), `"dry_run":false`)
+
+	text, code = audit("", "FUNCTION_ERROR=Unhandled", `ANSWER={"errorType":"MisconfiguredError","errorMessage":"no rights"}`)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, text, "audit: MisconfiguredError: no rights\n")
+	text, code = audit("", `ANSWER={"data":{"outcome":"rejected"}}`)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, text, "audit: it answered something else than an audit")
 }

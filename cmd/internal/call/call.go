@@ -62,9 +62,9 @@ func Local(ctx context.Context, name string, payload []byte) (lambdalocal.Answer
 	return lambdalocal.Answer{Payload: answer, FunctionError: resp.Header.Get("X-Amz-Function-Error")}, err
 }
 
-// Deployed invokes a deployed function through the aws client: <STACK>-<name>, or name if STACK isn't
-// set. First it shows where that is, what the event asks for, and the mode. If there is a question,
-// it asks, and sends nothing unless the answer is yes.
+// Deployed invokes a deployed function through the aws client: <STACK>-<name>, or name if STACK
+// isn't set. First it shows where that is, what the event asks for, and the mode. If there is a
+// question, it asks, and sends nothing unless the answer is yes.
 func Deployed(ctx context.Context, name, mode, question string, payload []byte) (lambdalocal.Answer, error) {
 	if stack := os.Getenv("STACK"); stack != "" {
 		name = stack + "-" + name

@@ -61,7 +61,7 @@ type result struct {
 	Data                           struct {
 		Outcome, Reason, Message string
 		Registrations            []registration
-		events.AuditFindings     // of an audit
+		events.AuditFindings     // what an audit found; else nothing
 	}
 }
 
