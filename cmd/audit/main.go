@@ -122,7 +122,8 @@ func write(w io.Writer, r events.AuditResult) {
 		row(now, "%s administers %s", u.Selector, u.ServicePrincipal)
 	}
 	for _, a := range r.Unexpected {
-		row(fmt.Sprintf("UNEXPECTED: %s (%s) administers %s", a.AccountID, a.AccountName, a.ServicePrincipal), "nothing")
+		row(fmt.Sprintf("UNEXPECTED: %s (%s) administers %s", a.AccountID, a.AccountName, a.ServicePrincipal),
+			"nothing")
 	}
 	_ = t.Flush()
 	for _, resolved := range r.Resolved {

@@ -75,10 +75,12 @@ func TestWhatTheFunctionsGetOfTheEnvironment(t *testing.T) {
 	})
 	assert.Equal(t, map[string]string{
 		"DRY_RUN": "1", "MAX_ATTEMPTS": "2", "AWS_LAMBDA_LOG_LEVEL": "DEBUG", "TEXT": "a=b",
-		"ADMINISTRATORS": "service.SecMaster=id:" + security, "REGION_ID": "", "TRUSTED_SERVICES": "service.SecMaster,service.RAM",
+		"ADMINISTRATORS": "service.SecMaster=id:" + security, "REGION_ID": "",
+		"TRUSTED_SERVICES": "service.SecMaster,service.RAM",
 	}, env)
 	assert.Equal(t, []string{
-		"ADMINISTRATORS=service.SecMaster=id:" + security, "REGION_ID= (yours)", "TRUSTED_SERVICES=service.SecMaster,service.RAM",
+		"ADMINISTRATORS=service.SecMaster=id:" + security, "REGION_ID= (yours)",
+		"TRUSTED_SERVICES=service.SecMaster,service.RAM",
 		"DRY_RUN=1 (yours)",
 	}, settings(env))
 }

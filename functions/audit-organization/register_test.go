@@ -79,7 +79,8 @@ var rows = map[string]decisions.Row{
 	},
 	"trusted access is missing, but what needs it is registered": {
 		Data: `{}`, Want: "drifted", Calls: calls(lists, services),
-		Cloud: all(asWanted, func(c *huaweitest.Cloud) { c.Distrust("service.CTS") }), Sent: "org.service.missing service.CTS",
+		Cloud: all(asWanted, func(c *huaweitest.Cloud) { c.Distrust("service.CTS") }),
+		Sent:  "org.service.missing service.CTS",
 	},
 	"the account administers what no rule gives it": {
 		Data: `{}`, Cloud: all(asWanted, delegates("service.RAM")), Want: "drifted", Calls: calls(lists, services),
@@ -123,7 +124,8 @@ var rows = map[string]decisions.Row{
 	},
 	"administrators can't be read": {
 		Data: `{}`, Want: "TransientError", Text: "Organizations.9999", Calls: lists,
-		Cloud: answers("/v1/organizations/delegated-administrators", huaweitest.Fault{Status: 400, Code: "Organizations.9999"}),
+		Cloud: answers("/v1/organizations/delegated-administrators",
+			huaweitest.Fault{Status: 400, Code: "Organizations.9999"}),
 	},
 	"what an administrator administers can't be read": {
 		Data: `{}`, Want: "TransientError", Text: "Organizations.9999", Calls: calls(lists, services),
@@ -199,8 +201,10 @@ func account(id, name string) client.Account {
 func TestWhatIsFound(t *testing.T) {
 	t.Parallel()
 	var c config
-	require.NoError(t, c.Trusted.Administrators.UnmarshalText([]byte("service.A=id:1,service.B=name:ops,service.C=name:ops,"+
-		"service.A=name:ops,service.A=id:2,service.B=id:gone,service.C=name:guest,service.C=name:nobody,service.B=id:3")))
+	require.NoError(t,
+		c.Trusted.Administrators.UnmarshalText([]byte("service.A=id:1,service.B=name:ops,service.C=name:ops,"+
+			"service.A=name:ops,service.A=id:2,service.B=id:gone,"+
+			"service.C=name:guest,service.C=name:nobody,service.B=id:3")))
 	c.Region.ID = "cn-north-4"
 	invited := account("4", "guest")
 	invited.JoinMethod = "invited"
@@ -208,10 +212,16 @@ func TestWhatIsFound(t *testing.T) {
 	closing.Status, paused.Status = "pending_closure", "paused"
 	got := newFunction(nil, c).compare(organization{
 		region: "cn-south-1", trusted: []string{"service.A", "service.C", "service.Z"},
-		accounts: []client.Account{account("1", "one"), closing, paused, invited, account("5", "ops"), account("6", "six")},
+		accounts: []client.Account{
+			account("1", "one"), closing, paused, invited, account("5", "ops"),
+			account("6", "six"),
+		},
 		administrators: []client.Administrator{
-			{AccountID: "1", AccountName: "one"}, {AccountID: "2", AccountName: "two"}, {AccountID: "5", AccountName: "ops"},
-			{AccountID: "4", AccountName: "guest"}, {AccountID: "left", AccountName: "left"},
+			{AccountID: "1", AccountName: "one"},
+			{AccountID: "2", AccountName: "two"},
+			{AccountID: "5", AccountName: "ops"},
+			{AccountID: "4", AccountName: "guest"},
+			{AccountID: "left", AccountName: "left"},
 		},
 		services: [][]string{{"service.Z", "service.A"}, {"service.A"}, {"service.A"}, {"service.C"}, {"service.B"}},
 	})
@@ -241,7 +251,8 @@ func TestWhatIsFound(t *testing.T) {
 		},
 		Resolved: []events.ResolvedSelector{{Selector: "name:ops", AccountID: "5"}},
 		Counts: events.AuditCounts{
-			Accounts: 6, MissingServices: 1, RegisteredServices: 2, Missing: 2, Registered: 2, Unexpected: 3, Inactive: 2,
+			Accounts: 6, MissingServices: 1, RegisteredServices: 2, Missing: 2, Registered: 2, Unexpected: 3,
+			Inactive:  2,
 			Unmatched: 3,
 		},
 	}, got)

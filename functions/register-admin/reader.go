@@ -45,7 +45,7 @@ func (c *reader) created(
 		return no, attempt.Transient.Errorf("the creation %s of an account is not known yet: %w", id, err)
 	case client.Refusal(err) != nil:
 		no.Reject(events.AccountNotFound, "Organizations doesn't know the creation %s of an account: check its id.", id)
-		return no, nil
+		return no, nil //nolint:nilerr // the refusal is the answer
 	case err != nil:
 		return no, err
 	case creation.State == "failed":
@@ -68,7 +68,7 @@ func (c *reader) read(ctx context.Context) (no events.Registration, err error) {
 	case client.Refusal(err) != nil:
 		no.Reject(events.AccountNotFound, "Account %s is not in the organization: check the account id, "+
 			"and that it was created or has accepted its invitation.", c.id)
-		return no, nil
+		return no, nil //nolint:nilerr // the refusal is the answer
 	}
 	c.account = account
 	return no, err
@@ -113,7 +113,8 @@ func (c *reader) look(
 	}
 	if no.Reason != "" {
 		for _, one := range open {
-			one.Outcome, one.Reason, one.Message, one.ObservedStatus = no.Outcome, no.Reason, no.Message, no.ObservedStatus
+			one.Outcome, one.Reason, one.Message, one.ObservedStatus = no.Outcome, no.Reason, no.Message,
+				no.ObservedStatus
 		}
 		return nil, nil
 	}

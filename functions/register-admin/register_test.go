@@ -224,7 +224,8 @@ var rows = map[string]decisions.Row{
 		Calls: calls(reads, write, delegated, account),
 	},
 	"the account is suspended, and administers the service": {
-		Data: one, Cloud: all(status("suspended"), delegates("service.SecMaster")), Want: "unchanged", Each: "unchanged",
+		Data: one, Cloud: all(status("suspended"), delegates("service.SecMaster")), Want: "unchanged",
+		Each:  "unchanged",
 		Calls: delegated,
 	},
 	"the account has an undocumented status, with which it can be registered": {
@@ -265,12 +266,15 @@ var rows = map[string]decisions.Row{
 		Calls: calls(reads, services, write), State: administers, WantState: "service.SecMaster",
 	},
 	"a service isn't trusted, and the list of services is empty, which proves nothing": {
-		Data: asking("service.Config"), Want: "MisconfiguredError", Text: "enable trusted access for service.Config first",
+		Data: asking("service.Config"), Want: "MisconfiguredError",
+		Text:  "enable trusted access for service.Config first",
 		Calls: calls(reads, services),
-		Cloud: answers("GET", "/v1/organizations/services", huaweitest.Fault{Status: 200, Body: []byte(`{"services":[]}`)}),
+		Cloud: answers("GET", "/v1/organizations/services",
+			huaweitest.Fault{Status: 200, Body: []byte(`{"services":[]}`)}),
 	},
 	"a service isn't trusted, and the list of services is refused, which proves nothing": {
-		Data: asking("service.Config"), Want: "MisconfiguredError", Text: "enable trusted access for service.Config first",
+		Data: asking("service.Config"), Want: "MisconfiguredError",
+		Text:  "enable trusted access for service.Config first",
 		Calls: calls(reads, services),
 		Cloud: answers("GET", "/v1/organizations/services", huaweitest.Fault{Status: 400, Code: "Organizations.9999"}),
 	},
@@ -284,7 +288,9 @@ var rows = map[string]decisions.Row{
 		Cloud: func(c *huaweitest.Cloud) {
 			c.Distrust("service.SecMaster")
 			c.Script("GET", "/v1/organizations/trusted-services", huaweitest.Fault{Status: 200, Body: []byte(
-				`{"trusted_services":[{"service_principal":"service.SecMaster"},{"service_principal":"service.CTS"}]}`)})
+				`{"trusted_services":[{"service_principal":"service.SecMaster"},` +
+					`{"service_principal":"service.CTS"}]}`,
+			)})
 		},
 	},
 
@@ -476,7 +482,10 @@ func TestDecisionsAboutEventsThatNameNoService(t *testing.T) {
 				Data: bare, Want: "registered", Each: "registered, registered", Calls: calls(reads, write, write),
 				State: administers, WantState: "service.SecMaster service.CTS",
 			},
-			"the rules give the account none, and nothing is read": {Data: `{"account_id":"ordinary"}`, Want: "skipped"},
+			"the rules give the account none, and nothing is read": {
+				Data: `{"account_id":"ordinary"}`,
+				Want: "skipped",
+			},
 		})
 }
 
@@ -498,7 +507,8 @@ func TestDecisionsByTheNameOfTheAccount(t *testing.T) {
 		map[string]decisions.Row{
 			"it is the name": {
 				Data: bare, Cloud: named("security", false), Want: "registered", Each: "registered, registered",
-				Calls: calls(account, rest, write, write), State: administers, WantState: "service.SecMaster service.CTS",
+				Calls: calls(account, rest, write, write), State: administers,
+				WantState: "service.SecMaster service.CTS",
 			},
 			"it is another name": {
 				Data: bare, Cloud: named("Security", false), Want: "registered", Each: "registered",
@@ -509,7 +519,8 @@ func TestDecisionsByTheNameOfTheAccount(t *testing.T) {
 				Calls: calls(account, rest, write), State: administers, WantState: "service.CTS",
 			},
 			"an invited account has the name, and the event names the service": {
-				Data: one, Cloud: named("security", true), Want: "rejected", Each: "rejected not_allowed", Calls: account,
+				Data: one, Cloud: named("security", true), Want: "rejected", Each: "rejected not_allowed",
+				Calls: account,
 				State: administers,
 			},
 			"the account had the name, and was renamed": {

@@ -204,7 +204,8 @@ func TestDecisions(t *testing.T) {
 func TestDecisionsWithinABound(t *testing.T) {
 	t.Parallel()
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		return handler.NewFunction(events.BootstrapRegionInput(), function{api, register.Region{ID: "cn-north-4"}}.register)
+		return handler.NewFunction(events.BootstrapRegionInput(),
+			function{api, register.Region{ID: "cn-north-4"}}.register)
 	}, map[string]decisions.Row{
 		"the event names no region":  {Data: `{}`, Want: "registered", Calls: read + ", " + write},
 		"the event has no data":      {Data: `null`, Want: "registered", Calls: read + ", " + write},

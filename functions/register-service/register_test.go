@@ -195,7 +195,8 @@ func TestDecisionsWithinABound(t *testing.T) {
 		},
 		"the event names one that isn't allowed": {
 			Data: two, Cloud: known(), Want: "rejected", Each: "registered, rejected not_allowed",
-			Text: "Neither TRUSTED_SERVICES nor ADMINISTRATORS names service.RAM.", Calls: calls(trusted, services, write),
+			Text:  "Neither TRUSTED_SERVICES nor ADMINISTRATORS names service.RAM.",
+			Calls: calls(trusted, services, write),
 			State: trusts, WantState: "service.Config",
 		},
 		"the event names only what isn't allowed": {
@@ -221,7 +222,8 @@ func TestDecisionsByTheServicesThatHaveAnAdministrator(t *testing.T) {
 			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
 		},
 		"the event names one without an administrator": {
-			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected", Each: "rejected not_allowed",
+			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected",
+			Each: "rejected not_allowed",
 		},
 	}
 	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {

@@ -22,11 +22,11 @@ type logLine struct {
 	function string
 	record   events.Record
 	start    time.Time
-	cold     bool            // the event is the first of the process
-	result   events.Result   // nil if there is none; beside err, what was known when it failed
-	err      error           // nil or one of the three named errors
-	heldBack bool            // the event stays untouched, for the reason that err gives
-	stack    []byte          // where the function panicked
+	cold     bool          // the event is the first of the process
+	result   events.Result // nil if there is none; beside err, what was known when it failed
+	err      error         // nil or one of the three named errors
+	heldBack bool          // the event stays untouched, for the reason that err gives
+	stack    []byte        // where the function panicked
 
 	mu    sync.Mutex
 	calls []time.Duration // how long each attempt of a call to Huawei Cloud took

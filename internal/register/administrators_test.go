@@ -19,7 +19,8 @@ func TestAdministratorsAreAList(t *testing.T) {
 		"service.A=id:1a":    {{ServicePrincipal: "service.A", AccountID: "1a"}},
 		"service.A=name:ops": {{ServicePrincipal: "service.A", AccountName: "ops"}},
 		" service.A=id:1 , service.A=id:2,service.B=name:1 ": {
-			{ServicePrincipal: "service.A", AccountID: "1"}, {ServicePrincipal: "service.A", AccountID: "2"},
+			{ServicePrincipal: "service.A", AccountID: "1"},
+			{ServicePrincipal: "service.A", AccountID: "2"},
 			{ServicePrincipal: "service.B", AccountName: "1"},
 		},
 		"service.A=name:a=b:c d é": {{ServicePrincipal: "service.A", AccountName: "a=b:c d é"}},

@@ -31,7 +31,8 @@ func RejectUnknown(ctx context.Context, api *client.Client, open []*events.Regis
 	}
 	for _, one := range open {
 		if !slices.Contains(services, string(one.ServicePrincipal)) {
-			one.Reject(events.UnknownService, "Organizations knows no service %s: check its name, in which case matters.",
+			one.Reject(events.UnknownService,
+				"Organizations knows no service %s: check its name, in which case matters.",
 				one.ServicePrincipal)
 		}
 	}

@@ -24,7 +24,8 @@ const maxDrain = 64 << 10
 // host, since the path and the query may be a secret.
 func newHTTP(u *url.URL, transport http.RoundTripper) Sink {
 	client := wire.Client(transport)
-	return deliverer(u.Scheme+"://"+u.Host, 1, func(ctx context.Context, one []outgoing) ([]outgoing, *attempt.Failure) {
+	name := u.Scheme + "://" + u.Host
+	return deliverer(name, 1, func(ctx context.Context, one []outgoing) ([]outgoing, *attempt.Failure) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(one[0].encoded))
 		if err != nil {
 			return one, wire.Unanswered(ctx, err, wire.Secrets{})

@@ -31,14 +31,14 @@ type AuditResult struct {
 // Counts has their true lengths.
 type AuditFindings struct {
 	Region             AuditedRegion       `json:"region"`
-	MissingServices    []ServicePrincipal  `json:"missing_services,omitempty"`    // shall have trusted access, and have not
-	RegisteredServices []ServicePrincipal  `json:"registered_services,omitempty"` // shall have trusted access, and have
+	MissingServices    []ServicePrincipal  `json:"missing_services,omitempty"`    // shall be trusted, and are not
+	RegisteredServices []ServicePrincipal  `json:"registered_services,omitempty"` // shall be trusted, and are
 	Missing            []Administrator     `json:"missing,omitempty"`             // shall be, and are not
 	Registered         []Administrator     `json:"registered,omitempty"`          // shall be, and are
 	Unexpected         []Administrator     `json:"unexpected,omitempty"`          // are, and shall not be
-	Inactive           []Administrator     `json:"inactive,omitempty"`            // shall be, but the account isn't active
+	Inactive           []Administrator     `json:"inactive,omitempty"`            // shall be, but aren't active
 	Unmatched          []UnmatchedSelector `json:"unmatched,omitempty"`           // fit no account
-	Resolved           []ResolvedSelector  `json:"resolved,omitempty"`            // the accounts that names stand for today
+	Resolved           []ResolvedSelector  `json:"resolved,omitempty"`            // what names stand for today
 	Counts             AuditCounts         `json:"counts"`
 	RequestsSent       int                 `json:"requests_sent"` // set by whoever sends the Requests
 }

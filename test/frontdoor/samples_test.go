@@ -18,8 +18,8 @@ import (
 )
 
 // Whatever stands in events/ is delivered twice to every function, configured as the stage dev is,
-// and answered as its shape says by each that takes it. What it asks for is registered: a region, or
-// the one account that shall administer something.
+// and answered as its shape says by each that takes it. What it asks for is registered: a region,
+// or the one account that shall administer something.
 func TestEachSampleIsHandled(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../events/*.json")

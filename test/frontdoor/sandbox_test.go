@@ -461,7 +461,8 @@ func TestTheSandboxTellsOfAnOrganization(t *testing.T) {
 		"  unchanged   register-admin: account.admin.registered, 05261f92…\n",
 		"\nThe audit after that: events/org-audit.json\n",
 		"  passed      audit-organization: org.audit.passed\n",
-		"\n7 events, all but the audits delivered twice: 4 registered, 4 unchanged, 2 skipped, 2 passed, 1 drifted. Next: make start\n",
+		"\n7 events, all but the audits delivered twice: " +
+			"4 registered, 4 unchanged, 2 skipped, 2 passed, 1 drifted. Next: make start\n",
 	} {
 		_, after, found := strings.Cut(rest, next)
 		require.True(t, found, "after what came before, %q is missing in\n%s", next, out)
@@ -497,7 +498,9 @@ drifted: accounts 2, missing 3, unexpected 0, requests sent 0
 	assert.Equal(t, 1, code, "it tells what it found")
 	assert.Contains(t, text, "requests sent 2\n")
 	out.await(t, " POST /v1/organizations/delegated-administrators/register 201")
-	text, code = tool(t.Context(), []string{"PORT=" + port, "FUNCTION=register-region", "EVENT=" + firstSample}, "", "invoke")
+	text,
+		code = tool(t.Context(), []string{"PORT=" + port, "FUNCTION=register-region", "EVENT=" + firstSample}, "",
+		"invoke")
 	require.Zero(t, code, text)
 	text, code = audit()
 	assert.Zero(t, code, text)
@@ -556,7 +559,8 @@ drifted: accounts 9, missing 2, unexpected 1, requests sent 0
 `, "\n"+text)
 	sent, err := os.ReadFile(noted)
 	require.NoError(t, err)
-	assert.Contains(t, string(sent), "lambda invoke --region eu-central-1 --function-name registrar-prod-audit-organization")
+	assert.Contains(t, string(sent),
+		"lambda invoke --region eu-central-1 --function-name registrar-prod-audit-organization")
 	assert.Regexp(t, `"id":"audit/20\d\d-.*"type":"org.audit"`, string(sent))
 	require.NoError(t, os.Remove(noted))
 
@@ -571,7 +575,9 @@ drifted: accounts 9, missing 2, unexpected 1, requests sent 0
 	require.NoError(t, err)
 	assert.Contains(t, string(sent), `"dry_run":false`)
 
-	text, code = audit("", "FUNCTION_ERROR=Unhandled", `ANSWER={"errorType":"MisconfiguredError","errorMessage":"no rights"}`)
+	text,
+		code = audit("", "FUNCTION_ERROR=Unhandled",
+		`ANSWER={"errorType":"MisconfiguredError","errorMessage":"no rights"}`)
 	assert.Equal(t, 2, code)
 	assert.Contains(t, text, "audit: MisconfiguredError: no rights\n")
 	text, code = audit("", `ANSWER={"data":{"outcome":"rejected"}}`)

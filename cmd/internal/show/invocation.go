@@ -353,7 +353,8 @@ func (i *Invocation) Lines() []Line {
 		switch {
 		case slices.Contains([]string{"registered", "unchanged", "passed", "answered"}, e.outcome):
 			style = Green
-		case slices.Contains([]string{"planned", "skipped", "drifted", "held back"}, e.outcome), e.errorType == "TransientError":
+		case slices.Contains([]string{"planned", "skipped", "drifted", "held back"}, e.outcome),
+			e.errorType == "TransientError":
 			style = Yellow
 		}
 		lines = append(lines, Line{Label: e.outcome, Style: style, Text: join(": ", i.Function, e.text)})
