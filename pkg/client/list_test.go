@@ -95,6 +95,10 @@ func TestAListThatIsMissingIsNotEmpty(t *testing.T) {
 		"TrustedServices": {"trusted_services", func(ctx context.Context, c *client.Client) ([]string, error) {
 			return c.TrustedServices(ctx)
 		}},
+		"Accounts": {"accounts", func(ctx context.Context, c *client.Client) ([]string, error) {
+			got, err := c.Accounts(ctx)
+			return ids(got), err
+		}},
 		"Services": {"services", func(ctx context.Context, c *client.Client) ([]string, error) {
 			return c.Services(ctx)
 		}},
@@ -129,6 +133,13 @@ func TestAListThatIsMissingIsNotEmpty(t *testing.T) {
 			})
 		}
 	}
+}
+
+func ids(accounts []client.Account) (ids []string) {
+	for _, a := range accounts {
+		ids = append(ids, a.ID)
+	}
+	return ids
 }
 
 // unnumbered is an error without the request id at the end of its text.

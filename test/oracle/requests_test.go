@@ -91,6 +91,19 @@ func callAll(t *testing.T, s site) {
 		require.NoError(t, err)
 		assert.Equal(t, status, read.Status)
 	}
+	s.RemoveAccount("a b+c%2F?é~*") // which can't be in a list
+	s.AddAccount("another", "active")
+	accounts, err := c.Accounts(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, accounts, 2)
+	administrators, err := c.DelegatedAdministrators(t.Context(), secMaster)
+	require.NoError(t, err)
+	require.Len(t, administrators, 1)
+	assert.Equal(t, account, administrators[0].AccountID)
+	s.SetCreateAccountStatus("car-0001", "succeeded", account)
+	creation, err := c.CreateAccountStatus(t.Context(), "car-0001")
+	require.NoError(t, err)
+	assert.Equal(t, account, creation.AccountID)
 }
 
 func TestTheOfficialSignerWouldHaveSignedOurRequestsTheSame(t *testing.T) {
@@ -100,7 +113,7 @@ func TestTheOfficialSignerWouldHaveSignedOurRequestsTheSame(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, keys)
 			callAll(t, s)
-			require.Len(t, s.Requests(), 13)
+			require.Len(t, s.Requests(), 17)
 			for _, r := range s.Requests() {
 				assert.True(t, r.Verified, r)
 				want := []string{"Host"}
