@@ -154,7 +154,7 @@ func (s RegistrationsResult) withCause(cause Cause) RegistrationsResult {
 	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
 	s.Registrations = slices.Clone(s.Registrations)
 	for i, r := range s.Registrations {
-		s.Registrations[i] = r.cut(min(maxText, 6<<10/len(s.Registrations)))
+		s.Registrations[i] = r.cut(min(maxText, 5<<10/len(s.Registrations)))
 	}
 	return s
 }

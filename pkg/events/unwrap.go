@@ -261,14 +261,15 @@ func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	if text := o.text("detail"); text != "" && json.Valid([]byte(text)) {
 		detail = json.RawMessage(text) // as EventBridge Scheduler sends it
 	}
+	at, _ := time.Parse(time.RFC3339, o.text("time"))
 	if bytes.HasPrefix(detail, []byte("[")) {
-		return u.inside(detail, depth)
+		records, err := u.inside(detail, depth)
+		return sentAt(records, at), err
 	}
 	inner, _ := parseObject(detail)
 	if _, _, err := inner.shape(); err == nil {
 		_, records, err := u.object(inner, len(detail), depth+1)
 		records, err = u.settle(records, err)
-		at, _ := time.Parse(time.RFC3339, o.text("time"))
 		return sentAt(records, at), err
 	}
 	return []Record{readRecord(object{
