@@ -84,24 +84,28 @@ func TestAListThatIsMissingIsNotEmpty(t *testing.T) {
 	t.Parallel()
 	calls := map[string]struct {
 		list string // the list of another call doesn't count
-		call func(context.Context, *client.Client) ([]string, error)
+		call func(context.Context, *client.Client) (any, error)
 	}{
-		"RegisteredRegions": {"regions", func(ctx context.Context, c *client.Client) ([]string, error) {
+		"RegisteredRegions": {"regions", func(ctx context.Context, c *client.Client) (any, error) {
 			return c.RegisteredRegions(ctx)
 		}},
-		"DelegatedServices": {"delegated_services", func(ctx context.Context, c *client.Client) ([]string, error) {
+		"DelegatedServices": {"delegated_services", func(ctx context.Context, c *client.Client) (any, error) {
 			return c.DelegatedServices(ctx, account)
 		}},
-		"TrustedServices": {"trusted_services", func(ctx context.Context, c *client.Client) ([]string, error) {
+		"TrustedServices": {"trusted_services", func(ctx context.Context, c *client.Client) (any, error) {
 			return c.TrustedServices(ctx)
 		}},
-		"Accounts": {"accounts", func(ctx context.Context, c *client.Client) ([]string, error) {
-			got, err := c.Accounts(ctx)
-			return ids(got), err
-		}},
-		"Services": {"services", func(ctx context.Context, c *client.Client) ([]string, error) {
+		"Services": {"services", func(ctx context.Context, c *client.Client) (any, error) {
 			return c.Services(ctx)
 		}},
+		"Accounts": {"accounts", func(ctx context.Context, c *client.Client) (any, error) {
+			return c.Accounts(ctx)
+		}},
+		"DelegatedAdministrators": {
+			"delegated_administrators", func(ctx context.Context, c *client.Client) (any, error) {
+				return c.DelegatedAdministrators(ctx, secMaster)
+			},
+		},
 	}
 	for name, test := range calls {
 		bodies := map[string]string{
