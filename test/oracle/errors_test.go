@@ -78,6 +78,44 @@ func callTrustedServices() call {
 	}
 }
 
+func callAccounts() call {
+	return call{
+		func(o official) error {
+			_, err := o.ListAccounts(&orgmodel.ListAccountsRequest{Limit: new(int32(200))})
+			return err
+		},
+		func(ctx context.Context, c *client.Client) error { _, err := c.Accounts(ctx); return err },
+	}
+}
+
+func callDelegatedAdministrators() call {
+	return call{
+		func(o official) error {
+			_, err := o.ListDelegatedAdministrators(&orgmodel.ListDelegatedAdministratorsRequest{
+				ServicePrincipal: new(secMaster), Limit: new(int32(200)),
+			})
+			return err
+		},
+		func(ctx context.Context, c *client.Client) error {
+			_, err := c.DelegatedAdministrators(ctx, secMaster)
+			return err
+		},
+	}
+}
+
+func callCreateAccountStatus() call {
+	return call{
+		func(o official) error {
+			_, err := o.ShowCreateAccountStatus(showCreation("car-1"))
+			return err
+		},
+		func(ctx context.Context, c *client.Client) error {
+			_, err := c.CreateAccountStatus(ctx, "car-1")
+			return err
+		},
+	}
+}
+
 func callRegisteredRegions() call {
 	return call{
 		func(o official) error {
@@ -145,7 +183,8 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 			call: callRegisterAdministrator(), status: 400, code: "Organizations.9903",
 			set: func(t *testing.T, s *site) { s.AddAccount(account, "suspended") },
 		},
-		"an unknown path": {call: callAccount(""), status: 404, code: "APIGW.0101"},
+		"an unknown creation": {call: callCreateAccountStatus(), status: 404, code: "Organizations.9906"},
+		"an unknown path":     {call: callAccount(""), status: 404, code: "APIGW.0101"},
 		"a wrong secret key": {
 			call: callRegisterRegion(), status: 401, code: "APIGW.0301",
 			set: func(t *testing.T, s *site) { s.keys.SecretKey = "another" },
@@ -185,14 +224,16 @@ func TestBothClientsReadTheSameOfAnError(t *testing.T) {
 		status int
 		code   string
 	}{
-		"concurrent changes":           {callRegisterAdministrator(), 409, "Organizations.1003"},
-		"no management account":        {callTrustedServices(), 401, "Organizations.1001"},
-		"no organization":              {callDelegatedServices(), 401, "Organizations.1015"},
-		"a header is missing":          {callAccount(account), 404, "Organizations.1010"},
-		"a region of another prefix":   {callRegisterRegion(), 409, "IdentityCenter.1216"},
-		"not to be read":               {callRegisteredRegions(), 403, "IIC.1000"},
-		"a backend that has no answer": {callRegisterRegion(), 504, "APIGW.0201"},
-		"a body too large":             {callRegisterRegion(), 413, "APIGW.0201"},
+		"concurrent changes":               {callRegisterAdministrator(), 409, "Organizations.1003"},
+		"no management account":            {callTrustedServices(), 401, "Organizations.1001"},
+		"no organization":                  {callDelegatedServices(), 401, "Organizations.1015"},
+		"a header is missing":              {callAccount(account), 404, "Organizations.1010"},
+		"a region of another prefix":       {callRegisterRegion(), 409, "IdentityCenter.1216"},
+		"no right to list accounts":        {callAccounts(), 403, "PAP5.0012"},
+		"no right to list who administers": {callDelegatedAdministrators(), 403, "PAP5.0012"},
+		"not to be read":                   {callRegisteredRegions(), 403, "IIC.1000"},
+		"a backend that has no answer":     {callRegisterRegion(), 504, "APIGW.0201"},
+		"a body too large":                 {callRegisterRegion(), 413, "APIGW.0201"},
 	} {
 		tests[name] = test{call: tt.call, status: tt.status, code: tt.code, set: func(t *testing.T, s *site) {
 			s.Script(

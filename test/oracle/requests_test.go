@@ -52,12 +52,11 @@ func covered(t *testing.T, r huaweitest.Request) message {
 	return m
 }
 
-// callAll makes our client send each request it knows: with a body and without, with markers and an
-// account id that need escaping.
+// callAll makes our client send each request it knows: with a body and without, with markers, ids
+// and a service that need escaping.
 func callAll(t *testing.T, s site) {
 	t.Helper()
 	s.AddAccount(account, "active")
-	s.AddAccount("a b+c%2F?é~*", "suspended")
 	s.PageSize(1)
 	s.TrustService(secMaster, "service.CTS")
 	s.AddService("service.RAM")
@@ -86,22 +85,25 @@ func callAll(t *testing.T, s site) {
 	assert.Subset(t, services, []string{secMaster, "service.CTS", "service.RAM"})
 	_, err = c.EnableTrustedService(t.Context(), "service.RAM")
 	require.NoError(t, err)
-	for id, status := range map[string]string{account: "active", "a b+c%2F?é~*": "suspended"} {
-		read, err := c.Account(t.Context(), id)
-		require.NoError(t, err)
-		assert.Equal(t, status, read.Status)
-	}
-	s.RemoveAccount("a b+c%2F?é~*") // which can't be in a list
-	s.AddAccount("another", "active")
+	read, err := c.Account(t.Context(), account)
+	require.NoError(t, err)
+	assert.Equal(t, "active", read.Status)
+	s.AddAccount("a b+c%2F?é~*", "active")
+	services, err = c.DelegatedServices(t.Context(), "a b+c%2F?é~*")
+	require.NoError(t, err)
+	assert.Empty(t, services)
+	s.RemoveAccount("a b+c%2F?é~*") // no list may hold such an id
+	s.Delegate("guest", "service.A&b=c d+é")
 	accounts, err := c.Accounts(t.Context())
 	require.NoError(t, err)
 	assert.Len(t, accounts, 2)
-	administrators, err := c.DelegatedAdministrators(t.Context(), secMaster)
-	require.NoError(t, err)
-	require.Len(t, administrators, 1)
-	assert.Equal(t, account, administrators[0].AccountID)
-	s.SetCreateAccountStatus("car-0001", "succeeded", account)
-	creation, err := c.CreateAccountStatus(t.Context(), "car-0001")
+	for principal, want := range map[string]int{"": 2, secMaster: 1, "service.A&b=c d+é": 1} {
+		administrators, err := c.DelegatedAdministrators(t.Context(), principal)
+		require.NoError(t, err)
+		assert.Len(t, administrators, want, principal)
+	}
+	s.SetCreateAccountStatus("car 1+c%2F?é~*", "succeeded", account)
+	creation, err := c.CreateAccountStatus(t.Context(), "car 1+c%2F?é~*")
 	require.NoError(t, err)
 	assert.Equal(t, account, creation.AccountID)
 }
@@ -113,7 +115,7 @@ func TestTheOfficialSignerWouldHaveSignedOurRequestsTheSame(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, keys)
 			callAll(t, s)
-			require.Len(t, s.Requests(), 17)
+			require.Len(t, s.Requests(), 20)
 			for _, r := range s.Requests() {
 				assert.True(t, r.Verified, r)
 				want := []string{"Host"}

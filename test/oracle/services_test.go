@@ -14,6 +14,8 @@ import (
 	orgmodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/organizations/v1/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"registrar/pkg/client"
 )
 
 func registerRegion(id string) *centermodel.RegisterRegionRequest {
@@ -42,6 +44,10 @@ func disableService(principal string) *orgmodel.DisableTrustedServiceRequest {
 
 func showAccount(id string) *orgmodel.ShowAccountRequest {
 	return &orgmodel.ShowAccountRequest{AccountId: id}
+}
+
+func showCreation(id string) *orgmodel.ShowCreateAccountStatusRequest {
+	return &orgmodel.ShowCreateAccountStatusRequest{CreateAccountStatusId: id}
 }
 
 func TestTheFakeServesTheOfficialClients(t *testing.T) {
@@ -241,6 +247,78 @@ func TestTheOfficialClientsReadTheOrganizationAsTheFakeHoldsIt(t *testing.T) {
 	}
 }
 
+func TestBothClientsReadTheSameOrganization(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, kindsOfCredentials()["temporary credentials with a domain"])
+	s.PageSize(3)
+	s.InviteAccount("guest", "security+é")
+	for i := range 6 {
+		s.AddAccount(fmt.Sprint("member-", i), "pending_closure")
+		s.Delegate(fmt.Sprint("member-", i), secMaster)
+	}
+	s.Delegate("guest", "service.CTS")
+	o, ours := s.official(t), s.ours()
+
+	var accounts []client.Account
+	for _, page := range pages(t, func(limit *int32, marker *string) ([]orgmodel.AccountDto, *orgmodel.PageInfoDto) {
+		answer, err := o.ListAccounts(&orgmodel.ListAccountsRequest{Limit: limit, Marker: marker})
+		require.NoError(t, err)
+		return *answer.Accounts, answer.PageInfo
+	}) {
+		for _, a := range page {
+			accounts = append(accounts, client.Account{
+				ID: a.Id, Name: a.Name, JoinMethod: a.JoinMethod, Status: a.Status,
+			})
+		}
+	}
+	require.Len(t, accounts, 7)
+	got, err := ours.Accounts(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, accounts, got)
+
+	for service, length := range map[string]int{"": 7, secMaster: 6, "service.CTS": 1, "service.RAM": 0} {
+		var filter *string
+		if service != "" {
+			filter = &service
+		}
+		var administrators []client.Administrator
+		for _, page := range pages(t, func(limit *int32, marker *string) (
+			[]orgmodel.DelegatedAdministratorDto, *orgmodel.PageInfoDto,
+		) {
+			answer, err := o.ListDelegatedAdministrators(&orgmodel.ListDelegatedAdministratorsRequest{
+				ServicePrincipal: filter, Limit: limit, Marker: marker,
+			})
+			require.NoError(t, err)
+			return *answer.DelegatedAdministrators, answer.PageInfo
+		}) {
+			for _, a := range page {
+				administrators = append(administrators, client.Administrator{
+					AccountID: a.AccountId, AccountName: a.AccountName,
+				})
+			}
+		}
+		require.Len(t, administrators, length, service)
+		got, err := ours.DelegatedAdministrators(t.Context(), service)
+		require.NoError(t, err)
+		assert.Equal(t, administrators, got, service)
+	}
+
+	for state, id := range map[string]string{"in_progress": "", "succeeded": "guest", "failed": ""} {
+		s.SetCreateAccountStatus("car-1", state, id)
+		answer, err := o.ShowCreateAccountStatus(showCreation("car-1"))
+		require.NoError(t, err)
+		theirs := answer.CreateAccountStatus
+		want := client.Creation{State: theirs.State, AccountID: theirs.AccountId}
+		if theirs.FailureReason != nil {
+			want.FailureReason = *theirs.FailureReason
+		}
+		assert.Equal(t, state == "failed", want.FailureReason != "", "the official client reads it")
+		creation, err := ours.CreateAccountStatus(t.Context(), "car-1")
+		require.NoError(t, err)
+		assert.Equal(t, want, creation)
+	}
+}
+
 func TestTheOfficialClientReadsHowFarACreationGot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, kindsOfCredentials()["temporary credentials"])
@@ -250,8 +328,7 @@ func TestTheOfficialClientReadsHowFarACreationGot(t *testing.T) {
 	s.SetClock(func() time.Time { return at })
 	s.NameAccount(account, "security")
 	show := func(id string) (*orgmodel.CreateAccountStatusDto, error) {
-		request := &orgmodel.ShowCreateAccountStatusRequest{CreateAccountStatusId: id}
-		answer, err := s.official(t).ShowCreateAccountStatus(request)
+		answer, err := s.official(t).ShowCreateAccountStatus(showCreation(id))
 		if err != nil {
 			return nil, err
 		}
