@@ -36,7 +36,7 @@ type AuditFindings struct {
 	Missing            []Administrator     `json:"missing,omitempty"`             // shall be, and are not
 	Registered         []Administrator     `json:"registered,omitempty"`          // shall be, and are
 	Unexpected         []Administrator     `json:"unexpected,omitempty"`          // are, and shall not be
-	Inactive           []Administrator     `json:"inactive,omitempty"`            // shall be, but aren't active
+	Inactive           []Administrator     `json:"inactive,omitempty"`            // of accounts that aren't active
 	Unmatched          []UnmatchedSelector `json:"unmatched,omitempty"`           // fit no account
 	Resolved           []ResolvedSelector  `json:"resolved,omitempty"`            // what names stand for today
 	Counts             AuditCounts         `json:"counts"`
