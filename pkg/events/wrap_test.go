@@ -350,6 +350,86 @@ func TestDetailsOfEventBridge(t *testing.T) {
 	require.ErrorContains(t, record(`{}`, "my app").Err, "source: has a character")
 }
 
+func TestAnEventWithoutATimeGetsThatOfItsEnvelope(t *testing.T) {
+	t.Parallel()
+	const (
+		own      = "2026-01-02T03:00:00Z"
+		envelope = "2026-01-02T03:04:06Z"
+		inner    = "2026-01-02T03:01:00Z"
+		sent     = "2026-01-02T03:04:07.008Z" // 1767323047008 ms
+		none     = "0001-01-01T00:00:00Z"
+	)
+	event, timed := with(t, nil), with(t, members{"time": quoted(own)})
+	all := wrappings()
+	bridge := func(time, detail string) string {
+		if time != "" {
+			time = `"time":` + time + ","
+		}
+		return `{"id":"eb-1","detail-type":"t","source":"s",` + time + `"detail":` + detail + `}`
+	}
+	queue := func(timestamp, body string) string {
+		return `{"Records":[` + sqs(body, "arn:aws:sqs:eu-west-1:123456789012:q", `"SentTimestamp":`+timestamp) + `]}`
+	}
+	const ms = `"1767323047008"`
+	type row struct {
+		payload string
+		want    []string
+	}
+	rows := map[string]row{
+		"alone":                     {event, []string{none}},
+		"EventBridge":               {all["EventBridge"](event), []string{envelope}},
+		"EventBridge, a time":       {all["EventBridge"](timed), []string{own}},
+		"EventBridge, text":         {all["EventBridge with text"](event), []string{envelope}},
+		"EventBridge, an array":     {all["EventBridge"]("[" + event + "," + timed + "]"), []string{envelope, own}},
+		"EventBridge, array text":   {all["EventBridge with text"]("[" + event + "]"), []string{envelope}},
+		"EventBridge, SNS in it":    {all["EventBridge"](all["SNS notification"](event)), []string{envelope}},
+		"EventBridge in another":    {bridge(quoted(envelope), bridge(quoted(inner), event)), []string{inner}},
+		"EventBridge in a bare one": {bridge(quoted(envelope), bridge("", event)), []string{envelope}},
+		"EventBridge, bad in good":  {bridge(quoted(envelope), bridge(`"no"`, event)), []string{envelope}},
+		"EventBridge, no CloudEvent": {
+			bridge(quoted(envelope), `{"region_id":"cn-north-4"}`), []string{envelope},
+		},
+		"SQS":              {queue(ms, event), []string{sent}},
+		"SQS, a time":      {queue(ms, timed), []string{own}},
+		"SQS, an array":    {queue(ms, "["+event+","+timed+"]"), []string{sent, own}},
+		"SNS in SQS":       {queue(ms, all["SNS notification"](event)), []string{sent}},
+		"Lambda in SQS":    {queue(ms, all["failed Lambda"](event)), []string{sent}},
+		"SQS in Lambda":    {all["failed Lambda"](queue(ms, event)), []string{sent}},
+		"SNS alone":        {all["SNS"](event), []string{none}},
+		"Lambda alone":     {all["failed Lambda"](event), []string{none}},
+		"bridge in SQS":    {queue(ms, all["EventBridge"](event)), []string{envelope}},
+		"array in SQS":     {queue(ms, all["EventBridge"]("["+event+"]")), []string{envelope}},
+		"bare in SQS":      {queue(ms, bridge("", event)), []string{sent}},
+		"mapped in SQS":    {queue(ms, bridge("", `{}`)), []string{sent}},
+		"bad bridge in it": {queue(ms, bridge(`"soon"`, event)), []string{sent}},
+	}
+	for _, garbage := range []string{
+		`"yesterday"`, `""`, `null`, `5`, `{}`, `["2026-01-02T03:04:06Z"]`, `"2026-01-02"`, `"2026-13-02T03:04:06Z"`,
+	} {
+		rows["EventBridge, time "+garbage] = row{bridge(garbage, event), []string{none}}
+		rows["EventBridge, array, time "+garbage] = row{bridge(garbage, "["+event+"]"), []string{none}}
+	}
+	for _, garbage := range []string{
+		`"soon"`, `""`, `null`, `"-1"`, `"0"`, `"1767323047008.5"`, `"99999999999999999999"`, `"140737488355328"`,
+		`"0x5"`, `" 1767323047008"`, `{}`, `[1767323047008]`, `1767323047008`,
+	} {
+		rows["SQS, SentTimestamp "+garbage] = row{queue(garbage, event), []string{none}}
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			envelope, err := events.Unwrap([]byte(row.payload))
+			require.NoError(t, err)
+			var got []string
+			for _, r := range envelope.Records {
+				require.NoError(t, r.Err)
+				got = append(got, r.Event.Time.Format(time.RFC3339Nano))
+			}
+			assert.Equal(t, row.want, got)
+		})
+	}
+}
+
 func TestModesOfHTTP(t *testing.T) {
 	t.Parallel()
 	header := func(pairs ...string) http.Header {
