@@ -116,18 +116,13 @@ func (r AuditResult) Whole() Registration {
 // Each is empty: an audit registers nothing.
 func (r AuditResult) Each() []Registration { return nil }
 
-// maxFindings is how many bytes the data of an audit has at most. With the attributes around it, a
-// result event has at most 60 KiB.
-const maxFindings = 44 << 10
-
 func (r AuditResult) data(cause Cause) any {
 	r.Cause, r.Message = cause, wire.Clean(r.Message, maxText)
 	if r.AuditFindings == nil {
 		return r
 	}
-	for limit := 1024; ; limit /= 2 { // more of an entry don't fit
-		r.AuditFindings = r.upTo(limit)
-		if encoded, err := encode(r); err != nil || len(encoded) <= maxFindings {
+	for limit := 1024; ; limit /= 2 { // more would hardly fit
+		if r.AuditFindings = r.upTo(limit); limit == 0 || fits(r) {
 			return r
 		}
 	}

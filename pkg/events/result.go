@@ -15,7 +15,10 @@ import (
 	"registrar/pkg/wire"
 )
 
-const maxText = 1 << 10 // bytes of a message
+const (
+	maxText = 1 << 10  // bytes of a message
+	maxData = 48 << 10 // bytes of the data; with the attributes around them an event has at most 60 KiB
+)
 
 // What the types of results begin with.
 const (
@@ -109,7 +112,7 @@ func (r *Registration) Reject(reason Reason, message string, args ...any) {
 	r.Outcome, r.Reason, r.Message = Rejected, reason, fmt.Sprintf(message, args...)
 }
 
-// cut shortens the texts to at most limit bytes each, as JSON at most twice as many.
+// cut shortens the texts to at most limit bytes each.
 func (r Registration) cut(limit int) Registration {
 	r.Message = wire.Clean(r.Message, limit)
 	r.ObservedAccountIDs = r.ObservedAccountIDs[:min(len(r.ObservedAccountIDs), maxObserved)]
@@ -149,14 +152,18 @@ func (s RegistrationsResult) Whole() Registration {
 // Each returns the Registrations.
 func (s RegistrationsResult) Each() []Registration { return s.Registrations }
 
-// withCause returns s as the data of a result event. Its texts together fit into 60 KiB as JSON.
+// withCause returns s as the data of a result event. Its texts are cut so that it fits.
 func (s RegistrationsResult) withCause(cause Cause) RegistrationsResult {
 	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
-	s.Registrations = slices.Clone(s.Registrations)
-	for i, r := range s.Registrations {
-		s.Registrations[i] = r.cut(min(maxText, 5<<10/len(s.Registrations)))
+	for limit := maxText; ; limit /= 2 {
+		s.Registrations = slices.Clone(s.Registrations)
+		for i, r := range s.Registrations {
+			s.Registrations[i] = r.cut(limit)
+		}
+		if limit == 0 || fits(s) {
+			return s
+		}
 	}
-	return s
 }
 
 // Result is what became of an event.
@@ -225,6 +232,12 @@ func encode(v any) (json.RawMessage, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(v)
 	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// fits reports whether v is small enough to be the data of an event.
+func fits(v any) bool {
+	encoded, err := encode(v)
+	return err == nil && len(encoded) <= maxData
 }
 
 // IsResult reports whether eventType is the type of one of our results.

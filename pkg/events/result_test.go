@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,17 +15,27 @@ import (
 
 func TestTypesOfOurOwnResults(t *testing.T) {
 	t.Parallel()
-	for _, own := range []string{
-		"org.region.registered", "org.region.rejected", "org.region.planned", "org.region.skipped",
-		"account.admin.registered", "account.admin.rejected", "account.admin.planned",
-	} {
-		assert.True(t, events.IsResult(own), own)
+	registering := []string{"registered", "planned", "rejected", "skipped"}
+	suffixes := map[string][]string{
+		"org.region": registering, "org.service": registering, "account.admin": registering,
+		"org.audit": {"passed", "drifted", "rejected"},
+	}
+	for family, own := range suffixes {
+		for _, suffix := range []string{
+			"registered", "planned", "rejected", "skipped", "passed", "drifted", "unchanged", "missing", "Passed", "",
+		} {
+			eventType := family + "." + suffix
+			assert.Equal(t, slices.Contains(own, suffix), events.IsResult(eventType), eventType)
+			assert.Equal(t, slices.Contains([]string{"org.service.missing", "account.admin.missing"}, eventType),
+				events.IsRequest(eventType), eventType)
+		}
 	}
 	for _, other := range []string{
-		"", "org.bootstrap", "account.created", "account.registered", "my.account.admin.registered",
-		"org.region", "org.region.", "org.region.unchanged",
+		"", "org.bootstrap", "org.audit", "account.created", "account.registered", "my.account.admin.registered",
+		"org.region", "account.admin.registered.", "org.service.missing.", "org.service.missing.x",
 	} {
 		assert.False(t, events.IsResult(other), other)
+		assert.False(t, events.IsRequest(other), other)
 	}
 }
 
@@ -143,6 +154,16 @@ func TestWhatIsUnknownIsAbsent(t *testing.T) {
 	assert.NotContains(t, out.Extensions(), "tracestate", "it means nothing without a traceparent")
 }
 
+// longest is an event whose attributes are as long as they can be, and longer still when they are
+// escaped.
+func longest() events.Event {
+	e := cause()
+	quotes := strings.Repeat(`"`, 1024)
+	e.ID, e.Source, e.Type, e.CorrelationID = quotes, "/"+strings.Repeat("&", 1023), quotes, quotes
+	e.TraceParent, e.TraceState = quotes, quotes
+	return e
+}
+
 func TestResultEventsStaySmall(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -151,21 +172,21 @@ func TestResultEventsStaySmall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			long := strings.Repeat(text, 200_000)
-			r := events.AdminResult{AccountID: "a"}
+			r := events.AdminResult{AccountID: events.AccountID(strings.Repeat("a", 64))}
 			for range 20 {
 				r.Registrations = append(r.Registrations, events.Registration{
 					ServicePrincipal: events.ServicePrincipal(strings.Repeat("p", 100)),
-					Outcome:          events.Rejected, Reason: events.Refused, Message: long,
+					Outcome:          events.Rejected, Reason: events.AccountNotActive, Message: long,
+					RequestID: strings.Repeat(`"`, 100), ObservedStatus: strings.Repeat("s", 64),
+					ObservedAccountIDs: slices.Repeat([]events.AccountID{
+						events.AccountID(strings.Repeat("o", 64)),
+					}, 500),
 					Error: &events.Error{
-						Status: 400, Code: strings.Repeat("c", 100), Message: long, RequestID: strings.Repeat("r", 100),
+						Status: 400, Code: strings.Repeat(`"`, 100), Message: long, RequestID: strings.Repeat(`"`, 100),
 					},
 				})
 			}
-			e := cause()
-			e.ID, e.Source = strings.Repeat("<", 1024), "/"+strings.Repeat("&", 1023)
-			e.CorrelationID = strings.Repeat(`"`, 1024)
-			e.TraceParent, e.TraceState = strings.Repeat("t", 1024), strings.Repeat("t", 1024)
-			out, err := events.NewResultEvent("/s", e, r, time.Now())
+			out, err := events.NewResultEvent("/"+strings.Repeat("s", 255), longest(), r, time.Now())
 			require.NoError(t, err)
 			encoded, err := out.MarshalJSON()
 			require.NoError(t, err)
@@ -173,11 +194,34 @@ func TestResultEventsStaySmall(t *testing.T) {
 			assert.Greater(t, len(encoded), 20<<10, "texts are cut no more than needed")
 			var data events.AdminResult
 			require.NoError(t, json.Unmarshal(out.Data(), &data))
-			assert.NotEmpty(t, data.Registrations[19].Message)
+			assert.Greater(t, len(data.Registrations[19].Message), 50)
+			assert.Len(t, data.Registrations[19].ObservedAccountIDs, 10)
 			assert.Len(t, r.Registrations[0].Message, len(long), "the result itself is left alone")
+			assert.Len(t, r.Registrations[0].ObservedAccountIDs, 500)
 		})
 	}
-	out, err := events.NewResultEvent("/s", cause(), events.RegionResult{
+	for n := range 40 { // one of them is as large as what isn't cut can be
+		r := events.AdminResult{AccountID: events.AccountID(strings.Repeat("a", 64))}
+		r.Registrations = slices.Repeat([]events.Registration{{
+			Outcome: events.Rejected, Message: strings.Repeat("x", 25*n),
+			Error: &events.Error{Message: strings.Repeat("x", 25*n)},
+		}}, 40)
+		out, err := events.NewResultEvent("/"+strings.Repeat("s", 255), longest(), r, time.Now())
+		require.NoError(t, err)
+		encoded, err := out.MarshalJSON()
+		require.NoError(t, err)
+		assert.LessOrEqual(t, len(encoded), 60<<10, n)
+	}
+
+	sentence := strings.Repeat("x", 400)
+	ordinary := events.AdminResult{RegistrationsResult: events.RegistrationsResult{
+		Registrations: slices.Repeat([]events.Registration{{Outcome: events.Rejected, Message: sentence}}, 20),
+	}}
+	out, err := events.NewResultEvent("/s", cause(), ordinary, time.Now())
+	require.NoError(t, err)
+	assert.Equal(t, 20, strings.Count(string(out.Data()), sentence), "what fits isn't cut")
+
+	out, err = events.NewResultEvent("/s", cause(), events.RegionResult{
 		Registration: events.Registration{Outcome: events.Rejected, Message: strings.Repeat("ü", 2000)},
 	}, time.Now())
 	require.NoError(t, err)
