@@ -88,10 +88,11 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 	}
 	type principals = []events.ServicePrincipal
 	for name, c := range map[string]struct {
-		data    string
-		want    principals
-		account events.AccountID // what is read of the account in spite of the problem
-		problem string
+		data     string
+		want     principals
+		creation events.CreateAccountStatusID // in place of the account
+		account  events.AccountID             // what is read of the account in spite of the problem
+		problem  string
 	}{
 		"one principal": {
 			data: `{"account_id":"a_1","service_principal":"service.SecMaster"}`, want: principals{"service.SecMaster"},
@@ -108,7 +109,50 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 		"an empty list is none":        {data: `{"account_id":"a_1","service_principals":[]}`},
 		"20 after duplicates collapse": {data: list(append(many[:20:20], many[0])), want: make(principals, 20)},
 		"too many":                     {data: list(many), account: "a_1", problem: "more than 20 of them"},
-		"no account":                   {data: `{"service_principal":"x"}`, problem: "data.account_id: is missing"},
+		"no account": {
+			data:    `{"service_principal":"x"}`,
+			problem: "data.account_id: is missing, and so is create_account_status_id",
+		},
+		"neither of the ids": {
+			data:    `{"account_id":null,"create_account_status_id":null}`,
+			problem: "data.account_id: is missing, and so is create_account_status_id",
+		},
+		"a creation": {data: `{"create_account_status_id":"car-1_X"}`, creation: "car-1_X"},
+		"a creation, and services": {
+			data:     `{"create_account_status_id":"car-1","account_id":null,"service_principals":["b","a"]}`,
+			creation: "car-1", want: principals{"b", "a"},
+		},
+		"the longest creation": {
+			data:     `{"create_account_status_id":"` + strings.Repeat("c", 64) + `"}`,
+			creation: events.CreateAccountStatusID(strings.Repeat("c", 64)),
+		},
+		"an account and a creation": {
+			data: `{"account_id":"a_1","create_account_status_id":"car-1"}`, account: "a_1",
+			problem: "data.create_account_status_id: must not stand beside account_id",
+		},
+		"an account and a creation of wrong form": {
+			data: `{"account_id":"a_1","create_account_status_id":"car/1"}`, account: "a_1",
+			problem: `data.create_account_status_id: "car/1" is not the id of a creation: 1 to 64 letters`,
+		},
+		"an account of wrong form and a creation": {
+			data:    `{"account_id":"","create_account_status_id":"car-1"}`,
+			problem: `data.account_id: "" is not an account id`,
+		},
+		"a creation that is empty": {
+			data:    `{"create_account_status_id":""}`,
+			problem: `data.create_account_status_id: "" is not the id of a creation`,
+		},
+		"a creation that is too long": {
+			data:    `{"create_account_status_id":"` + strings.Repeat("c", 65) + `"}`,
+			problem: "is not the id of a creation",
+		},
+		"a creation that is a number": {
+			data: `{"create_account_status_id":5}`, problem: "data.create_account_status_id: must not be a JSON number",
+		},
+		"a creation, and a principal of wrong form": {
+			data:    `{"create_account_status_id":"car-1","service_principal":"a b"}`,
+			problem: "data.service_principals: ",
+		},
 		"an account of wrong form": {
 			data:    `{"account_id":"../x","service_principal":"x"}`,
 			problem: `data.account_id: "../x" is not an account id`,
@@ -147,12 +191,58 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, events.AccountID("a_1"), data.AccountID)
+			assert.Equal(t, c.creation, data.CreateAccountStatusID)
+			assert.Equal(t, c.creation == "", data.AccountID == "a_1")
+			assert.Equal(t, c.creation != "", data.AccountID == "")
 			assert.Len(t, data.ServicePrincipals, len(c.want))
 			if len(c.want) < 20 {
 				assert.Equal(t, c.want, data.ServicePrincipals)
 			}
 		})
+	}
+}
+
+func TestTheDataOfARequestReadsLikeThatOfTheEvent(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []string{"account.admin.missing"}, events.AccountCreatedInput().Requests)
+	assert.Equal(t, []string{"org.service.missing"}, events.BootstrapServicesInput().Requests)
+	assert.Empty(t, events.BootstrapRegionInput().Requests)
+	assert.Empty(t, events.AuditInput().Requests)
+	services := events.Request{ServicePrincipals: []events.ServicePrincipal{"service.B", "service.A"}}
+	account := services
+	account.AccountID = "a_1"
+	out, err := events.NewRequestEvent("/s", cause(), services, time.Now())
+	require.NoError(t, err)
+	e := received(string(out.Data()))
+	bootstrap, err := events.BootstrapServicesInput().Decode(&e)
+	require.NoError(t, err)
+	assert.Equal(t, services.ServicePrincipals, bootstrap.ServicePrincipals)
+
+	out, err = events.NewRequestEvent("/s", cause(), account, time.Now())
+	require.NoError(t, err)
+	e = received(string(out.Data()))
+	created, err := events.AccountCreatedInput().Decode(&e)
+	require.NoError(t, err)
+	assert.Equal(t, events.AccountCreated{AccountID: "a_1", ServicePrincipals: account.ServicePrincipals}, created)
+}
+
+func TestTheDataOfAnOrgAudit(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "org.audit", events.AuditInput().Type)
+	for data, dry := range map[string]bool{``: false, `null`: false, `{"x":1}`: false, `{"dry_run":true}`: true} {
+		e := received(data)
+		_, err := events.AuditInput().Decode(&e)
+		require.NoError(t, err, data)
+		assert.Equal(t, dry, e.DryRun, data)
+	}
+	for _, wrong := range []string{`[]`, `{"dry_run":3}`, `{"dry_run":true,"dry_run":false}`} {
+		e := received(wrong)
+		data, err := events.AuditInput().Decode(&e)
+		require.Error(t, err, wrong)
+		rejected := data.Reject(events.InvalidData, err.Error())
+		assert.Equal(t, events.Registration{
+			Outcome: events.Rejected, Reason: events.InvalidData, Message: err.Error(),
+		}, rejected.Whole())
 	}
 }
 

@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"os"
@@ -211,6 +212,8 @@ func FuzzUnwrap(f *testing.F) {
 		{"type": `"\u00a0"`},
 		{"ttl": `"4000"`, "dataschema": `""`},
 		{"type": `"account.created"`, "data": `{"account_id":"a","service_principals":["a","b",null]}`},
+		{"type": `"account.created"`, "data": `{"create_account_status_id":"car-1"}`},
+		{"type": `"org.audit"`, "data": `{"dry_run":true}`},
 	} {
 		f.Add([]byte(with(f, changed)))
 	}
@@ -240,7 +243,9 @@ func FuzzUnwrap(f *testing.F) {
 			require.NoError(t, again.Validate())
 
 			checkDecoding(t, e, events.BootstrapRegionInput())
+			checkDecoding(t, e, events.BootstrapServicesInput())
 			checkDecoding(t, e, events.AccountCreatedInput())
+			checkDecoding(t, e, events.AuditInput())
 		}
 	})
 }
@@ -265,8 +270,9 @@ func checkDecoding[T events.Data](t *testing.T, e events.Event, input events.Inp
 	case events.BootstrapRegion:
 		require.NoError(t, new(events.RegionID).UnmarshalText([]byte(d.RegionID)))
 	case events.AccountCreated:
-		_, err := events.ParseAccountID(string(d.AccountID))
+		_, err := events.ParseAccountID(cmp.Or(string(d.AccountID), string(d.CreateAccountStatusID)))
 		require.NoError(t, err)
+		require.True(t, d.AccountID == "" || d.CreateAccountStatusID == "")
 		require.LessOrEqual(t, len(d.ServicePrincipals), events.MaxPrincipals)
 	}
 }
