@@ -36,7 +36,7 @@ type AuditFindings struct {
 	Missing            []Administrator     `json:"missing,omitempty"`             // shall be, and are not
 	Registered         []Administrator     `json:"registered,omitempty"`          // shall be, and are
 	Unexpected         []Administrator     `json:"unexpected,omitempty"`          // are, and shall not be
-	Inactive           []Administrator     `json:"inactive,omitempty"`            // of accounts that aren't active
+	Inactive           []Administrator     `json:"inactive,omitempty"`            // shall be, on inactive accounts
 	Unmatched          []UnmatchedSelector `json:"unmatched,omitempty"`           // fit no account
 	Resolved           []ResolvedSelector  `json:"resolved,omitempty"`            // what names stand for today
 	Counts             AuditCounts         `json:"counts"`
@@ -54,7 +54,7 @@ type Administrator struct {
 	AccountID        AccountID        `json:"account_id"`
 	AccountName      string           `json:"account_name,omitempty"`
 	ServicePrincipal ServicePrincipal `json:"service_principal"`
-	Status           string           `json:"status,omitempty"` // set if the account isn't active
+	Status           string           `json:"status,omitempty"` // empty unless the account is inactive
 }
 
 // UnmatchedSelector says which account administers a service, but there is no such account.

@@ -92,7 +92,7 @@ type Registration struct {
 	Message string `json:"message,omitempty"` // a sentence that a person can act on
 	Error   *Error `json:"error,omitempty"`   // what Huawei Cloud said, if it refused
 
-	ObservedStatus     string      `json:"observed_status,omitempty"`      // the status of an account that isn't active
+	ObservedStatus     string      `json:"observed_status,omitempty"`      // the status of an inactive account
 	ObservedAccountIDs []AccountID `json:"observed_account_ids,omitempty"` // which administer the service; at most 10
 }
 
@@ -188,8 +188,7 @@ func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Even
 	return consequence(source, e, eventType, derivedID(e.Cause, eventType), r.Subject(), now, r.data(e.Cause))
 }
 
-// derivedID is the id of an event that the cause has led to. The same parts always make the same
-// id.
+// derivedID is the id of an event that the cause has led to. The same parts make the same id.
 func derivedID(cause Cause, parts ...string) string {
 	name := strings.Join(append([]string{cause.Source, cause.ID}, parts...), "\n")
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String()
