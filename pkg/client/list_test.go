@@ -139,13 +139,6 @@ func TestAListThatIsMissingIsNotEmpty(t *testing.T) {
 	}
 }
 
-func ids(accounts []client.Account) (ids []string) {
-	for _, a := range accounts {
-		ids = append(ids, a.ID)
-	}
-	return ids
-}
-
 // unnumbered is an error without the request id at the end of its text.
 func unnumbered(err error) error {
 	if err == nil {

@@ -35,8 +35,8 @@ type Account struct {
 }
 
 func (a *Account) check(secrets wire.Secrets) error {
-	if !credible(a.Status, identifier, secrets) {
-		return errors.New("it has an account without a status")
+	if !credible(a.ID, identifier, secrets) || !credible(a.Status, identifier, secrets) {
+		return errors.New("it has an account without an id or a status")
 	}
 	if !credible(a.JoinMethod, identifier, secrets) {
 		a.JoinMethod = ""
@@ -62,13 +62,7 @@ func (c *Client) Account(ctx context.Context, accountID string) (Account, error)
 
 // Accounts lists the members of the organization.
 func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
-	return pages(ctx, c, "Accounts", "accounts", c.organizations("accounts"),
-		func(a *Account, secrets wire.Secrets) error {
-			if !credible(a.ID, identifier, secrets) {
-				return errors.New("it has an account without an id")
-			}
-			return a.check(secrets)
-		})
+	return pages(ctx, c, "Accounts", "accounts", c.organizations("accounts"), (*Account).check)
 }
 
 // Creation is how far the creation of an account is.
