@@ -82,6 +82,7 @@ type AuditCounts struct {
 	Unexpected         int `json:"unexpected"`
 	Inactive           int `json:"inactive"`
 	Unmatched          int `json:"unmatched"`
+	Resolved           int `json:"resolved"`
 }
 
 // Absent is how much of what shall be isn't there, whether it can be registered now or not. It goes
@@ -98,7 +99,7 @@ func (f *AuditFindings) Absent() int {
 func (f *AuditFindings) Total(accounts int) AuditCounts {
 	return AuditCounts{
 		accounts, len(f.MissingServices), len(f.RegisteredServices), len(f.Missing), len(f.Registered),
-		len(f.Unexpected), len(f.Inactive), len(f.Unmatched),
+		len(f.Unexpected), len(f.Inactive), len(f.Unmatched), len(f.Resolved),
 	}
 }
 
@@ -121,20 +122,26 @@ func (r AuditResult) data(cause Cause) any {
 	if r.AuditFindings == nil {
 		return r
 	}
-	for limit := 1024; ; limit /= 2 { // more would hardly fit
-		if r.AuditFindings = r.upTo(limit); limit == 0 || fits(r) {
+	wrong, right := 1024, 1024 // more would hardly fit
+	for {
+		if r.AuditFindings = r.upTo(wrong, right); wrong == 0 || fits(r) {
 			return r
+		}
+		if right > 0 {
+			right /= 2
+		} else {
+			wrong /= 2
 		}
 	}
 }
 
-// upTo is f with at most limit entries in each list.
-func (f *AuditFindings) upTo(limit int) *AuditFindings {
+// upTo is f with at most so many entries in each list of what is wrong, and of what is right.
+func (f *AuditFindings) upTo(wrong, right int) *AuditFindings {
 	c := *f
-	c.MissingServices, c.RegisteredServices = upTo(limit, f.MissingServices), upTo(limit, f.RegisteredServices)
-	c.Missing, c.Registered = upTo(limit, f.Missing), upTo(limit, f.Registered)
-	c.Unexpected, c.Inactive = upTo(limit, f.Unexpected), upTo(limit, f.Inactive)
-	c.Unmatched, c.Resolved = upTo(limit, f.Unmatched), upTo(limit, f.Resolved)
+	c.MissingServices, c.RegisteredServices = upTo(wrong, f.MissingServices), upTo(right, f.RegisteredServices)
+	c.Missing, c.Registered = upTo(wrong, f.Missing), upTo(right, f.Registered)
+	c.Unexpected, c.Inactive = upTo(wrong, f.Unexpected), upTo(wrong, f.Inactive)
+	c.Unmatched, c.Resolved = upTo(wrong, f.Unmatched), upTo(right, f.Resolved)
 	return &c
 }
 

@@ -48,7 +48,7 @@ func TestAnAuditEventSaysWhatWasFound(t *testing.T) {
 		"unmatched": [{"service_principal": "service.Z", "selector": "name:logs", "invited_account_id": "a4"}],
 		"resolved": [{"selector": "name:security", "account_id": "a1"}],
 		"counts": {"accounts": 7, "missing_services": 1, "registered_services": 2, "missing": 1, "registered": 1,
-			"unexpected": 1, "inactive": 1, "unmatched": 1},
+			"unexpected": 1, "inactive": 1, "unmatched": 1, "resolved": 1},
 		"requests_sent": 2, "cause": {"id": "audit/1", "source": "/schedule", "type": "org.audit"}
 	}`, string(out.Data()))
 	assert.Equal(t, 5, found.Absent(), "region, services, missing, inactive, unmatched")
@@ -81,7 +81,7 @@ func TestTheTypeOfAnAuditEventFollowsItsOutcome(t *testing.T) {
 	assert.JSONEq(t, `{
 		"outcome": "passed", "region": {}, "requests_sent": 0,
 		"counts": {"accounts": 0, "missing_services": 0, "registered_services": 0, "missing": 0, "registered": 0,
-			"unexpected": 0, "inactive": 0, "unmatched": 0},
+			"unexpected": 0, "inactive": 0, "unmatched": 0, "resolved": 0},
 		"cause": {"id": "audit/1", "source": "/schedule", "type": "org.audit"}
 	}`, string(passed.Data()), "what is 0 is said")
 
@@ -157,7 +157,7 @@ func TestTheListsOfAnAuditAreCutSoThatTheyFit(t *testing.T) {
 			require.NoError(t, json.Unmarshal(out.Data(), &data))
 			assert.Equal(t, events.AuditCounts{
 				Accounts: n, MissingServices: n, RegisteredServices: n, Missing: n, Registered: n,
-				Unexpected: n, Inactive: n, Unmatched: n,
+				Unexpected: n, Inactive: n, Unmatched: n, Resolved: n,
 			}, data.Counts)
 			for _, length := range []int{len(data.Missing), len(data.Unexpected), len(data.Unmatched)} {
 				assert.Positive(t, length)
@@ -179,6 +179,19 @@ func TestListsThatFitAreNotCut(t *testing.T) {
 	var data events.AuditFindings
 	require.NoError(t, json.Unmarshal(out.Data(), &data))
 	assert.Equal(t, found, data)
+}
+
+func TestWhatIsRightIsCutBeforeWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	found := events.AuditFindings{Registered: many(1000, "n"), Unexpected: many(60, "n")}
+	out, err := events.NewResultEvent("/s", audit(),
+		events.AuditResult{Outcome: events.Drifted, AuditFindings: &found}, time.Now())
+	require.NoError(t, err)
+	var data events.AuditFindings
+	require.NoError(t, json.Unmarshal(out.Data(), &data))
+	assert.Equal(t, found.Unexpected, data.Unexpected)
+	assert.NotEmpty(t, data.Registered)
+	assert.Less(t, len(data.Registered), 1000)
 }
 
 // A cause as large as this never gets here through Unwrap, but whoever makes an event must not wait
