@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,13 +25,14 @@ func newFunction(api *client.Client, c config) function {
 }
 
 // audit compares what is registered in the organization with what shall be. It writes nothing.
-func (f function) audit(ctx context.Context, _ events.Event, _ events.Audit) (events.Result, error) {
+func (f function) audit(ctx context.Context, e events.Event, _ events.Audit) (events.Result, error) {
 	now, err := f.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found := f.compare(now)
-	r := events.AuditResult{Outcome: events.Drifted, AuditFindings: found, Requests: requests(found, now.trusted)}
+	r := events.AuditResult{Outcome: events.Drifted, AuditFindings: found}
+	r.Requests = turn(requests(found, now.trusted), e.Time)
 	if found.Absent() == 0 && found.Counts.Unexpected == 0 {
 		r.Outcome = events.Passed
 	}
@@ -56,7 +58,10 @@ func (f function) read(ctx context.Context) (now organization, err error) {
 	if err != nil {
 		return now, err
 	}
-	if len(regions) > 0 {
+	switch {
+	case slices.Contains(regions, string(f.region)):
+		now.region = f.region
+	case len(regions) > 0:
 		now.region = events.RegionID(regions[0])
 	}
 	if now.trusted, err = f.api.TrustedServices(ctx); err != nil {
@@ -150,9 +155,6 @@ func administrator(accountID string, principal events.ServicePrincipal) events.A
 	return events.Administrator{AccountID: events.AccountID(accountID), ServicePrincipal: principal}
 }
 
-// maxRequests is how many requests an audit makes. What else is missing, the next one asks for.
-const maxRequests = 100
-
 // requests ask for what can be registered now: trusted access, and administrators of services that
 // have it.
 func requests(found *events.AuditFindings, trusted []string) []events.Request {
@@ -167,7 +169,7 @@ func requests(found *events.AuditFindings, trusted []string) []events.Request {
 		case !slices.Contains(trusted, string(one.ServicePrincipal)):
 		case ok:
 			all[i].ServicePrincipals = append(all[i].ServicePrincipals, one.ServicePrincipal)
-		case len(all) < maxRequests:
+		default:
 			of[one.AccountID] = len(all)
 			all = append(all, events.Request{
 				AccountID: one.AccountID, ServicePrincipals: []events.ServicePrincipal{one.ServicePrincipal},
@@ -175,4 +177,17 @@ func requests(found *events.AuditFindings, trusted []string) []events.Request {
 		}
 	}
 	return all
+}
+
+// maxRequests is how many requests an audit makes.
+const maxRequests = 100
+
+// turn leaves at most maxRequests requests. With which of them it begins depends on the time of the
+// audit, so that those that never succeed don't keep the rest from being made.
+func turn(all []events.Request, at time.Time) []events.Request {
+	if len(all) <= maxRequests {
+		return all
+	}
+	first := int(uint64(at.Unix()/60) % uint64(len(all)))
+	return slices.Concat(all[first:], all[:first])[:maxRequests]
 }

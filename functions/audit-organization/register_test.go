@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -253,7 +254,7 @@ func TestWhatIsFound(t *testing.T) {
 		Counts: events.AuditCounts{
 			Accounts: 6, MissingServices: 1, RegisteredServices: 2, Missing: 2, Registered: 2, Unexpected: 3,
 			Inactive:  2,
-			Unmatched: 3,
+			Unmatched: 3, Resolved: 1,
 		},
 	}, got)
 	assert.Equal(t, 9, got.Absent(), "all lists but unexpected, and the region")
@@ -263,7 +264,7 @@ func TestWhatIsFound(t *testing.T) {
 	}, requests(got, []string{"service.A", "service.C"}))
 }
 
-func TestAnAuditMakesAHundredRequestsAtMost(t *testing.T) {
+func TestAnAuditMakesAHundredRequestsAndTheNextOneOthers(t *testing.T) {
 	t.Parallel()
 	found := &events.AuditFindings{MissingServices: []events.ServicePrincipal{"service.B"}}
 	for i := range 120 {
@@ -273,8 +274,21 @@ func TestAnAuditMakesAHundredRequestsAtMost(t *testing.T) {
 			})
 		}
 	}
-	got := requests(found, []string{"service.A", "service.C"})
-	require.Len(t, got, 100)
-	assert.Equal(t, events.AccountID("98"), got[99].AccountID)
-	assert.Len(t, got[99].ServicePrincipals, 2, "an account's services stay together")
+	all := requests(found, []string{"service.A", "service.C"})
+	require.Len(t, all, 121)
+	assert.Len(t, all[120].ServicePrincipals, 2, "an account's services stay together")
+	assert.Equal(t, all[:100], turn(all[:100], time.Unix(90, 0)), "as many as may be stay in their order")
+
+	made := map[events.AccountID]bool{}
+	for audit := range 10 {
+		some := turn(all, time.Unix(0, 0).Add(time.Duration(audit)*15*time.Minute))
+		require.Len(t, some, 100)
+		once := map[events.AccountID]bool{}
+		for _, r := range some {
+			once[r.AccountID], made[r.AccountID] = true, true
+		}
+		assert.Len(t, once, 100)
+	}
+	assert.Len(t, made, 121, "each gets its turn")
+	assert.Len(t, turn(all, time.Time{}), 100, "also without a time")
 }
