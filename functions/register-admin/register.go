@@ -55,7 +55,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Acc
 			}
 		}
 	}
-	if untrusted == nil {
+	if _, wait := attempt.AskedToWait(err); untrusted == nil || wait { // other events must wait, too
 		return r, err
 	}
 	first := fmt.Errorf("enable trusted access for %s first", strings.Trim(fmt.Sprint(untrusted), "[]"))

@@ -257,6 +257,11 @@ var rows = map[string]decisions.Row{
 	"one of two services isn't trusted, and writing the other fails": {
 		Data: asking("service.Config", "service.SecMaster"), Want: "MisconfiguredError",
 		Text:  "enable trusted access for service.Config first; besides, make account " + decisions.Account,
+		Calls: calls(reads, services, write, write, write, write),
+		Cloud: all(known, answers("POST", writePath, huaweitest.Fault{Status: 503, Times: huaweitest.Forever})),
+	},
+	"one of two services isn't trusted, and writing the other is throttled": {
+		Data: asking("service.Config", "service.SecMaster"), Want: "TransientError", Text: "429 APIGW.0308",
 		Calls: calls(reads, services, write),
 		Cloud: all(known, answers("POST", writePath, huaweitest.Fault{Status: 429, Code: "APIGW.0308"})),
 	},
