@@ -64,9 +64,10 @@ func parseRule(text string) (Rule, error) {
 	return rule, err
 }
 
-// isName reports whether text can be the name of an account.
+// isName reports whether text can be the name of an account. The client puts a name into quotes
+// that isn't fit to be compared, so none may begin with one.
 func isName(text string) bool {
-	return text != "" && text == strings.TrimSpace(text) && utf8.RuneCountInString(text) <= maxName &&
+	return text != "" && text[0] != '"' && text == strings.TrimSpace(text) && utf8.RuneCountInString(text) <= maxName &&
 		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 

@@ -50,6 +50,7 @@ func TestWhatIsNotAListOfAdministratorsIsRefused(t *testing.T) {
 		"service.A=id:":         `"" is not an account id`,
 		"service.A=id:a b":      `"a b" is not an account id`,
 		"service.A=name:":       `"service.A=name:"` + like,
+		`service.A=name:"ops"`:  `"service.A=name:\"ops\""` + like,
 		"service.A=name: ops":   `"service.A=name: ops"` + like,
 		"service.A=name:o\x00s": like,
 		"service.A=name:o\xffs": like,

@@ -211,8 +211,8 @@ func TestAnAnswerOfAWrongFormIsTransient(t *testing.T) {
 
 func TestWhatIsOddInAnAnswerIsCleaned(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 129)
-	cut := strings.Repeat("x", 125) + "…"
+	long := strings.Repeat("x", 513)
+	cut := strings.Repeat("x", 509) + "…"
 	for call, objects := range map[string]map[string]string{
 		"Account": {
 			`{"id":"a1","status":"active","join_method":"a b","name":"n"}`: "ID:a1 Name:n JoinMethod: Status:active",

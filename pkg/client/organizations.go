@@ -20,7 +20,7 @@ const (
 	maxPages     = 100
 	maxMarker    = 1 << 10
 	maxPrincipal = 100
-	maxName      = 128
+	maxName      = 512 // bytes, of up to 128 characters
 )
 
 // identifier is the form of ids and states.
