@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -373,4 +374,25 @@ func TestAttemptsThatAreMadeAtTheSameTimeAreAllCounted(t *testing.T) {
 	assert.Contains(t, metrics, "HuaweiCloudLatency")
 	assert.EqualValues(t, 51, fields["HuaweiCloudAttempts"], "one of the calls took two attempts")
 	assert.Len(t, fields["HuaweiCloudLatency"], 51)
+}
+
+// It replaces the default logger, so it can't run in parallel.
+func TestTheLineOfAnAuditNamesTheRegionAndWhomNobodyWanted(t *testing.T) {
+	found := &events.AuditFindings{Region: events.AuditedRegion{Wanted: "cn-north-4", Observed: "cn-south-1"}}
+	for i := range 12 {
+		found.Unexpected = append(found.Unexpected, events.Administrator{
+			AccountID: events.AccountID(fmt.Sprintf("a%d", i)), ServicePrincipal: "service.A",
+		})
+	}
+	found.Counts = found.Total(20)
+	fields, _ := invokeOnLambda(t, newAuditor(func(context.Context, events.Event, events.Audit) (events.Result, error) {
+		return events.AuditResult{Outcome: events.Drifted, AuditFindings: found}, nil
+	}), input("org.audit", `{}`))
+	assert.Equal(t, "cn-north-4", fields["region_wanted"])
+	assert.Equal(t, "cn-south-1", fields["region_observed"])
+	assert.EqualValues(t, 1, fields["absent"], "the region")
+	assert.Equal(t, []any{
+		"a0=service.A", "a1=service.A", "a2=service.A", "a3=service.A", "a4=service.A", "a5=service.A", "a6=service.A",
+		"a7=service.A", "a8=service.A", "a9=service.A",
+	}, fields["unexpected_administrators"])
 }

@@ -135,9 +135,13 @@ func (l *logLine) outcome() []slog.Attr {
 	}
 	if found := l.findings(); found != nil {
 		attrs = append(attrs,
+			slog.String("region_wanted", string(found.Region.Wanted)),
+			slog.String("region_observed", string(found.Region.Observed)),
+			slog.Int("absent", found.Absent()),
 			slog.Int("missing", found.Counts.Missing), slog.Int("missing_services", found.Counts.MissingServices),
 			slog.Int("unexpected", found.Counts.Unexpected), slog.Int("unmatched", found.Counts.Unmatched),
-			slog.Int("inactive", found.Counts.Inactive), slog.Int("requests_sent", found.RequestsSent))
+			slog.Int("inactive", found.Counts.Inactive), slog.Any("unexpected_administrators", unexpected(found)),
+			slog.Int("requests_sent", found.RequestsSent))
 	}
 	if l.err == nil {
 		attrs = append(attrs, slog.String("outcome", string(whole.Outcome)))
@@ -152,6 +156,16 @@ func (l *logLine) outcome() []slog.Attr {
 func (l *logLine) findings() *events.AuditFindings {
 	audit, _ := l.result.(events.AuditResult)
 	return audit.AuditFindings
+}
+
+// unexpected are the first administrators that nobody wanted, each an account and its service.
+func unexpected(found *events.AuditFindings) []string {
+	const most = 10
+	all := []string{}
+	for _, a := range found.Unexpected[:min(most, len(found.Unexpected))] {
+		all = append(all, string(a.AccountID)+"="+string(a.ServicePrincipal))
+	}
+	return all
 }
 
 // failure says why the event failed.

@@ -118,13 +118,16 @@ func TestTheAlarmsOfTheAuditCountInItsInterval(t *testing.T) {
 				r.want(four, "%s: not four audits count", every)
 
 				none := object(deployed.get(own + "NoAuditAlarm"))
-				counted := dig(none, "Metrics", 0, "MetricStat")
-				r.want(dig(counted, "Metric", "MetricName") == "Missing", "%s: something else counts", every)
-				r.want(dig(counted, "Stat") == "SampleCount", "%s: what audits found counts", every)
-				three := number(dig(counted, "Period")) == seconds && number(none["EvaluationPeriods"]) == 3
-				r.want(three, "%s: not three audits count", every)
-				expression := dig(none, "Metrics", 1, "Expression")
-				r.want(expression == "FILL(m1, 0)", "%s: the alarm is the later, since it counts %s", every, expression)
+				r.want(number(none["EvaluationPeriods"]) == 3, "%s: not three audits count", every)
+				for i, outcome := range []string{"Passed", "Drifted"} {
+					counted := dig(none, "Metrics", i, "MetricStat")
+					r.want(dig(counted, "Metric", "MetricName") == outcome, "%s: %s isn't counted", every, outcome)
+					r.want(dig(counted, "Stat") == "Sum", "%s: %s isn't added up", every, outcome)
+					r.want(number(dig(counted, "Period")) == seconds, "%s: not one audit in a period", every)
+				}
+				expression := dig(none, "Metrics", 2, "Expression")
+				r.want(expression == "FILL(passed, 0) + FILL(drifted, 0)",
+					"%s: the alarm is the later, since it counts %s", every, expression)
 
 				for _, id := range deployed.ofType("AWS::CloudWatch::Alarm") {
 					periods := []any{deployed.get(id, "Period")}
@@ -152,11 +155,12 @@ func TestTheAlarmsOfTheAuditCountInItsInterval(t *testing.T) {
 			"a missing one at once":     set(auditNeeds+"MissingAlarm/Properties/EvaluationPeriods", 1),
 			"a missing one once":        set(auditNeeds+"MissingAlarm/Properties/Statistic", "Maximum"),
 			"none of the interval":      set(auditNeeds+"MissingAlarm/Properties/Period", 60),
-			"audits that found nothing": set(auditNeeds+"NoAuditAlarm/Properties/Metrics/0/MetricStat/Stat", "Sum"),
-			"audits of another metric": set(
-				auditNeeds+"NoAuditAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", "Passed"),
+			"audits on average":         set(auditNeeds+"NoAuditAlarm/Properties/Metrics/0/MetricStat/Stat", "Average"),
+			"audits whose results were lost": set(
+				auditNeeds+"NoAuditAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", "Missing"),
+			"audits of a minute":   set(auditNeeds+"NoAuditAlarm/Properties/Metrics/1/MetricStat/Period", 60),
 			"no audit told late":   set(auditNeeds+"NoAuditAlarm/Properties/EvaluationPeriods", 30),
-			"data that is missing": set(auditNeeds+"NoAuditAlarm/Properties/Metrics/1/Expression", "m1"),
+			"data that is missing": set(auditNeeds+"NoAuditAlarm/Properties/Metrics/2/Expression", "passed + drifted"),
 			"an alarm that CloudWatch refuses": set(
 				needed+"ThrottlesAlarm/Properties/EvaluationPeriods", 300),
 		},
