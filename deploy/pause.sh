@@ -23,6 +23,10 @@ for function; do
     --query 'EventSourceMappings[].UUID' --output text)
   for mapping in $mappings; do
     became=$(aws lambda update-event-source-mapping --uuid "$mapping" "$enabled" --query State --output text)
+    while [ "$became" = Disabling ]; do # until then, it still hands messages to the function
+      sleep 5
+      became=$(aws lambda get-event-source-mapping --uuid "$mapping" --query State --output text)
+    done
     echo "the queue of $stack-$function: $became"
   done
 done
