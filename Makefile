@@ -51,7 +51,7 @@ invoke: go ## Send an event to a function: make invoke FUNCTION=register-region 
 
 .PHONY: audit
 audit: go ## Print how the organization shall be and how it is; ends with an error if they differ
-##   HEAL=1  have registered what is missing; without it, it only reads
+##   HEAL=1  ask for what is missing to be registered; without it, it only reads
 ##   PORT=3001  of the make start that serves the function
 ##   REMOTE=1 STAGE=dev  by the deployed function, through the aws client; HEAL=1 then asks first
 ##   STACK=...  of the deployed function, unless it is the stage's
