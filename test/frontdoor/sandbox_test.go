@@ -362,11 +362,12 @@ func TestInvokeOnThisMachine(t *testing.T) {
 	assert.Contains(t, text, "call make start in another terminal first")
 }
 
-// The aws client is one that notes what it is asked to do.
-func TestInvokeOfADeployedFunctionAsksFirst(t *testing.T) {
-	t.Parallel()
-	path := t.TempDir()
-	noted := filepath.Join(path, "noted")
+// noteAWS makes an aws client in the folder path that notes in the file noted what it is asked to
+// do. A function that it invokes answers what ANSWER says, and fails as FUNCTION_ERROR says.
+func noteAWS(t *testing.T) (path, noted string) {
+	t.Helper()
+	path = t.TempDir()
+	noted = filepath.Join(path, "noted")
 	script := `#!/bin/sh
 case "$1 $2" in
 "sts get-caller-identity") echo 123456789012 ;;
@@ -374,11 +375,18 @@ case "$1 $2" in
 "lambda invoke")
 	echo "$@" >> '` + noted + `'
 	while [ $# -gt 1 ]; do [ "$1" = --payload ] && cat "${2#fileb://}" >> '` + noted + `'; shift; done
-	echo '{"answer":1}' > "$1"
+	[ "$ANSWER" ] || ANSWER='{"answer":1}'
+	echo "$ANSWER" > "$1"
 	echo "${FUNCTION_ERROR:-None}" ;;
 esac
 `
 	require.NoError(t, os.WriteFile(filepath.Join(path, "aws"), []byte(script), 0o755))
+	return path, noted
+}
+
+func TestInvokeOfADeployedFunctionAsksFirst(t *testing.T) {
+	t.Parallel()
+	path, noted := noteAWS(t)
 	event := filepath.Join(t.TempDir(), "mine.json")
 	require.NoError(t, os.WriteFile(event, []byte(bootstrap(north)), 0o600))
 	invoke := func(stdin string, variables ...string) (string, int) {
@@ -513,23 +521,9 @@ drifted: accounts 2, missing 3, unexpected 0, requests sent 0
 	assert.Contains(t, text, "call make start in another terminal first")
 }
 
-// The aws client is one that notes what it is asked to do.
 func TestAuditOfADeployedFunctionAsksOnlyBeforeItHeals(t *testing.T) {
 	t.Parallel()
-	path := t.TempDir()
-	noted := filepath.Join(path, "noted")
-	script := `#!/bin/sh
-case "$1 $2" in
-"sts get-caller-identity") echo 123456789012 ;;
-"configure get") echo eu-central-1 ;;
-"lambda invoke")
-	echo "$@" >> '` + noted + `'
-	while [ $# -gt 1 ]; do [ "$1" = --payload ] && cat "${2#fileb://}" >> '` + noted + `'; shift; done
-	echo "$ANSWER" > "$1"
-	echo "${FUNCTION_ERROR:-None}" ;;
-esac
-`
-	require.NoError(t, os.WriteFile(filepath.Join(path, "aws"), []byte(script), 0o755))
+	path, noted := noteAWS(t)
 	audit := func(stdin string, variables ...string) (string, int) {
 		return tool(t.Context(), append([]string{
 			"PATH=" + path + ":" + os.Getenv("PATH"), "REMOTE=1", "STACK=registrar-prod",
