@@ -56,6 +56,23 @@ func TestAnAuditEventSaysWhatWasFound(t *testing.T) {
 	assert.Equal(t, 4, found.Absent(), "any region will do")
 }
 
+// Huawei Cloud may call a service what it likes, and what had to be cleaned is in quotes.
+func TestTheResultOfAnAuditCanBeReadWhateverTheServiceInItIsCalled(t *testing.T) {
+	t.Parallel()
+	found := &events.AuditFindings{}
+	for _, principal := range []events.ServicePrincipal{"service/New:v2", `"service.SecMaster"`, "服务", "a b"} {
+		found.Unexpected = append(found.Unexpected, events.Administrator{AccountID: "a1", ServicePrincipal: principal})
+	}
+	found.Counts = found.Total(1)
+	out, err := events.NewResultEvent("/s", audit(), events.AuditResult{
+		Outcome: events.Drifted, AuditFindings: found,
+	}, time.Now())
+	require.NoError(t, err)
+	var read events.AuditResult
+	require.NoError(t, json.Unmarshal(out.Data(), &read))
+	assert.Equal(t, found, read.AuditFindings)
+}
+
 func TestTheTypeOfAnAuditEventFollowsItsOutcome(t *testing.T) {
 	t.Parallel()
 	for outcome, sent := range map[events.Outcome]bool{

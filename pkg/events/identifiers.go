@@ -20,7 +20,13 @@ func ParseRegionID(text string) (RegionID, error) {
 }
 
 // UnmarshalText takes what ParseRegionID takes, or an empty text, which means none.
-func (r *RegionID) UnmarshalText(text []byte) error { return orNone(r, text, ParseRegionID) }
+func (r *RegionID) UnmarshalText(text []byte) (err error) {
+	*r = ""
+	if len(text) > 0 {
+		*r, err = ParseRegionID(string(text))
+	}
+	return err
+}
 
 // AccountID is the id of a member account.
 type AccountID string
@@ -52,20 +58,6 @@ func ParseServicePrincipal(text string) (ServicePrincipal, error) {
 		return "", fmt.Errorf("%.120q is not a service principal such as service.SecMaster", text)
 	}
 	return ServicePrincipal(text), nil
-}
-
-// UnmarshalText takes what ParseServicePrincipal takes, or an empty text, which means none.
-func (p *ServicePrincipal) UnmarshalText(text []byte) error {
-	return orNone(p, text, ParseServicePrincipal)
-}
-
-// orNone parses a text that may be empty, like the value of a variable that isn't set.
-func orNone[T ~string](target *T, text []byte, parse func(string) (T, error)) (err error) {
-	*target = ""
-	if len(text) > 0 {
-		*target, err = parse(string(text))
-	}
-	return err
 }
 
 // consistsOf reports whether text is 1 to limit ASCII letters, digits and the other characters.
