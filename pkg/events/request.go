@@ -32,7 +32,7 @@ func NewRequestEvent(source string, e Event, r Request, now time.Time) (event.Ev
 	if r.AccountID != "" {
 		eventType = adminRequest
 	}
-	if !e.Time.IsZero() {
+	if year := e.Time.UTC().Year(); !e.Time.IsZero() && year >= 0 && year <= 9999 { // else it can't be written
 		now = e.Time
 	}
 	account := string(r.AccountID)

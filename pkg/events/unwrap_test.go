@@ -214,6 +214,8 @@ func FuzzUnwrap(f *testing.F) {
 		{"type": `"account.created"`, "data": `{"account_id":"a","service_principals":["a","b",null]}`},
 		{"type": `"account.created"`, "data": `{"create_account_status_id":"car-1"}`},
 		{"type": `"org.audit"`, "data": `{"dry_run":true}`},
+		{"type": `"org.audit"`, "time": `"9999-12-31T23:59:59-01:00"`},
+		{"type": `"org.audit"`, "time": `"0000-01-01T00:00:00+01:00"`},
 	} {
 		f.Add([]byte(with(f, changed)))
 	}
@@ -269,6 +271,14 @@ func checkDecoding[T events.Data](t *testing.T, e events.Event, input events.Inp
 	switch d := any(data).(type) {
 	case events.BootstrapRegion:
 		require.NoError(t, new(events.RegionID).UnmarshalText([]byte(d.RegionID)))
+	case events.Audit:
+		out, err := events.NewRequestEvent("/registrar/test", e, events.Request{AccountID: "a"}, time.Unix(0, 0))
+		require.NoError(t, err)
+		encoded, err := out.MarshalJSON()
+		require.NoError(t, err)
+		request, err := events.Unwrap(encoded)
+		require.NoError(t, err)
+		require.NoError(t, request.Records[0].Err, "whoever takes the request can read it: %s", encoded)
 	case events.AccountCreated:
 		_, err := events.ParseAccountID(cmp.Or(string(d.AccountID), string(d.CreateAccountStatusID)))
 		require.NoError(t, err)
