@@ -189,6 +189,22 @@ func TestTheRequestsOfAnAuditAreSentBeforeItsResult(t *testing.T) {
 	}
 }
 
+func TestRequestsHaveTheSourceOfTheResult(t *testing.T) {
+	t.Parallel()
+	var sources []string
+	h := newAuditor(drifted)
+	h.Config.Source = "urn:registrar"
+	h.Sink = func(_ context.Context, all ...event.Event) error {
+		for _, e := range all {
+			sources = append(sources, e.Source())
+		}
+		return nil
+	}
+	_, err := h.Invoke(t.Context(), []byte(input("org.audit", `{}`)))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"urn:registrar", "urn:registrar", "urn:registrar"}, sources)
+}
+
 func TestTheRequestsOfADuplicateHaveTheSameIDs(t *testing.T) {
 	t.Parallel()
 	ids := func(payload string) (ids []string) {
@@ -359,9 +375,10 @@ func TestAttemptsThatAreMadeAtTheSameTimeAreAllCounted(t *testing.T) {
 	}, client.Static(client.Credentials{
 		AccessKey: client.Secret(keys.AccessKey), SecretKey: client.Secret(keys.SecretKey),
 	}))
+	concurrent := 50
 	h := newAuditor(func(ctx context.Context, e events.Event, data events.Audit) (events.Result, error) {
 		calls, inner := errgroup.WithContext(ctx)
-		for range 50 {
+		for range concurrent {
 			calls.Go(func() error {
 				_, err := api.TrustedServices(inner)
 				return err
@@ -374,6 +391,11 @@ func TestAttemptsThatAreMadeAtTheSameTimeAreAllCounted(t *testing.T) {
 	assert.Contains(t, metrics, "HuaweiCloudLatency")
 	assert.EqualValues(t, 51, fields["HuaweiCloudAttempts"], "one of the calls took two attempts")
 	assert.Len(t, fields["HuaweiCloudLatency"], 51)
+
+	concurrent = 150
+	fields, _ = invokeOnLambda(t, h, input("org.audit", `{}`))
+	assert.EqualValues(t, 150, fields["HuaweiCloudAttempts"])
+	assert.Len(t, fields["HuaweiCloudLatency"], 100, "as many values as CloudWatch takes")
 }
 
 // It replaces the default logger, so it can't run in parallel.

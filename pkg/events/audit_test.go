@@ -56,6 +56,44 @@ func TestAnAuditEventSaysWhatWasFound(t *testing.T) {
 	assert.Equal(t, 4, found.Absent(), "any region will do")
 }
 
+func TestEachListOfAnAuditIsCounted(t *testing.T) {
+	t.Parallel()
+	services, administrators := []events.ServicePrincipal{"a"}, []events.Administrator{{}}
+	for name, c := range map[string]struct {
+		found  events.AuditFindings
+		counts events.AuditCounts
+		absent int
+	}{
+		"missing services": {
+			events.AuditFindings{MissingServices: services}, events.AuditCounts{MissingServices: 1}, 1,
+		},
+		"registered services": {
+			events.AuditFindings{RegisteredServices: services}, events.AuditCounts{RegisteredServices: 1}, 0,
+		},
+		"missing":    {events.AuditFindings{Missing: administrators}, events.AuditCounts{Missing: 1}, 1},
+		"registered": {events.AuditFindings{Registered: administrators}, events.AuditCounts{Registered: 1}, 0},
+		"unexpected": {events.AuditFindings{Unexpected: administrators}, events.AuditCounts{Unexpected: 1}, 0},
+		"inactive":   {events.AuditFindings{Inactive: administrators}, events.AuditCounts{Inactive: 1}, 1},
+		"unmatched": {
+			events.AuditFindings{Unmatched: []events.UnmatchedSelector{{}}}, events.AuditCounts{Unmatched: 1}, 1,
+		},
+		"resolved": {events.AuditFindings{Resolved: []events.ResolvedSelector{{}}}, events.AuditCounts{Resolved: 1}, 0},
+		"no region": {
+			events.AuditFindings{Region: events.AuditedRegion{Wanted: "cn-north-4"}}, events.AuditCounts{}, 1,
+		},
+		"the region": {
+			events.AuditFindings{Region: events.AuditedRegion{Wanted: "a-b", Observed: "a-b"}}, events.AuditCounts{}, 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.counts.Accounts, c.found.Counts = 7, c.found.Total(7)
+			assert.Equal(t, c.counts, c.found.Counts)
+			assert.Equal(t, c.absent, c.found.Absent())
+		})
+	}
+}
+
 // Huawei Cloud may call a service what it likes, and what had to be cleaned is in quotes.
 func TestTheResultOfAnAuditCanBeReadWhateverTheServiceInItIsCalled(t *testing.T) {
 	t.Parallel()

@@ -198,6 +198,7 @@ func TestResultEventsStaySmall(t *testing.T) {
 			assert.Len(t, data.Registrations[19].ObservedAccountIDs, 10)
 			assert.Len(t, r.Registrations[0].Message, len(long), "the result itself is left alone")
 			assert.Len(t, r.Registrations[0].ObservedAccountIDs, 500)
+			assert.Len(t, r.Registrations[0].Error.Message, len(long))
 		})
 	}
 	for n := range 40 { // one of them is as large as what isn't cut can be
