@@ -113,8 +113,8 @@ func (c *reader) look(
 	}
 	if no.Reason != "" {
 		for _, one := range open {
-			one.Outcome, one.Reason, one.Message, one.ObservedStatus = no.Outcome, no.Reason, no.Message,
-				no.ObservedStatus
+			one.Outcome, one.Reason, one.Message = no.Outcome, no.Reason, no.Message
+			one.ObservedStatus = no.ObservedStatus
 		}
 		return nil, nil
 	}

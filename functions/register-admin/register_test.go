@@ -212,7 +212,8 @@ var rows = map[string]decisions.Row{
 	},
 	"the account is suspended": {
 		Data: two, Cloud: status("suspended"), Want: "rejected",
-		Each: "rejected account_not_active, rejected account_not_active", Text: "is suspended",
+		Each:  "rejected account_not_active, rejected account_not_active",
+		Text:  "is suspended; only an active account can administer a service. suspended",
 		Calls: calls(delegated, account),
 	},
 	"the account is being closed": {
@@ -238,7 +239,7 @@ var rows = map[string]decisions.Row{
 	},
 	"the account has an undocumented status and is refused, the event is old": {
 		Data: one, Age: time.Hour, Cloud: status("creating"), Want: "rejected", Each: "rejected account_not_active",
-		Text: "is creating", Calls: calls(reads, write, delegated, account),
+		Text: "can administer a service. creating", Calls: calls(reads, write, delegated, account),
 	},
 
 	"the account has an undocumented status, and leaves before the write": {
@@ -311,6 +312,14 @@ var rows = map[string]decisions.Row{
 		Data: two, Age: time.Hour, Cloud: refuses(2, 400), Want: "rejected", Each: "rejected refused, registered",
 		Text:  "service.SecMaster: status 400 Organizations.9999 for reasons",
 		Calls: calls(reads, write, reads, write, reads, others, write), State: administers, WantState: "service.CTS",
+	},
+	"refused twice, and another account administers the service": {
+		Data: one, Age: time.Hour, Want: "rejected", Each: "rejected refused", Text: "for reasons  other",
+		Calls: calls(reads, write, reads, write, reads, others),
+		Cloud: all(refuses(2, 400), func(c *huaweitest.Cloud) {
+			c.Delegate("third", "service.CTS")
+			c.Delegate("other", "service.SecMaster")
+		}),
 	},
 	"refused twice, and who administers the service can't be read": {
 		Data: one, Age: time.Hour, Want: "rejected", Each: "rejected refused",

@@ -39,7 +39,7 @@ type Row struct {
 	Cloud     func(*huaweitest.Cloud)        // sets the state, and answers of the cloud; nil leaves both alone
 	Want      string                         // the outcome and reason of the result, or the name of the error
 	Each      string                         // the outcomes and reasons of several registrations, if there are any
-	Text      string                         // what the message or the error must contain
+	Text      string                         // what the message, with what was observed, or the error must contain
 	Calls     string                         // the calls in their order, each a method and the end of a path
 	Sent      string                         // the requests that are sent: each a type, an account and services
 	State     func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
@@ -115,14 +115,18 @@ func newClient(t *testing.T, cloud *huaweitest.Cloud, keys huaweitest.Credential
 }
 
 // summary is what an answer says: the outcome with its reason as a whole and of each registration,
-// and the messages.
+// and the messages, each with the status and the accounts that were observed.
 func summary(t *testing.T, answer []byte, err error) (whole, each, text string) {
 	t.Helper()
 	if err != nil {
 		name := fmt.Sprintf("%T", err)
 		return name[strings.LastIndex(name, ".")+1:], "", err.Error()
 	}
-	type part struct{ Outcome, Reason, Message string }
+	type part struct {
+		Outcome, Reason, Message string
+		ObservedStatus           string   `json:"observed_status"`
+		ObservedAccountIDs       []string `json:"observed_account_ids"`
+	}
 	var out struct {
 		Data struct {
 			part
@@ -134,7 +138,8 @@ func summary(t *testing.T, answer []byte, err error) (whole, each, text string) 
 	var outcomes []string
 	messages := []string{out.Data.Message}
 	for _, r := range out.Data.Registrations {
-		outcomes, messages = append(outcomes, outcome(r)), append(messages, r.Message)
+		outcomes = append(outcomes, outcome(r))
+		messages = append(append(messages, r.Message, r.ObservedStatus), r.ObservedAccountIDs...)
 	}
 	return outcome(out.Data.part), strings.Join(outcomes, ", "), strings.Join(messages, " ")
 }
@@ -144,12 +149,13 @@ func requests(t *testing.T, all []event.Event) []string {
 	t.Helper()
 	var texts []string
 	for _, e := range all {
+		if !events.IsRequest(e.Type()) {
+			continue
+		}
 		var data events.Request
 		require.NoError(t, e.DataAs(&data))
-		if events.IsRequest(e.Type()) {
-			texts = append(texts, strings.Join(strings.Fields(
-				e.Type()+" "+e.Subject()+" "+strings.Trim(fmt.Sprint(data.ServicePrincipals), "[]")), " "))
-		}
+		services := strings.Trim(fmt.Sprint(data.ServicePrincipals), "[]")
+		texts = append(texts, strings.Join(strings.Fields(e.Type()+" "+e.Subject()+" "+services), " "))
 	}
 	return texts
 }

@@ -25,7 +25,7 @@ func RejectUnknown(ctx context.Context, api *client.Client, open []*events.Regis
 	services, err := api.Services(ctx)
 	switch {
 	case client.Refusal(err) != nil, err == nil && len(services) == 0:
-		return nil //nolint:nilerr // see above
+		return nil //nolint:nilerr // the refusal proves nothing
 	case err != nil:
 		return err
 	}
