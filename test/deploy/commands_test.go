@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // commands runs make with an aws client that writes down what it is asked for, and answers as if
-// all was there.
+// all was there. Nothing sleeps.
 func commands(t *testing.T, args ...string) (calls []string, out string, err error) {
 	t.Helper()
 	bin, written := t.TempDir(), filepath.Join(t.TempDir(), "calls")
@@ -27,7 +28,10 @@ case "$*" in
 *get-schedule*) echo '{"Name": "its definition"}' ;;
 *list-event-source-mappings*audit*) ;;
 *list-event-source-mappings*) printf '1-2\t3-4\n' ;;
-*update-event-source-mapping*) echo Changing ;;
+*update-event-source-mapping*--no-enabled*) echo Disabling ;;
+*update-event-source-mapping*) echo Enabling ;;
+*get-event-source-mapping*) # the first time, it isn't done yet
+  if [ "$(grep -c get-event-source-mapping ` + written + `)" -gt 1 ]; then echo Disabled; else echo Disabling; fi ;;
 *queryDefinitions\[\].name*) printf 'registrar-dev/register-admin/changed\tregistrar-dev/register-admin/slow\n' ;;
 */lost*queryString*) echo None ;;
 *queryString*) echo 'filter @message like "SUBJECT"' ;;
@@ -37,7 +41,9 @@ case "$*" in
   printf '@timestamp\t2026-01-02 03:04:06.789\nlevel\tWARN\n' ;;
 esac
 `
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "aws"), []byte(script), 0o700))
+	for name, program := range map[string]string{"aws": script, "sleep": "#!/bin/sh\n"} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(program), 0o700))
+	}
 	cmd := makeIn(root, append([]string{"-o", "build"}, args...)...)
 	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"), "AWS_REGION=eu-central-1")
 	b, err := cmd.CombinedOutput()
@@ -158,9 +164,12 @@ func TestMakeShowsWhatHappenedToAnAccountInAllFunctions(t *testing.T) {
 
 func TestMakePausesAndResumes(t *testing.T) {
 	t.Parallel()
-	for target, c := range map[string]struct{ said, state, option string }{
-		"pause":  {"This stops", "DISABLED", "--no-enabled"},
-		"resume": {"This starts", "ENABLED", "--enabled"},
+	for target, c := range map[string]struct {
+		said, state, option, became string
+		asked                       int // how often it is asked whether a mapping has come to rest
+	}{
+		"pause":  {"This stops", "DISABLED", "--no-enabled", "Disabled", 7},
+		"resume": {"This starts", "ENABLED", "--enabled", "Enabling", 0},
 	} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
@@ -179,10 +188,15 @@ func TestMakePausesAndResumes(t *testing.T) {
 					if name != audit { // which has none
 						want = append(want, "lambda update-event-source-mapping --uuid "+mapping+" "+c.option+
 							" --query State --output text")
-						assert.Contains(t, out, "the queue of registrar-prod-"+name+": Changing")
+						assert.Contains(t, out, "the queue of registrar-prod-"+name+": "+c.became)
 					}
 				}
 			}
+			before := len(calls)
+			calls = slices.DeleteFunc(calls, func(call string) bool {
+				return strings.HasPrefix(call, "lambda get-event-source-mapping --uuid ")
+			})
+			assert.Equal(t, c.asked, before-len(calls), "the first mapping takes its time")
 			assert.Equal(t, want, calls[len(calls)-len(want):])
 		})
 	}
