@@ -90,40 +90,42 @@ func read(answer lambdalocal.Answer, err error) (events.AuditResult, error) {
 // write prints a row for each thing that shall be, or is and shall not be.
 func write(w io.Writer, r events.AuditResult) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(now, format string, args ...any) { fmt.Fprintf(t, format+"\t%s\n", append(args, now)...) }
-	row("NOW", "WANTED")
-	switch region := r.Region; {
-	case region.Wanted == "":
-		row(cmp.Or(string(region.Observed), "none"), "any region")
-	case region.Observed == region.Wanted:
-		row("registered", "region %s", region.Wanted)
+	row := func(wanted, now string) { fmt.Fprintf(t, "%s\t%s\n", wanted, now) }
+	row("WANTED", "NOW")
+	observed := cmp.Or(string(r.Region.Observed), "none")
+	switch r.Region.Wanted {
+	case "":
+		row("any region", observed)
+	case r.Region.Observed:
+		row("region "+observed, "registered")
 	default:
-		row("DIFFERS: "+cmp.Or(string(region.Observed), "none"), "region %s", region.Wanted)
+		row("region "+string(r.Region.Wanted), "DIFFERS: "+observed)
 	}
 	for _, principal := range r.RegisteredServices {
-		row("enabled", "trusted access for %s", principal)
+		row("trusted access for "+string(principal), "enabled")
 	}
 	for _, principal := range r.MissingServices {
-		row("MISSING", "trusted access for %s", principal)
+		row("trusted access for "+string(principal), "MISSING")
 	}
-	administrators := func(all []events.Administrator, now func(events.Administrator) string) {
-		for _, a := range all {
-			row(now(a), "%s administers %s", a.AccountID, a.ServicePrincipal)
-		}
+	for _, a := range r.Registered {
+		row(administers(string(a.AccountID), a.ServicePrincipal), "registered")
 	}
-	administrators(r.Registered, func(events.Administrator) string { return "registered" })
-	administrators(r.Missing, func(events.Administrator) string { return "MISSING" })
-	administrators(r.Inactive, func(a events.Administrator) string { return "ACCOUNT IS " + a.Status })
+	for _, a := range r.Missing {
+		row(administers(string(a.AccountID), a.ServicePrincipal), "MISSING")
+	}
+	for _, a := range r.Inactive {
+		row(administers(string(a.AccountID), a.ServicePrincipal), "ACCOUNT IS "+a.Status)
+	}
 	for _, u := range r.Unmatched {
 		now := "NO SUCH ACCOUNT"
 		if u.InvitedAccountID != "" {
 			now = fmt.Sprintf("NO SUCH ACCOUNT, but %s, which was invited, has the name", u.InvitedAccountID)
 		}
-		row(now, "%s administers %s", u.Selector, u.ServicePrincipal)
+		row(administers(u.Selector, u.ServicePrincipal), now)
 	}
 	for _, a := range r.Unexpected {
-		row(fmt.Sprintf("UNEXPECTED: %s (%s) administers %s", a.AccountID, a.AccountName, a.ServicePrincipal),
-			"nothing")
+		account := fmt.Sprintf("%s (%s)", a.AccountID, a.AccountName)
+		row("nothing", "UNEXPECTED: "+administers(account, a.ServicePrincipal))
 	}
 	_ = t.Flush()
 	for _, resolved := range r.Resolved {
@@ -131,4 +133,8 @@ func write(w io.Writer, r events.AuditResult) {
 	}
 	fmt.Fprintf(w, "%s: accounts %d, missing %d, unexpected %d, requests sent %d\n",
 		r.Outcome, r.Counts.Accounts, r.Absent(), r.Counts.Unexpected, r.RequestsSent)
+}
+
+func administers(account string, principal events.ServicePrincipal) string {
+	return account + " administers " + string(principal)
 }

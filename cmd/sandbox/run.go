@@ -127,7 +127,7 @@ func (r *runner) deliver(ctx context.Context, title string, payload []byte, time
 	for delivery := range times {
 		lines := show.EventLines(came)
 		if delivery > 0 {
-			title, lines = strings.TrimSuffix(title, ", delivered again")+", delivered again", nil
+			title, lines = title+", delivered again", nil
 		}
 		var all []*show.Invocation
 		for _, f := range r.functions {
