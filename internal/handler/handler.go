@@ -3,6 +3,8 @@
 //
 //	payload -> events.Unwrap -> Input.Decode -> register
 //	        -> events.NewResultEvent -> Sink -> answer
+//
+// What an audit asks other functions for goes to the Sink before its result.
 package handler
 
 import (
