@@ -83,6 +83,8 @@ type reply struct {
 	object  map[string]json.RawMessage // the body, nil if it is not a JSON object
 	broken  error                      // why the body isn't whole, nil if it is
 	secrets wire.Secrets               // the credentials that signed the request
+
+	narrowed bool // a session policy narrows these credentials
 }
 
 // readReply reads an answer. Each text in it enters through clean.
@@ -184,6 +186,8 @@ func (r *reply) failure(op operation) *attempt.Failure {
 		switch {
 		case r.Status == http.StatusNotFound && !namesService(r.Code):
 			err = errors.New("(not an answer of this API: is its endpoint right?)")
+		case r.Status == http.StatusForbidden && r.narrowed:
+			err = errors.New("(perhaps because of the session policy: HUAWEICLOUD_SESSION_POLICY=off leaves it out)")
 		case r.Status/100 == 3:
 			err = errors.New("(a redirect, not an answer of this API: is its endpoint right?)")
 		}

@@ -61,17 +61,22 @@ func (c *Client) post(ctx context.Context, name string, u *url.URL, fields map[s
 	return c.do(ctx, operation{name, http.MethodPost, u, body, nil})
 }
 
-// do sends op, and again while the failure is transient and time remains.
+// do sends op, signed, and again while the failure is transient and time remains.
 func (c *Client) do(ctx context.Context, op operation) (Sent, error) {
-	var sent Sent
 	if ctx.Err() != nil {
-		return sent, op.failed(fmt.Errorf("no time left: %w", context.Cause(ctx)))
+		return Sent{}, op.failed(fmt.Errorf("no time left: %w", context.Cause(ctx)))
 	}
 	s, err := c.newSigner(ctx)
 	if err != nil {
-		return sent, op.failed(fmt.Errorf("credentials: %w", err))
+		return Sent{}, op.failed(fmt.Errorf("credentials: %w", err))
 	}
-	err = attempt.Do(ctx, c.config.MaxAttempts, func(ctx context.Context) *attempt.Failure {
+	return c.doAs(ctx, op, s)
+}
+
+// doAs sends op as s signs it.
+func (c *Client) doAs(ctx context.Context, op operation, s *signer) (Sent, error) {
+	var sent Sent
+	err := attempt.Do(ctx, c.config.MaxAttempts, func(ctx context.Context) *attempt.Failure {
 		for { // a request that is signed in another way because of a 401 belongs to the same attempt
 			reply, failure := c.send(ctx, op, s, &sent)
 			again, err := s.fix(ctx, reply)
@@ -116,13 +121,14 @@ func (c *Client) send(ctx context.Context, op operation, s *signer, sent *Sent) 
 	if watch, ok := ctx.Value(watchKey{}).(func(time.Duration)); ok {
 		defer func(start time.Time) { watch(time.Since(start)) }(time.Now())
 	}
-	secrets := s.secrets
+	signed := s.loaded
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, op.failed(wire.Unanswered(ctx, err, secrets))
+		return nil, op.failed(wire.Unanswered(ctx, err, signed.secrets))
 	}
 	defer resp.Body.Close()
-	r := readReply(ctx, resp, secrets)
+	r := readReply(ctx, resp, signed.secrets)
+	r.narrowed = signed.credentials.Narrowed
 	sent.RequestID = r.RequestID
 	return r, r.failure(op)
 }

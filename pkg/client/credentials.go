@@ -58,17 +58,34 @@ type Credentials struct {
 	SecretKey     Secret   `env:"HUAWEICLOUD_SDK_SK"`
 	SecurityToken Secret   `env:"HUAWEICLOUD_SDK_SECURITY_TOKEN"` // set if the keys are temporary
 	DomainID      DomainID `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`      // sent as X-Domain-Id if set
+
+	Expires  time.Time // when the keys end to be valid; the zero time if nobody says
+	Narrowed bool      // by a session policy, which a refused call then names as a possible cause
 }
 
-// A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it; then
-// the func is called again, once for all calls that were refused. An error isn't kept, and fails
-// the call with the error's kind, see [attempt.KindOf].
+// A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it, or
+// until 5 minutes before it expires; then the func is called again, once for all calls. An error
+// isn't kept, and fails the call with the error's kind, see [attempt.KindOf], unless it is about
+// credentials that still hold: then it is tried again half a minute later.
 type CredentialsFunc func(context.Context) (Credentials, error)
 
 // Static always returns c.
 func Static(c Credentials) CredentialsFunc {
 	return func(context.Context) (Credentials, error) { return c, nil }
 }
+
+type givenKey struct{}
+
+// WithCredentials returns a context whose calls are signed with c alone, as if each were the first
+// of a client that has nothing else: they are neither kept nor reloaded.
+func WithCredentials(ctx context.Context, c Credentials) context.Context {
+	return context.WithValue(ctx, givenKey{}, newLoaded(c, 1))
+}
+
+const (
+	renewBefore = 5 * time.Minute  // how long before credentials expire others are loaded
+	renewAgain  = 30 * time.Second // when that is tried again if it failed
+)
 
 // credentialsCache keeps what load returned, and counts the loads. The channel is the lock: whoever
 // waits for it gives up with its context.
@@ -82,11 +99,26 @@ type credentialsCache struct {
 type loaded struct {
 	credentials Credentials
 	number      int
+	renew       time.Time    // when others are to be loaded, though these still hold; the zero time means never
 	secrets     wire.Secrets // must not go on from an answer, should a server have quoted them
 }
 
+// newLoaded prepares credentials. Those that live for less than twice renewBefore are renewed after
+// half of their life. Those that seem to have expired already are not renewed by the clock, since
+// it is ours that is wrong.
+func newLoaded(c Credentials, number int) loaded {
+	l := loaded{credentials: c, number: number, secrets: wire.NewSecrets(
+		string(c.AccessKey), string(c.SecretKey), string(c.SecurityToken))}
+	if life := time.Until(c.Expires); life > 0 {
+		l.renew = c.Expires.Add(-min(renewBefore, life/2))
+	}
+	return l
+}
+
+func (l loaded) due() bool { return !l.renew.IsZero() && !time.Now().Before(l.renew) }
+
 // newer returns the credentials of a later load than that of the given number, 0 for any. If there
-// are none it loads them, and says so.
+// are none, or if they are due, it loads others, and says so.
 func (c *credentialsCache) newer(ctx context.Context, than int) (l loaded, now bool, err error) {
 	select {
 	case c.lock <- struct{}{}:
@@ -94,33 +126,43 @@ func (c *credentialsCache) newer(ctx context.Context, than int) (l loaded, now b
 	case <-ctx.Done():
 		return loaded{}, false, context.Cause(ctx)
 	}
-	if c.last.number > than {
+	had := c.last.number > than
+	if had && !c.last.due() {
 		return c.last, false, nil
 	}
 	credentials, err := c.load(ctx)
-	if err != nil {
-		return loaded{}, false, err
+	switch {
+	case err == nil:
+		c.last = newLoaded(credentials, c.last.number+1)
+		return c.last, true, nil
+	case had && time.Now().Before(c.last.credentials.Expires):
+		c.last.renew = time.Now().Add(renewAgain)
+		return c.last, false, nil
 	}
-	c.last = loaded{credentials, c.last.number + 1, wire.NewSecrets(
-		string(credentials.AccessKey), string(credentials.SecretKey), string(credentials.SecurityToken))}
-	return c.last, true, nil
+	return loaded{}, false, err
 }
 
 // signer signs the requests of one call. It begins with the credentials at hand and our own clock.
 type signer struct {
 	loaded
-	fresh bool          // this call loaded them, so loading them again would change nothing
-	skew  time.Duration // the server's clock less ours
-	cache *credentialsCache
+	unsigned bool          // the request itself says who sends it
+	fresh    bool          // there are no others to be had: this call loaded them, or they were given
+	skew     time.Duration // the server's clock less ours
+	cache    *credentialsCache
 }
 
 func (c *Client) newSigner(ctx context.Context) (*signer, error) {
+	if given, ok := ctx.Value(givenKey{}).(loaded); ok {
+		return &signer{loaded: given, fresh: true}, nil
+	}
 	credentials, fresh, err := c.credentials.newer(ctx, 0)
 	return &signer{loaded: credentials, fresh: fresh, cache: c.credentials}, err
 }
 
 func (s *signer) sign(req *http.Request, body []byte) {
-	Sign(req, body, s.credentials, time.Now().Add(s.skew))
+	if !s.unsigned {
+		Sign(req, body, s.credentials, time.Now().Add(s.skew))
+	}
 }
 
 // fix reports whether the next request will be signed in another way, because a 401 may be the
@@ -128,7 +170,7 @@ func (s *signer) sign(req *http.Request, body []byte) {
 // once. Services that answer 401 with a code of their own (Organizations.10xx) don't speak of the
 // signature.
 func (s *signer) fix(ctx context.Context, r *reply) (bool, error) {
-	if r == nil || r.Status != http.StatusUnauthorized || strings.HasPrefix(r.Code, "Organizations.10") {
+	if r == nil || s.unsigned || r.Status != http.StatusUnauthorized || strings.HasPrefix(r.Code, "Organizations.10") {
 		return false, nil
 	}
 	if off := r.clockOff(); off != 0 && s.skew == 0 {
