@@ -15,6 +15,7 @@ const warmLimit = 2 * time.Second
 type Config struct {
 	IdentityCenter wire.Endpoint `env:"IDENTITYCENTER_ENDPOINT, default=https://identitycenter.myhuaweicloud.com"`
 	Organizations  wire.Endpoint `env:"ORGANIZATIONS_ENDPOINT, default=https://organizations.myhuaweicloud.com"`
+	STS            wire.Endpoint `env:"HUAWEICLOUD_SDK_STS_ENDPOINT, default=https://sts.cn-north-4.myhuaweicloud.com"`
 	MaxAttempts    int           `env:"MAX_ATTEMPTS, default=4"`      // attempts of one call: 1 to 100
 	RequestTimeout time.Duration `env:"REQUEST_TIMEOUT, default=10s"` // limit of one request: 100 ms to 60 s
 
