@@ -39,8 +39,8 @@ func TestEveryDocumentedVariableIsRead(t *testing.T) {
 	t.Parallel()
 	read := variables(t)
 	for _, name := range []string{ // which libraries read
-		"NO_PROXY", "AWS_REGION", "AWS_PROFILE",
-		"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_EVENTBRIDGE",
+		"NO_PROXY", "AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+		"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_EVENTBRIDGE",
 	} {
 		read[name] = ""
 	}

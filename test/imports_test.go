@@ -26,10 +26,10 @@ var allowed = []struct{ part, imports string }{
 	{"internal/awstest", ""},
 	{"internal/awsapi", "pkg/attempt pkg/wire"},
 	{"internal/sink", "internal/awsapi pkg/attempt pkg/wire"},
-	{"internal/secret", "internal/awsapi pkg/attempt pkg/wire pkg/client"},
+	{"internal/credentials", "internal/awsapi pkg/attempt pkg/client pkg/wire"},
 	{"internal/register", "pkg/*"},
 	{"internal/handler", "pkg/*"},
-	{"internal/app", "internal/handler internal/secret internal/sink pkg/*"},
+	{"internal/app", "internal/handler internal/credentials internal/sink pkg/*"},
 	{"internal/decisions", "internal/handler internal/huaweitest pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
 	{"cmd/sandbox", "cmd/internal/show internal/huaweitest internal/lambdalocal pkg/events"},

@@ -138,7 +138,7 @@ func isOf(name string) func(*ast.SelectorExpr) bool {
 }
 
 // Every call of the client has its action, and the table gives each function those of its calls and
-// no others.
+// no others. So does its session policy.
 func TestTheRightsOfEachFunctionAreThoseOfItsCalls(t *testing.T) {
 	t.Parallel()
 	sent := methods(t, "pkg/client", func(s *ast.SelectorExpr) bool {
@@ -184,7 +184,20 @@ func TestTheRightsOfEachFunctionAreThoseOfItsCalls(t *testing.T) {
 		}
 		assert.NotEmpty(t, needed, folder.Name())
 		assert.ElementsMatch(t, slices.Collect(maps.Keys(needed)), listed[folder.Name()], folder.Name())
+		session := sessionPolicy(t, path)
+		assert.Equal(t, slices.Sorted(maps.Keys(needed)), session.actions(), "the session policy of %s", folder.Name())
 	}
+}
+
+// sessionPolicy is the document that bounds an agency to what the function calls.
+func sessionPolicy(t *testing.T, function string) (p policy) {
+	t.Helper()
+	document, err := os.ReadFile(filepath.Join("..", function, "policy.json"))
+	require.NoError(t, err)
+	assert.LessOrEqual(t, len(document), 2048, "STS takes no more")
+	require.NoError(t, json.Unmarshal(document, &p))
+	assert.Equal(t, "5.0", p.Version)
+	return p
 }
 
 func TestTheRightsOnHuaweiCloudAreEnoughAndNoMore(t *testing.T) {

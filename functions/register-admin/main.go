@@ -3,6 +3,7 @@
 package main
 
 import (
+	_ "embed"
 	"errors"
 	"time"
 
@@ -12,6 +13,11 @@ import (
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
+
+// policy is what the function may do with an agency that it assumes, whatever else the agency may.
+//
+//go:embed policy.json
+var policy string
 
 type config struct {
 	Rules       register.Administrators `env:"ADMINISTRATORS"`
@@ -37,7 +43,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-admin", (*client.Client).WarmOrganizations,
+	app.Main("register-admin", policy, (*client.Client).WarmOrganizations,
 		func(api *client.Client, c config) handler.Function {
 			f := function{api, c.Rules, c.Allowed, c.ReadyWithin}
 			return handler.NewFunction(events.AccountCreatedInput(), f.register)

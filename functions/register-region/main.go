@@ -3,6 +3,7 @@
 package main
 
 import (
+	_ "embed"
 	"errors"
 
 	"registrar/internal/app"
@@ -11,6 +12,11 @@ import (
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
+
+// policy is what the function may do with an agency that it assumes, whatever else the agency may.
+//
+//go:embed policy.json
+var policy string
 
 type config struct {
 	Region register.Region `env:"REGION_ID"`
@@ -24,7 +30,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-region", (*client.Client).WarmIdentityCenter,
+	app.Main("register-region", policy, (*client.Client).WarmIdentityCenter,
 		func(api *client.Client, c config) handler.Function {
 			return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.Region}.register)
 		})

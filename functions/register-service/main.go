@@ -3,6 +3,7 @@
 package main
 
 import (
+	_ "embed"
 	"errors"
 
 	"registrar/internal/app"
@@ -11,6 +12,11 @@ import (
 	"registrar/pkg/client"
 	"registrar/pkg/events"
 )
+
+// policy is what the function may do with an agency that it assumes, whatever else the agency may.
+//
+//go:embed policy.json
+var policy string
 
 type config struct{ Trusted register.Trusted }
 
@@ -23,7 +29,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-service", (*client.Client).WarmOrganizations,
+	app.Main("register-service", policy, (*client.Client).WarmOrganizations,
 		func(api *client.Client, c config) handler.Function {
 			return handler.NewFunction(events.BootstrapServicesInput(), newFunction(api, c.Trusted).register)
 		})

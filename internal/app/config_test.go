@@ -44,7 +44,7 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 	assert.Equal(t, 4, c.Client.MaxAttempts)
 	assert.Equal(t, 10*time.Second, c.Client.RequestTimeout)
 	assert.Equal(t, 1, c.Handler.Concurrency)
-	assert.Equal(t, "ak", string(c.Credentials.Credentials.AccessKey))
+	assert.Equal(t, "ak", string(c.Credentials.Keys.AccessKey))
 	assert.Equal(t, slog.LevelInfo, slog.Level(c.LogLevel))
 	assert.Equal(t, 15*time.Minute, c.Within)
 	assert.Nil(t, c.Handler.Types)

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/sethvargo/go-envconfig"
 
+	"registrar/internal/credentials"
 	"registrar/internal/handler"
-	"registrar/internal/secret"
 	"registrar/internal/sink"
 	"registrar/pkg/client"
 	"registrar/pkg/wire"
@@ -25,7 +25,7 @@ import (
 
 // Config is the configuration that every function has.
 type Config struct {
-	Credentials secret.Config
+	Credentials credentials.Config
 	Client      client.Config
 	Handler     handler.Config
 	Sink        sink.Config
@@ -44,71 +44,85 @@ func (c Config) Validate() error {
 		c.Sink.CheckSource(string(c.Handler.Source)))
 }
 
-// Main is the main of a function. It serves Lambda or, outside Lambda, HTTP, until the process
-// ends. The name is that of the function's folder, and warm opens the connection that most events
-// need first. C is the function's own configuration: a struct with env tags, and a Validate method
-// if there is more to check.
+// Main is the main of a function. It serves Lambda, FunctionGraph or, elsewhere, HTTP, until the
+// process ends. The name is that of the function's folder. The policy bounds what the function may
+// do with an agency that it assumes. Warm opens the connection that most events need first. C is
+// the function's own configuration: a struct with env tags, and a Validate method if there is more
+// to check.
 func Main[C any](
-	name string, warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function,
+	name, policy string, warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function,
 ) {
 	level := new(slog.LevelVar)
 	slog.SetDefault(newLogger(level))
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(libraryLog{})
 
-	ctx, environment := context.Background(), envconfig.OsLookuper()
-	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
-		// Lambda hardly shows why a function ends before its first event, so this one starts.
-		h, api, err := build(ctx, name, environment, level, function)
-		if err != nil {
-			slog.ErrorContext(ctx, "every invocation will fail", "function", name, "err", err)
-			h = &handler.Handler{Name: name, Broken: err}
-		} else {
-			warm(api, ctx)
+	ctx := context.Background()
+	p := program[C]{client.Session{Name: name, Policy: policy}, function, envconfig.OsLookuper(), level}
+	switch {
+	case os.Getenv("AWS_LAMBDA_RUNTIME_API") != "":
+		lambda.Start(p.start(ctx, warm))
+	default:
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(ctx, stop) // a second signal ends the program at once
+		var at address
+		h, api, err := p.build(ctx, &at)
+		if err == nil {
+			err = serve(ctx, at, h, func(ctx context.Context) { warm(api, ctx) })
 		}
-		lambda.Start(h)
-		return
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	var at address
-	h, api, err := build(ctx, name, environment, level, function, &at)
-	if err == nil {
-		err = serve(ctx, at, h, func(ctx context.Context) { warm(api, ctx) })
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
 	}
 }
 
-// build makes the handler of a function and its client, and fills whatever else the host reads from
-// the environment. The error names everything that is wrong with the configuration. Nothing is
+// program is a function before it is configured.
+type program[C any] struct {
+	session     client.Session // its name is the function's
+	function    func(*client.Client, C) handler.Function
+	environment envconfig.Lookuper
+	level       *slog.LevelVar
+}
+
+// start makes the handler for a host that hardly shows why a program ends before its first event.
+// So it starts whatever is wrong with the configuration, and then every invocation says so.
+func (p program[C]) start(ctx context.Context, warm func(*client.Client, context.Context), host ...any) *handler.Handler {
+	h, api, err := p.build(ctx, host...)
+	if err != nil {
+		slog.ErrorContext(ctx, "every invocation will fail", "function", p.session.Name, "err", err)
+		return &handler.Handler{Name: p.session.Name, Broken: err}
+	}
+	warm(api, ctx)
+	return h
+}
+
+// build makes the handler of the function and its client, and fills whatever else the host reads
+// from the environment. The error names everything that is wrong with the configuration. Nothing is
 // called.
-func build[C any](
-	ctx context.Context, name string, environment envconfig.Lookuper, level *slog.LevelVar,
-	function func(*client.Client, C) handler.Function, host ...any,
-) (*handler.Handler, *client.Client, error) {
+func (p program[C]) build(ctx context.Context, host ...any) (*handler.Handler, *client.Client, error) {
 	var (
 		common Config
 		own    C
 	)
 	var unreadable problems
 	for _, target := range append([]any{&common, &own}, host...) {
-		unreadable = append(unreadable, load(ctx, target, environment)...)
+		unreadable = append(unreadable, load(ctx, target, p.environment)...)
 	}
 	wrong := common.Validate()
 	if v, ok := any(own).(interface{ Validate() error }); ok {
 		wrong = errors.Join(wrong, v.Validate())
 	}
-	level.Set(slog.Level(common.LogLevel))
+	p.level.Set(slog.Level(common.LogLevel))
 	deliver, noSink := sink.New(ctx, common.Sink)
-	credentials, noSecret := secret.New(ctx, common.Credentials)
-	if err := unreadable.and(errors.Join(wrong, noSink, noSecret)); err != nil {
+	found, noCredentials := credentials.New(ctx, common.Credentials, common.Client, p.session)
+	if err := unreadable.and(errors.Join(wrong, noSink, noCredentials)); err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	api := client.New(common.Client, credentials)
-	return &handler.Handler{Name: name, Config: common.Handler, Function: function(api, own), Sink: deliver}, api, nil
+	api := client.New(common.Client, found)
+	return &handler.Handler{
+		Name: p.session.Name, Config: common.Handler, Function: p.function(api, own), Sink: deliver,
+	}, api, nil
 }
 
 // libraryLog takes the lines of package log. In some of them aws-lambda-go repeats the error of an

@@ -34,16 +34,25 @@ func (o own) Validate() error {
 	return nil
 }
 
-func buildOwn(t *testing.T, environment map[string]string) (*handler.Handler, error) {
-	t.Helper()
-	h, _, err := build(t.Context(), "register-region", envconfig.MapLookuper(environment), new(slog.LevelVar),
-		func(_ *client.Client, o own) handler.Function {
+// ownProgram finds the region unchanged that it is configured with.
+func ownProgram(environment map[string]string) program[own] {
+	return program[own]{
+		session: client.Session{Name: "register-region", Policy: `{"Version":"5.0"}`},
+		function: func(_ *client.Client, o own) handler.Function {
 			unchanged := events.Registration{RegionID: o.RegionID, Outcome: events.Unchanged}
 			return handler.NewFunction(events.BootstrapRegionInput(),
 				func(context.Context, events.Event, events.BootstrapRegion) (events.Result, error) {
 					return events.RegionResult{Registration: unchanged}, nil
 				})
-		}, new(address))
+		},
+		environment: envconfig.MapLookuper(environment),
+		level:       new(slog.LevelVar),
+	}
+}
+
+func buildOwn(t *testing.T, environment map[string]string) (*handler.Handler, error) {
+	t.Helper()
+	h, _, err := ownProgram(environment).build(t.Context(), new(address))
 	return h, err
 }
 

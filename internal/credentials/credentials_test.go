@@ -1,6 +1,7 @@
-package secret
+package credentials
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,13 +39,13 @@ const (
 func stored(t *testing.T, vault http.Handler, id string) Config {
 	t.Helper()
 	c := Config{LoadAWS: awstest.Load(vault)}
-	require.NoError(t, c.ID.UnmarshalText([]byte(id)))
+	require.NoError(t, c.Secret.UnmarshalText([]byte(id)))
 	return c
 }
 
 func newCredentials(t *testing.T, c Config) client.CredentialsFunc {
 	t.Helper()
-	credentials, err := New(t.Context(), c)
+	credentials, err := New(t.Context(), c, client.Config{}, client.Session{})
 	require.NoError(t, err)
 	return credentials
 }
@@ -67,30 +68,82 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 	variables := map[string]string{
 		"AK": "HUAWEICLOUD_SDK_AK", "SK": "HUAWEICLOUD_SDK_SK", "TOKEN": "HUAWEICLOUD_SDK_SECURITY_TOKEN",
 		"DOMAIN": "HUAWEICLOUD_SDK_DOMAIN_ID", "SECRET": "HUAWEICLOUD_CREDENTIALS_SECRET",
+		"PROVIDER": "HUAWEICLOUD_OIDC_PROVIDER_URN", "TRUSTING": "HUAWEICLOUD_OIDC_AGENCY_URN",
+		"AUDIENCE": "HUAWEICLOUD_OIDC_AUDIENCE", "FILE": "HUAWEICLOUD_OIDC_TOKEN_FILE",
+		"AGENCY": "HUAWEICLOUD_AGENCY_URN",
 	}
-	for title, test := range map[string]struct{ environment, errs string }{
-		"keys":                   {environment: "AK SK"},
-		"keys, token and domain": {environment: "AK SK TOKEN DOMAIN"},
-		"a secret":               {environment: "SECRET"},
-		"nothing":                {"", "AK: is not set, nor is SECRET\nSK: is not set, nor is SECRET"},
-		"one key":                {"SK", "AK: is not set, nor is SECRET"},
-		"a token without keys":   {"TOKEN", "AK: is not set, nor is SECRET\nSK: is not set, nor is SECRET"},
+	values := map[string]string{
+		"PROVIDER": "iam::a1:oidcProvider:p", "TRUSTING": "iam::a1:agency:b", "AGENCY": "iam::a1:agency:c",
+	}
+	const none = "AK: is not set, nor is SECRET or PROVIDER\nSK: is not set, nor is SECRET or PROVIDER"
+	for title, test := range map[string]struct {
+		environment, errs string
+		given             bool
+	}{
+		"keys":                     {environment: "AK SK"},
+		"keys, token and domain":   {environment: "AK SK TOKEN DOMAIN"},
+		"a secret":                 {environment: "SECRET"},
+		"a token of AWS":           {environment: "PROVIDER TRUSTING AUDIENCE"},
+		"a token in a file":        {environment: "PROVIDER TRUSTING FILE DOMAIN"},
+		"keys of an agency":        {environment: "AK SK DOMAIN AGENCY"},
+		"a secret for an agency":   {environment: "SECRET AGENCY"},
+		"nothing":                  {environment: "", errs: none},
+		"a domain alone":           {environment: "DOMAIN", errs: none},
+		"one key":                  {environment: "SK", errs: "AK: is not set, nor is SECRET or PROVIDER"},
+		"a token without keys":     {environment: "TOKEN", errs: none},
+		"an agency without keys":   {environment: "AGENCY", errs: none},
+		"given: nothing":           {given: true},
+		"given: a domain":          {environment: "DOMAIN", given: true},
+		"given: keys, if it isn't": {environment: "AK SK", given: true},
+		"given: one key": {
+			environment: "AK", given: true, errs: "SK: is not set, nor is SECRET or PROVIDER",
+		},
+		"given: an agency without keys": {
+			environment: "AGENCY", given: true, errs: "AGENCY: is for keys that assume an agency, and there are none; unset it",
+		},
 		"keys and secret": {
-			"AK SK SECRET",
-			"AK: is set, and so is SECRET; unset one of them\nSK: is set, and so is SECRET; unset one of them",
+			environment: "AK SK SECRET",
+			errs:        "AK: is set, and so is SECRET; unset one of them\nSK: is set, and so is SECRET; unset one of them",
 		},
 		"a domain with a secret": {
-			"DOMAIN TOKEN SECRET",
-			"TOKEN: is set, and so is SECRET; unset one of them\nDOMAIN: is set, and so is SECRET; unset one of them",
+			environment: "DOMAIN TOKEN SECRET",
+			errs: "TOKEN: is set, and so is SECRET; unset one of them\n" +
+				"DOMAIN: is set, and so is SECRET; unset one of them",
+		},
+		"keys and a token of AWS": {
+			environment: "AK SK PROVIDER TRUSTING AUDIENCE",
+			errs:        "AK: is set, and so is PROVIDER; unset one of them\nSK: is set, and so is PROVIDER; unset one of them",
+		},
+		"a secret and a token of AWS": {
+			environment: "SECRET PROVIDER TRUSTING AUDIENCE",
+			errs:        "PROVIDER: is set, and so is SECRET; unset one of them",
+		},
+		"both agencies": {
+			environment: "PROVIDER TRUSTING AUDIENCE AGENCY",
+			errs:        "AGENCY: must not be set together with PROVIDER; TRUSTING names the agency",
+		},
+		"a provider alone": {
+			environment: "PROVIDER",
+			errs: "TRUSTING: is not set, but other HUAWEICLOUD_OIDC_ variables are\n" +
+				"AUDIENCE: is not set; name one of the provider's client ids, or set FILE",
+		},
+		"an audience alone": {
+			environment: "AUDIENCE",
+			errs: "PROVIDER: is not set, but other HUAWEICLOUD_OIDC_ variables are\n" +
+				"TRUSTING: is not set, but other HUAWEICLOUD_OIDC_ variables are",
+		},
+		"two tokens": {
+			environment: "PROVIDER TRUSTING AUDIENCE FILE",
+			errs:        "AUDIENCE: must not be set together with FILE: the token in the file has an audience already",
 		},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			environment := map[string]string{}
 			for variable := range strings.FieldsSeq(test.environment) {
-				environment[variables[variable]] = "value"
+				environment[variables[variable]] = cmp.Or(values[variable], "value")
 			}
-			var c Config
+			c := Config{Given: test.given}
 			require.NoError(t, envconfig.ProcessWith(t.Context(), &envconfig.Config{
 				Target: &c, Lookuper: envconfig.MapLookuper(environment),
 			}))
@@ -109,10 +162,48 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 	}
 }
 
+func TestURNsHaveTheirForm(t *testing.T) {
+	t.Parallel()
+	for text, good := range map[string]bool{
+		"": true,
+		"iam::05261f923e80d3890f33c0056e9b3f80:agency:registrar": true,
+		"iam::a:agency:team/registrar":                           true,
+		"iam::a:agency:Verwaltung der Konten":                    true,
+		"iam::a:agency:":                                         false,
+		"iam::a:agency:b:c":                                      false,
+		"iam::a:agency:b\n":                                      false,
+		"iam:::agency:b":                                         false,
+		"iam::a:oidcProvider:b":                                  false,
+		" iam::a:agency:b":                                       false,
+		"arn:aws:iam::123456789012:role/a":                       false,
+	} {
+		var agency AgencyURN
+		var provider ProviderURN
+		err := agency.UnmarshalText([]byte(text))
+		other := provider.UnmarshalText([]byte(strings.Replace(text, ":agency:", ":oidcProvider:", 1)))
+		if good {
+			require.NoError(t, err, text)
+			require.NoError(t, other, text)
+			assert.EqualValues(t, text, agency)
+			continue
+		}
+		require.EqualError(t, err, "must be like iam::<account id>:agency:<name>", text)
+		if !strings.Contains(text, "oidcProvider") {
+			require.EqualError(t, other, "must be like iam::<account id>:oidcProvider:<name>", text)
+		}
+	}
+	var off Off
+	for text, want := range map[string]bool{"": false, "off": true} {
+		require.NoError(t, off.UnmarshalText([]byte(text)))
+		assert.EqualValues(t, want, off)
+	}
+	require.EqualError(t, off.UnmarshalText([]byte("false")), "must be off, or not set")
+}
+
 func TestASecretIsGivenByNameOrARN(t *testing.T) {
 	t.Parallel()
 	const refusal = "must be the name or the ARN of a secret in AWS Secrets Manager"
-	for text, want := range map[string]ID{
+	for text, want := range map[string]SecretID{
 		name: {name: name},
 		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3": {
 			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3", "eu-west-1",
@@ -129,10 +220,10 @@ func TestASecretIsGivenByNameOrARN(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.60q", text), func(t *testing.T) {
 			t.Parallel()
-			var id ID
+			var id SecretID
 			err := id.UnmarshalText([]byte(text))
 			assert.Equal(t, want, id)
-			if want == (ID{}) {
+			if want == (SecretID{}) {
 				require.EqualError(t, err, refusal)
 				return
 			}
@@ -145,7 +236,7 @@ func TestKeysOfTheEnvironmentAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	want := client.Credentials{AccessKey: "ak", SecretKey: "sk", SecurityToken: "t", DomainID: "d"}
 	c := Config{
-		Credentials: want,
+		Keys: want,
 		LoadAWS: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
 			t.Error("AWS configuration was loaded")
 			return aws.Config{}, nil
@@ -458,7 +549,7 @@ func TestABadConfigurationOfAWSIsMisconfigured(t *testing.T) {
 			c.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
 				return test.loaded, test.err
 			}
-			_, err := New(t.Context(), c)
+			_, err := New(t.Context(), c, client.Config{}, client.Session{})
 			require.ErrorContains(t, err, "secret "+name+": "+test.want)
 			assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 		})

@@ -1,4 +1,4 @@
-package secret
+package credentials
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -17,13 +18,40 @@ import (
 )
 
 const (
-	attempts     = 3 // to read the secret once
+	attempts     = 3 // to make one call of AWS
 	attemptLimit = 5 * time.Second
 	stage        = "AWSCURRENT"
 )
 
+// SecretID is the name or the ARN of a secret. The zero SecretID names none.
+//
+// The value of the secret is a JSON object, as text or binary:
+//
+//	{"ak": "...", "sk": "...", "security_token": "...", "domain_id": "..."}
+//
+// The last two may be absent, empty or null. Other keys are ignored, since the tool that rotates
+// the secret may keep its own there, and so is a UTF-8 byte order mark. The version AWSCURRENT is
+// read, in the region of the ARN if there is one. That needs the right
+// secretsmanager:GetSecretValue, and kms:Decrypt if the secret has its own key.
+type SecretID struct {
+	name   string // name or ARN
+	region string // the region in the ARN; empty for a name
+}
+
+// UnmarshalText takes a name or an ARN. Its error doesn't show the text, which may be the value of
+// the secret, put in the wrong place.
+func (id *SecretID) UnmarshalText(text []byte) error {
+	match := regexp.MustCompile(`^(?:arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):[0-9]{12}:secret:)?` +
+		`[A-Za-z0-9/_+=.@!-]{1,520}$`).FindStringSubmatch(string(text))
+	if match == nil {
+		return errors.New("must be the name or the ARN of a secret in AWS Secrets Manager")
+	}
+	*id = SecretID{name: match[0], region: match[1]}
+	return nil
+}
+
 // fromAWS makes the func that reads the secret on each call.
-func fromAWS(ctx context.Context, load awsapi.Load, id ID) (client.CredentialsFunc, error) {
+func fromAWS(ctx context.Context, load awsapi.Load, id SecretID) (client.CredentialsFunc, error) {
 	c, err := awsapi.Config(ctx, load, id.region)
 	if err != nil {
 		return nil, named(id, err)
@@ -33,13 +61,7 @@ func fromAWS(ctx context.Context, load awsapi.Load, id ID) (client.CredentialsFu
 		return nil, named(id, err)
 	}
 	return func(ctx context.Context) (client.Credentials, error) {
-		var value []byte
-		err := attempt.Do(ctx, attempts, func(ctx context.Context) (f *attempt.Failure) {
-			ctx, cancel := attempt.Timeout(ctx, attemptLimit)
-			defer cancel()
-			value, f = get(ctx, api, id.name)
-			return f
-		})
+		value, err := ask(ctx, func(ctx context.Context) ([]byte, *attempt.Failure) { return get(ctx, api, id.name) })
 		if err != nil {
 			return client.Credentials{}, named(id, err)
 		}
@@ -52,16 +74,23 @@ func fromAWS(ctx context.Context, load awsapi.Load, id ID) (client.CredentialsFu
 	}, nil
 }
 
+// ask calls AWS, again if it fails and may not the next time.
+func ask[T any](ctx context.Context, call func(context.Context) (T, *attempt.Failure)) (answer T, err error) {
+	err = attempt.Do(ctx, attempts, func(ctx context.Context) (f *attempt.Failure) {
+		ctx, cancel := attempt.Timeout(ctx, attemptLimit)
+		defer cancel()
+		answer, f = call(ctx)
+		return f
+	})
+	return answer, err
+}
+
 // get makes one attempt to read the value of a secret.
 func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *attempt.Failure) {
 	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: new(stage)})
 	switch {
 	case err != nil:
-		f := awsapi.Failure(ctx, err)
-		if f.Kind == attempt.Misconfigured {
-			f.Err = fmt.Errorf("%s: %w", remedy(f), f.Err)
-		}
-		return nil, f
+		return nil, failure(ctx, err, remedy)
 	case out.SecretString != nil:
 		return []byte(*out.SecretString), nil
 	case out.SecretBinary != nil:
@@ -72,14 +101,23 @@ func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *a
 }
 
 // named adds the name of the secret to err.
-func named(id ID, err error) error { return fmt.Errorf("secret %s: %w", id.name, err) }
+func named(id SecretID, err error) error { return fmt.Errorf("secret %s: %w", id.name, err) }
 
-// remedy says what an operator can do about the failure.
-func remedy(f *attempt.Failure) string {
-	code := ""
-	if refusal, ok := errors.AsType[*awsapi.APIError](f); ok {
-		code = refusal.Code
+// failure makes a failure of the error of a client of AWS. If an operator must act, it begins with
+// what the operator can do about the code that AWS answered with, which may be empty.
+func failure(ctx context.Context, err error, remedy func(code string) string) *attempt.Failure {
+	f := awsapi.Failure(ctx, err)
+	if f.Kind == attempt.Misconfigured {
+		code := ""
+		if refusal, ok := errors.AsType[*awsapi.APIError](f); ok {
+			code = refusal.Code
+		}
+		f.Err = fmt.Errorf("%s: %w", remedy(code), f.Err)
 	}
+	return f
+}
+
+func remedy(code string) string {
 	switch code {
 	case "ResourceNotFoundException":
 		return "create it and give it a value, or correct HUAWEICLOUD_CREDENTIALS_SECRET or the AWS region"

@@ -1,0 +1,148 @@
+package credentials
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"registrar/internal/awsapi"
+	"registrar/pkg/attempt"
+	"registrar/pkg/client"
+	"registrar/pkg/wire"
+)
+
+const (
+	algorithm    = "RS256" // the one that other issuers' tokens, which are known to work, are signed with
+	tokenSeconds = 300     // what AWS STS gives if nothing else is asked for; the token is used at once
+	maxToken     = 20_000  // bytes, as many as Huawei Cloud takes
+	maxClaim     = 300     // bytes of a claim that are shown
+)
+
+// A tokenFunc gets an OIDC token.
+type tokenFunc func(context.Context) (client.Secret, error)
+
+// withOIDC makes the func that gets a token and exchanges it on each call.
+func withOIDC(ctx context.Context, c Config, api client.Config, session client.Session) (client.CredentialsFunc, error) {
+	token := fromFile(c.OIDC.TokenFile)
+	if c.OIDC.TokenFile == "" {
+		var err error
+		if token, err = fromAWSSTS(ctx, c.LoadAWS, c.OIDC.Audience); err != nil {
+			return nil, fmt.Errorf("OIDC token: %w", err)
+		}
+	}
+	exchange := client.New(api, none)
+	session.AgencyURN = string(c.OIDC.AgencyURN)
+	return func(ctx context.Context) (client.Credentials, error) {
+		t, err := token(ctx)
+		if err != nil {
+			return client.Credentials{}, fmt.Errorf("OIDC token: %w", err)
+		}
+		got, err := exchange.AssumeAgencyWithOIDC(ctx, session, string(c.OIDC.ProviderURN), t)
+		answered, ok := errors.AsType[*client.APIError](err)
+		if ok && answered.Status != 0 && attempt.KindOf(err) == attempt.Misconfigured {
+			err = attempt.Misconfigured.Errorf("%w; Huawei Cloud was shown a token %s: "+
+				"compare it with the provider's URL and client ids, and with the agency's trust policy", err, claims(t))
+		}
+		got.DomainID = c.Keys.DomainID
+		return got, err
+	}, nil
+}
+
+// claims says whom a token is about, and nothing that could be used in its place.
+func claims(token client.Secret) string {
+	var payload struct {
+		Issuer   any `json:"iss"`
+		Audience any `json:"aud"` // one, or an array
+		Subject  any `json:"sub"`
+	}
+	parts := strings.Split(string(token), ".")
+	b, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	if err != nil || len(parts) != 3 || json.Unmarshal(b, &payload) != nil {
+		return "that isn't a JSON Web Token"
+	}
+	secrets := wire.NewSecrets(string(token))
+	show := func(claim any) string { return secrets.Clean(fmt.Sprint(claim), maxClaim) }
+	return fmt.Sprintf("of issuer %s for audience %s about subject %s",
+		show(payload.Issuer), show(payload.Audience), show(payload.Subject))
+}
+
+// fromFile reads the token of a file, again for each exchange, since it is replaced all the time.
+func fromFile(name string) tokenFunc {
+	return func(context.Context) (token client.Secret, err error) {
+		text, err := readFile(name)
+		if err == nil {
+			err = token.UnmarshalText(bytes.TrimSpace(text))
+		}
+		if err == nil && token == "" {
+			err = errors.New("is empty")
+		}
+		if err != nil {
+			return "", attempt.Misconfigured.Errorf("HUAWEICLOUD_OIDC_TOKEN_FILE: %w", err)
+		}
+		return token, nil
+	}
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	if err == nil && len(text) > maxToken {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxToken)
+	}
+	return text, err
+}
+
+// fromAWSSTS asks AWS STS for a token about the role that the function has. That needs the right
+// sts:GetWebIdentityToken, and that the AWS account issues tokens at all.
+func fromAWSSTS(ctx context.Context, load awsapi.Load, audience string) (tokenFunc, error) {
+	c, err := awsapi.Config(ctx, load, "")
+	if err != nil {
+		return nil, err
+	}
+	api := sts.NewFromConfig(c)
+	if err := awsapi.CheckEndpoint("STS", api.Options().BaseEndpoint); err != nil {
+		return nil, err
+	}
+	input := sts.GetWebIdentityTokenInput{
+		Audience: []string{audience}, SigningAlgorithm: new(algorithm), DurationSeconds: new(int32(tokenSeconds)),
+	}
+	return func(ctx context.Context) (client.Secret, error) {
+		return ask(ctx, func(ctx context.Context) (client.Secret, *attempt.Failure) {
+			out, err := api.GetWebIdentityToken(ctx, &input)
+			switch {
+			case err != nil:
+				return "", failure(ctx, err, tokenRemedy)
+			case out.WebIdentityToken == nil:
+				return "", &attempt.Failure{Err: errors.New("the answer holds no token"), Answered: true}
+			}
+			return client.Secret(*out.WebIdentityToken), nil
+		})
+	}, nil
+}
+
+func tokenRemedy(code string) string {
+	switch code {
+	case "OutboundWebIdentityFederationDisabledException":
+		return "let the AWS account issue tokens: aws iam enable-outbound-web-identity-federation"
+	case "AccessDenied", "AccessDeniedException":
+		return "allow sts:GetWebIdentityToken for the audience HUAWEICLOUD_OIDC_AUDIENCE"
+	case "JWTPayloadSizeExceededException":
+		return "take tags away from the role, which are in the token"
+	case "ValidationError", "InvalidParameterValue":
+		return "correct HUAWEICLOUD_OIDC_AUDIENCE"
+	default:
+		return "check the AWS credentials and the way to AWS STS"
+	}
+}
