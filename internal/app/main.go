@@ -62,6 +62,12 @@ func Main[C any](
 	switch {
 	case os.Getenv("AWS_LAMBDA_RUNTIME_API") != "":
 		lambda.Start(p.start(ctx, warm))
+	case os.Getenv("RUNTIME_API_ADDR") != "":
+		var fg functionGraph
+		h := p.start(ctx, warm, &fg)
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		fg.serve(ctx, h)
 	default:
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -108,6 +114,9 @@ func (p program[C]) build(ctx context.Context, host ...any) (*handler.Handler, *
 	var unreadable problems
 	for _, target := range append([]any{&common, &own}, host...) {
 		unreadable = append(unreadable, load(ctx, target, p.environment)...)
+		if _, ok := target.(*functionGraph); ok {
+			common.Credentials.Given = true
+		}
 	}
 	wrong := common.Validate()
 	if v, ok := any(own).(interface{ Validate() error }); ok {

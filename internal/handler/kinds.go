@@ -48,6 +48,9 @@ func meaningOf(err error) meaning {
 	}
 }
 
+// ErrorType is the name by which hosts tell apart the errors that [Handler.Invoke] returns.
+func ErrorType(err error) string { return meaningOf(err).name }
+
 // classified makes the outermost error one of the three named ones. A refusal that no function made
 // a result of is transient, like everything else that isn't classified.
 func classified(err error) error {

@@ -39,6 +39,14 @@ func (l *logLine) watch(took time.Duration) {
 	l.calls = append(l.calls, took)
 }
 
+type requestIDKey struct{}
+
+// WithRequestID returns a context in whose lines the host's id of the invocation stands. On Lambda
+// it is there anyway.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
 // logRefusal logs a payload that holds no events, or an invocation that can't handle any.
 func (h *Handler) logRefusal(ctx context.Context, err error) {
 	l := logLine{function: h.Name, start: time.Now(), err: err}
@@ -59,6 +67,7 @@ func (l *logLine) log(ctx context.Context) {
 	attrs = append(attrs, slog.Int64("duration_ms", took.Milliseconds()))
 
 	logger := slog.Default().Handler()
+	requestID, _ := ctx.Value(requestIDKey{}).(string)
 	lambda, onLambda := lambdacontext.FromContext(ctx)
 	if !logger.Enabled(ctx, level) {
 		if !onLambda {
@@ -67,9 +76,12 @@ func (l *logLine) log(ctx context.Context) {
 		level, message, attrs = slog.LevelInfo, "metrics", nil
 	}
 	attrs = append(attrs, slog.String("function", l.function))
-	if onLambda { // requestId is Lambda's name for its own, request_id is Huawei Cloud's
-		attrs = append(attrs, slog.String("requestId", lambda.AwsRequestID))
+	if onLambda {
+		requestID = lambda.AwsRequestID
 		attrs = append(attrs, l.metrics(metric, took)...)
+	}
+	if requestID != "" { // the host's own id; request_id is Huawei Cloud's for one of its calls
+		attrs = append(attrs, slog.String("requestId", requestID))
 	}
 	r := slog.NewRecord(time.Now(), level, message, 0)
 	r.AddAttrs(attrs...)

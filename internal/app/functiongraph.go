@@ -1,0 +1,173 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"registrar/internal/handler"
+	"registrar/pkg/client"
+	"registrar/pkg/wire"
+)
+
+const (
+	pollAgain  = 50 * time.Millisecond // after a poll that brought no event
+	answerTime = 10 * time.Second      // to hand over an answer
+)
+
+// functionGraph is the API by which FunctionGraph runs a program of runtime Custom, and what the
+// environment says about the function.
+//
+// Source: page "Custom Runtime" of FunctionGraph's developer guide. It doesn't say how long a poll
+// is kept open, nor when an invocation ends but for the function's timeout.
+type functionGraph struct {
+	Address  string `env:"RUNTIME_API_ADDR"`            // host and port
+	Timeout  uint16 `env:"RUNTIME_TIMEOUT, default=60"` // how many seconds an invocation may take
+	DomainID string `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`   // the account of the function's agency
+	Agency   string `env:"HUAWEICLOUD_AGENCY_URN"`      // must be empty if the function has an agency of its own
+}
+
+// serve takes one event after another until ctx ends. It answers the last one first.
+func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
+	api := &http.Client{Transport: &http.Transport{}} // no proxy stands before it, and a poll takes its time
+	for ctx.Err() == nil {
+		event, err := fg.next(ctx, api)
+		if err != nil {
+			select {
+			case <-time.After(pollAgain):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		ctx := handler.WithRequestID(context.WithoutCancel(ctx), wire.Clean(event.id, 100))
+		answer, failed := fg.invoke(ctx, h, event)
+		if err := fg.answer(ctx, api, event.id, answer, failed); err != nil {
+			slog.ErrorContext(ctx, "runtime", "function", h.Name, "err", err)
+		}
+	}
+}
+
+// invocation is an event with the headers that it came with.
+type invocation struct {
+	id      string
+	header  http.Header
+	payload []byte
+}
+
+// next waits for an event.
+func (fg functionGraph) next(ctx context.Context, api *http.Client) (invocation, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fg.url("request"), nil)
+	if err != nil {
+		return invocation{}, err
+	}
+	resp, err := api.Do(req)
+	if err != nil {
+		return invocation{}, err
+	}
+	defer resp.Body.Close()
+	payload, err := io.ReadAll(resp.Body)
+	event := invocation{resp.Header.Get("X-Cff-Request-Id"), resp.Header, payload}
+	if resp.StatusCode != http.StatusOK || event.id == "" {
+		err = errors.New("no event came")
+	}
+	return event, err
+}
+
+// invoke handles an event with the credentials that came with it, within the function's timeout.
+func (fg functionGraph) invoke(ctx context.Context, h *handler.Handler, event invocation) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(fg.Timeout)*time.Second)
+	defer cancel()
+	given, err := fg.credentials(event.header)
+	switch {
+	case err != nil && h.Broken == nil:
+		h = &handler.Handler{Name: h.Name, Broken: err}
+	case given != client.Credentials{}:
+		ctx = client.WithCredentials(ctx, given)
+	}
+	return h.Invoke(ctx, event.payload)
+}
+
+// credentials are those of the function's agency, which came with an event. They are zero if it has
+// no agency. The page about the runtime has the names without Security; those of FunctionGraph's
+// other runtimes have it.
+func (fg functionGraph) credentials(header http.Header) (client.Credentials, error) {
+	const prefix = "X-CFF-"
+	given := client.Credentials{DomainID: client.DomainID(fg.DomainID)}
+	keys := [2]string{"Security-Access-Key", "Security-Secret-Key"}
+	if header.Get(prefix+keys[0])+header.Get(prefix+keys[1]) == "" {
+		keys = [2]string{"Access-Key", "Secret-Key"}
+	}
+	var missing []string
+	for _, one := range []struct {
+		name string
+		read *client.Secret
+	}{
+		{keys[0], &given.AccessKey}, {keys[1], &given.SecretKey}, {"Security-Token", &given.SecurityToken},
+	} {
+		if *one.read = client.Secret(header.Get(prefix + one.name)); *one.read == "" {
+			missing = append(missing, prefix+one.name)
+		}
+	}
+	switch {
+	case len(missing) == 3:
+		return client.Credentials{}, nil
+	case missing != nil:
+		return client.Credentials{}, fmt.Errorf("FunctionGraph gave only a part of the credentials of the function's "+
+			"agency, without %s: check the agency", strings.Join(missing, " and "))
+	case fg.Agency != "":
+		return client.Credentials{}, errors.New("HUAWEICLOUD_AGENCY_URN: must not be set where the function has an " +
+			"agency of its own, whose credentials come with each event; unset one of them")
+	}
+	return given, nil
+}
+
+// answer hands over what the function answered, or the error in which it failed.
+func (fg functionGraph) answer(ctx context.Context, api *http.Client, id string, answer []byte, failed error) error {
+	if failed == nil {
+		refused := fg.post(ctx, api, "response", id, answer)
+		if refused == nil {
+			return nil
+		}
+		failed = &handler.TransientError{Err: refused}
+	}
+	body, _ := json.Marshal(map[string]string{ // strings can't fail
+		"errorType": handler.ErrorType(failed), "errorMessage": failed.Error(),
+	})
+	return fg.post(ctx, api, "error", id, body)
+}
+
+func (fg functionGraph) post(ctx context.Context, api *http.Client, what, id string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fg.url(what, id), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := api.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("FunctionGraph didn't take the %s: status %d", what, resp.StatusCode)
+	}
+	_, err = io.Copy(io.Discard, resp.Body) // so that the connection is used again
+	return err
+}
+
+func (fg functionGraph) url(parts ...string) string {
+	u := url.URL{Scheme: "http", Host: fg.Address}
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return u.JoinPath("v1", "runtime", "invocation").JoinPath(parts...).String()
+}
