@@ -13,6 +13,11 @@ type Cloud struct {
 
 	clock       func() time.Time
 	credentials map[string]Credentials // the key is the access key
+	policies    map[string][]string    // what temporary credentials may do at most, by access key; the others may all
+	issued      []Session
+	trusts      map[relation]Trust
+	assumable   map[string][]string // the URNs of agencies, by the access key that may assume them
+	expiration  func(time.Time) any
 	unpublished Unpublished
 	pageSize    int
 	quota       quota
@@ -30,12 +35,14 @@ type Cloud struct {
 }
 
 // Credentials are what a client signs with. SecurityToken is set for temporary credentials only.
-// With an empty DomainID any X-Domain-Id passes.
+// With an empty DomainID any X-Domain-Id passes. From Expires on, by the cloud's clock, they are
+// refused; the zero Expires is never.
 type Credentials struct {
 	AccessKey     string
 	SecretKey     string
 	SecurityToken string
 	DomainID      string
+	Expires       time.Time
 }
 
 type account struct {
@@ -67,6 +74,9 @@ func New(credentials ...Credentials) *Cloud {
 	c := &Cloud{
 		clock:       time.Now,
 		credentials: map[string]Credentials{},
+		policies:    map[string][]string{},
+		trusts:      map[relation]Trust{},
+		assumable:   map[string][]string{},
 		accounts:    map[string]*account{},
 		creations:   map[string]*creation{},
 		services: []string{
@@ -74,6 +84,7 @@ func New(credentials ...Credentials) *Cloud {
 		},
 	}
 	c.SetUnpublished(Unpublished{})
+	c.SetExpiration(nil)
 	c.AddCredentials(credentials...)
 	return c
 }
@@ -84,10 +95,12 @@ func (c *Cloud) AddCredentials(credentials ...Credentials) {
 	defer c.mu.Unlock()
 	for _, creds := range credentials {
 		c.credentials[creds.AccessKey] = creds
+		delete(c.policies, creds.AccessKey)
 	}
 }
 
-// RemoveCredentials makes an access key unknown, as after a rotation.
+// RemoveCredentials makes an access key unknown, as after a rotation. That of temporary credentials
+// is revoked so.
 func (c *Cloud) RemoveCredentials(accessKey string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,6 +159,13 @@ type Unpublished struct {
 	UnknownService   Error // enable
 	UnknownCreation  Error // create-account-status
 	InvalidRequest   Error // Organizations: body, query. The reason is appended to Message
+
+	InvalidExchange Error // STS: body, policy. The reason is appended to Message
+	InvalidToken    Error // assume-with-oidc: what is not a JWT. The reason is appended to Message
+	ExpiredToken    Error // assume-with-oidc
+	UnknownProvider Error // assume-with-oidc
+	UnknownAgency   Error // assume-with-oidc, assume
+	Denied          Error // whatever a session policy does not allow
 }
 
 // SetUnpublished replaces all the unpublished answers.
@@ -167,6 +187,13 @@ func (c *Cloud) SetUnpublished(u Unpublished) {
 			u.UnknownCreation, Error{404, "Organizations.9906", "The request to create an account does not exist."},
 		),
 		InvalidRequest: cmp.Or(u.InvalidRequest, Error{400, "Organizations.9900", "Bad request"}),
+
+		InvalidExchange: cmp.Or(u.InvalidExchange, Error{400, "STS5.9900", "Bad request"}),
+		InvalidToken:    cmp.Or(u.InvalidToken, Error{400, "STS5.9901", "The ID token is invalid"}),
+		ExpiredToken:    cmp.Or(u.ExpiredToken, Error{400, "STS5.9902", "The ID token has expired."}),
+		UnknownProvider: cmp.Or(u.UnknownProvider, Error{400, "STS5.9903", "The OIDC provider does not exist."}),
+		UnknownAgency:   cmp.Or(u.UnknownAgency, Error{400, "STS5.9904", "The agency does not exist."}),
+		Denied:          u.Denied, // its default depends on the service
 	}
 }
 

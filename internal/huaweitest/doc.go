@@ -1,12 +1,13 @@
-// Package huaweitest is a fake Huawei Cloud: IAM Identity Center and Organizations behind one API
-// gateway, as far as registering regions, trusted services and delegated administrators needs them.
+// Package huaweitest is a fake Huawei Cloud: IAM Identity Center, Organizations and STS behind one
+// API gateway, as far as registering regions, trusted services and delegated administrators needs
+// them, with stored keys or without. It is constructed from the documents alone.
 // It keeps state, verifies every signature over the bytes it received, can be told to fail, and
 // remembers every request. A [Cloud] is an [net/http.Handler] for any server and an
 // [net/http.RoundTripper] for tests without a network, such as those in a testing/synctest bubble.
 // It starts no goroutines and waits only in a [Fault]'s Delay.
 //
 // A request passes the gateway (is there such an API? is the signature right? is the quota used
-// up?) and then its service. One route table says what exists, see routes.go.
+// up? does a session policy allow it?) and then its service. One route table says what exists, see routes.go.
 //
 // # Documented
 //
@@ -29,6 +30,16 @@
 //   - SDK-HMAC-SHA256: the canonical request, UNSIGNED-PAYLOAD for bodies that are not JSON, 15
 //     minutes of clock skew, Host and Content-Type not necessarily signed
 //   - limit from 1 to 2000; next_marker null on the last page
+//   - the IAM action of each API, and that of delegated administrators for registered-regions
+//   - 403 IIC.1000, no permission for an action; 403 IIC.1001, none for one it depends on; 403
+//     Organizations.1007, an action that a policy does not allow; encoded_authorization_message in
+//     a 403 for a lack of rights
+//   - STS: assume-with-oidc, which needs no signature, and assume; the fields of both bodies, their
+//     bounds and defaults; at most an hour with temporary credentials; the fields of both answers
+//   - a token is compared with the trust policy by StringEquals on oidc:iss, oidc:aud and oidc:sub;
+//     403 STS5.1001 if none allows it
+//   - temporary credentials sign together with their security token, until they expire, and may do
+//     no more than the session policy
 //
 // # Assumed
 //
@@ -44,6 +55,10 @@
 //   - enabling a service that does not exist: 400 Organizations.9905, likewise
 //   - an unknown create-account-status: 404 Organizations.9906, likewise
 //   - bad bodies, limits, markers and filters in Organizations: 400 Organizations.9900, likewise
+//   - bad bodies and policies in STS: 400 STS5.9900, likewise; so are 400 STS5.9901 for what is not
+//     a JWT, STS5.9902 for one that has expired, STS5.9903 for an unknown provider and STS5.9904
+//     for an unknown agency
+//   - that what a session policy denies is refused with the codes above
 //
 // Nor about these:
 //   - the order of these checks: account known, already delegated, account active, service trusted
@@ -61,7 +76,23 @@
 //   - 200 as the default limit (the API pages say 200 or 1000)
 //   - a quota counts per API and in fixed windows, calls refused for it included, other refused
 //     calls not
+//   - 403 STS5.1001 for an agency that the caller may not assume, which is known from
+//     assume-with-oidc
+//   - an expired or revoked access key is refused like an unknown one
+//   - expiration is a string of RFC 3339 in UTC, in whole seconds; [Cloud.SetExpiration] changes it
+//   - the URN and id of an assumed agency; a source_identity of none is ""
+//   - a token for several audiences is for each of them
 //   - the message texts
+//
+// # Not looked at
+//
+//   - who signed a JWT: the fake has no keys of an issuer, it wants an alg and some signature. Of
+//     the claims it reads iss, aud, sub and exp
+//   - the Resource and Condition of a session policy, which has Effect Allow only. Actions are
+//     compared letter for letter but for *
+//   - an agency's own rights, which are all, and its longest session, which is 12 hours
+//   - policy_ids, which must be an empty list; multi-factor codes, external ids and tags, which must
+//     only have the right form
 //
 // # Stricter than Huawei Cloud
 //

@@ -21,7 +21,7 @@ type Request struct {
 	Header   http.Header `json:"-"`
 	Body     []byte
 
-	Verified  bool   // the signature is right, whatever the answer
+	Verified  bool   // the signature is right, or the API asks for none, whatever the answer
 	Status    int    // 0 as long as there is no answer, and when the connection was cut
 	ErrorCode string // the code in the answer, "" for none
 }

@@ -21,33 +21,70 @@ type route struct {
 	method  string
 	pattern string
 	serve   func(*Cloud, call) reply
+	actions string // what the caller must be allowed, separated by spaces, the API's own first; "" if it isn't signed
 }
+
+// isOpen reports whether the API takes unsigned requests.
+func (rt route) isOpen() bool { return rt.serve != nil && rt.actions == "" }
 
 // routes is the whole of the fake's APIs: a new one is an entry here and a method below.
 func routes() []route {
 	return []route{
-		{http.MethodPost, "/v1/register-regions", (*Cloud).registerRegion},
-		{http.MethodGet, "/v1/registered-regions", (*Cloud).registeredRegions},
+		{
+			http.MethodPost, "/v1/register-regions",
+			(*Cloud).registerRegion, "IdentityCenter:instance:registerRegion",
+		},
+		{
+			http.MethodGet, "/v1/registered-regions",
+			(*Cloud).registeredRegions,
+			"IdentityCenter:instance:describeRegisteredRegions organizations:delegatedAdministrators:list",
+		},
 		{
 			http.MethodPost, "/v1/organizations/delegated-administrators/register",
-			(*Cloud).registerDelegatedAdministrator,
+			(*Cloud).registerDelegatedAdministrator, "organizations:delegatedAdministrators:register",
 		},
 		{
 			http.MethodPost, "/v1/organizations/delegated-administrators/deregister",
-			(*Cloud).deregisterDelegatedAdministrator,
+			(*Cloud).deregisterDelegatedAdministrator, "organizations:delegatedAdministrators:deregister",
 		},
-		{http.MethodGet, "/v1/organizations/delegated-administrators", (*Cloud).listDelegatedAdministrators},
-		{http.MethodGet, "/v1/organizations/accounts", (*Cloud).listAccounts},
-		{http.MethodGet, "/v1/organizations/accounts/{account_id}", (*Cloud).showAccount},
-		{http.MethodGet, "/v1/organizations/accounts/{account_id}/delegated-services", (*Cloud).listDelegatedServices},
-		{http.MethodGet, "/v1/organizations/services", (*Cloud).listServices},
-		{http.MethodGet, "/v1/organizations/trusted-services", (*Cloud).listTrustedServices},
-		{http.MethodPost, "/v1/organizations/trusted-services/enable", (*Cloud).enableTrustedService},
-		{http.MethodPost, "/v1/organizations/trusted-services/disable", (*Cloud).disableTrustedService},
+		{
+			http.MethodGet, "/v1/organizations/delegated-administrators",
+			(*Cloud).listDelegatedAdministrators, "organizations:delegatedAdministrators:list",
+		},
+		{
+			http.MethodGet, "/v1/organizations/accounts",
+			(*Cloud).listAccounts, "organizations:accounts:list",
+		},
+		{
+			http.MethodGet, "/v1/organizations/accounts/{account_id}",
+			(*Cloud).showAccount, "organizations:accounts:get",
+		},
+		{
+			http.MethodGet, "/v1/organizations/accounts/{account_id}/delegated-services",
+			(*Cloud).listDelegatedServices, "organizations:delegatedServices:list",
+		},
+		{
+			http.MethodGet, "/v1/organizations/services",
+			(*Cloud).listServices, "organizations:services:list",
+		},
+		{
+			http.MethodGet, "/v1/organizations/trusted-services",
+			(*Cloud).listTrustedServices, "organizations:trustedServices:list",
+		},
+		{
+			http.MethodPost, "/v1/organizations/trusted-services/enable",
+			(*Cloud).enableTrustedService, "organizations:trustedServices:enable",
+		},
+		{
+			http.MethodPost, "/v1/organizations/trusted-services/disable",
+			(*Cloud).disableTrustedService, "organizations:trustedServices:disable",
+		},
 		{
 			http.MethodGet, "/v1/organizations/create-account-status/{create_account_status_id}",
-			(*Cloud).showCreateAccountStatus,
+			(*Cloud).showCreateAccountStatus, "organizations:createAccountStatuses:get",
 		},
+		{http.MethodPost, "/v5/agencies/assume", (*Cloud).assumeAgency, "sts:agencies:assume"},
+		{http.MethodPost, "/v5/agencies/assume-with-oidc", (*Cloud).assumeAgencyWithOIDC, ""},
 	}
 }
 
@@ -340,13 +377,9 @@ func (q call) query() url.Values {
 
 // fields reads a body that must be a JSON object of exactly the named strings, none of them empty.
 func fields(q call, names ...string) (map[string]string, error) {
-	mediaType, _, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return nil, errors.New("Content-Type is not application/json")
-	}
 	var body map[string]string
-	if err := json.Unmarshal(q.Body, &body); err != nil {
-		return nil, fmt.Errorf("the body is not a JSON object of strings: %w", err)
+	if err := q.decode(&body); err != nil {
+		return nil, err
 	}
 	for _, name := range names {
 		if body[name] == "" {
@@ -359,10 +392,24 @@ func fields(q call, names ...string) (map[string]string, error) {
 	return body, nil
 }
 
-func (c *Cloud) invalid(err error) reply {
-	a := c.unpublished.InvalidRequest
-	a.Message += ": " + err.Error()
-	return reply{Error: a}
+// decode reads a body that must be JSON of the given form.
+func (q call) decode(into any) error {
+	mediaType, _, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return errors.New("Content-Type is not application/json")
+	}
+	if err := json.Unmarshal(q.Body, into); err != nil {
+		return fmt.Errorf("the body is not JSON of the expected form: %w", err)
+	}
+	return nil
+}
+
+func (c *Cloud) invalid(err error) reply { return because(c.unpublished.InvalidRequest, err) }
+
+// because is the error with its reason.
+func because(e Error, err error) reply {
+	e.Message += ": " + err.Error()
+	return reply{Error: e}
 }
 
 func fail(status int, code, message string) reply {

@@ -10,22 +10,25 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
 // call is a request on its way to its answer.
 type call struct {
 	Request
-	index   int    // where its record is in Cloud.requests
-	route   route  // zero for an unknown API
-	id      string // what stands for the {...} of the route
-	refused error  // what is wrong with the signature
+	index   int         // where its record is in Cloud.requests
+	route   route       // zero for an unknown API
+	id      string      // what stands for the {...} of the route
+	caller  Credentials // who signed it
+	refused error       // what is wrong with the signature
 }
 
 // reply is the answer of the gateway or a service: an error, or a success with a JSON body or none.
 type reply struct {
 	Error
-	body any
+	encoded string // the encoded_authorization_message of an error, "" for none
+	body    any
 }
 
 // response is what goes over the wire. Without a status nothing does: the connection is cut.
@@ -120,7 +123,10 @@ func (c *Cloud) receive(r *http.Request) (call, error) {
 		q.Body, err = io.ReadAll(r.Body)
 	}
 	q.route, q.id = match(q.Method, q.Path)
-	q.refused = c.verify(q.Request)
+	q.caller, q.refused = c.verify(q.Request)
+	if q.route.isOpen() {
+		q.refused = nil
+	}
 	q.Verified = q.refused == nil
 
 	c.mu.Lock()
@@ -147,6 +153,11 @@ func (c *Cloud) serve(q call) reply {
 		return fail(429, "APIGW.0308", fmt.Sprintf("The throttling threshold has been reached: "+
 			"policy user over ratelimit,limit:%d,time:%s", c.quota.n, c.quota.per))
 	}
+	for action := range strings.FieldsSeq(q.route.actions) {
+		if !c.allows(q.caller, action) {
+			return c.deny(q.route, action)
+		}
+	}
 	return q.route.serve(c, q)
 }
 
@@ -169,7 +180,11 @@ func (c *Cloud) send(q call, a reply, f Fault) response {
 		"X-Request-Id": {q.ID},
 	}}
 	if a.Status >= 400 {
-		a.body = map[string]string{"error_code": a.Code, "error_msg": a.Message, "request_id": q.ID}
+		body := map[string]string{"error_code": a.Code, "error_msg": a.Message, "request_id": q.ID}
+		if a.encoded != "" {
+			body["encoded_authorization_message"] = a.encoded
+		}
+		a.body = body
 	}
 	switch {
 	case f.Status != 0 && f.Body != nil:

@@ -18,17 +18,17 @@ const (
 	maxSkew    = 15 * time.Minute
 )
 
-// verify returns why the gateway does not believe the request, nil if it does.
-func (c *Cloud) verify(r Request) error {
+// verify returns who signed the request, or why the gateway does not believe it.
+func (c *Cloud) verify(r Request) (Credentials, error) {
 	authorization := r.Header.Values("Authorization")
 	if len(authorization) != 1 {
-		return fmt.Errorf("%d Authorization headers, want one", len(authorization))
+		return Credentials{}, fmt.Errorf("%d Authorization headers, want one", len(authorization))
 	}
 	rest, isSDK := strings.CutPrefix(authorization[0], "SDK-HMAC-SHA256 Access=")
 	accessKey, rest, hasHeaders := strings.Cut(rest, ", SignedHeaders=")
 	list, signature, hasSignature := strings.Cut(rest, ", Signature=")
 	if !isSDK || !hasHeaders || !hasSignature {
-		return errors.New("the Authorization header is not " +
+		return Credentials{}, errors.New("the Authorization header is not " +
 			"'SDK-HMAC-SHA256 Access=..., SignedHeaders=..., Signature=...'")
 	}
 
@@ -36,13 +36,16 @@ func (c *Cloud) verify(r Request) error {
 	creds, known := c.credentials[accessKey]
 	c.mu.Unlock()
 	if !known {
-		return errors.New("the access key is unknown")
+		return Credentials{}, errors.New("the access key is unknown")
+	}
+	if !creds.Expires.IsZero() && !r.Time.Before(creds.Expires) {
+		return Credentials{}, errors.New("the security token has expired")
 	}
 
 	signed := strings.Split(list, ";")
 	once := slices.Compact(slices.Clone(signed))
 	if list != strings.ToLower(list) || !slices.IsSorted(signed) || len(once) != len(signed) {
-		return errors.New("SignedHeaders are not in lower case, sorted and without duplicates")
+		return Credentials{}, errors.New("SignedHeaders are not in lower case, sorted and without duplicates")
 	}
 	var headers strings.Builder
 	for _, name := range signed {
@@ -51,24 +54,24 @@ func (c *Cloud) verify(r Request) error {
 			values = []string{r.Host}
 		}
 		if len(values) != 1 {
-			return fmt.Errorf("the signed header %q was sent %d times, want once", name, len(values))
+			return Credentials{}, fmt.Errorf("the signed header %q was sent %d times, want once", name, len(values))
 		}
 		headers.WriteString(name + ":" + strings.TrimSpace(values[0]) + "\n")
 	}
 
 	if err := checkDate(r, signed); err != nil {
-		return err
+		return Credentials{}, err
 	}
 	if err := checkToken(r, signed, creds); err != nil {
-		return err
+		return Credentials{}, err
 	}
 	payload, err := payloadHash(r, signed)
 	if err != nil {
-		return err
+		return Credentials{}, err
 	}
 	query, err := canonicalQuery(r.RawQuery)
 	if err != nil {
-		return err
+		return Credentials{}, err
 	}
 
 	canonical := hexSHA256(
@@ -77,9 +80,9 @@ func (c *Cloud) verify(r Request) error {
 	mac := hmac.New(sha256.New, []byte(creds.SecretKey))
 	mac.Write([]byte("SDK-HMAC-SHA256\n" + r.Header.Get("X-Sdk-Date") + "\n" + canonical))
 	if !hmac.Equal([]byte(signature), []byte(hex.EncodeToString(mac.Sum(nil)))) {
-		return fmt.Errorf("the signature does not match; SHA-256 of the canonical request received: %s", canonical)
+		return Credentials{}, fmt.Errorf("the signature does not match; SHA-256 of the canonical request received: %s", canonical)
 	}
-	return nil
+	return creds, nil
 }
 
 func checkDate(r Request, signed []string) error {
