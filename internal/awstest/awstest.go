@@ -1,5 +1,5 @@
-// Package awstest has fakes of AWS Secrets Manager and EventBridge for tests, with the wire format
-// of the real ones.
+// Package awstest has fakes of AWS Secrets Manager, EventBridge and STS for tests, with the wire
+// format of the real ones. What STS issues is constructed.
 //
 // Each fake is an [http.Handler] with a state. It answers as AWS would, so it refuses a request
 // that is not signed, and it can be told to answer with failures instead.
@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"io"
 	"net"
@@ -113,9 +114,13 @@ func (s *script) next() http.HandlerFunc {
 	return answer
 }
 
-// Refuse answers as AWS does when it refuses a request.
+// Refuse answers as AWS does when it refuses a request, in JSON or XML as the service speaks.
 func Refuse(status int, code string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if isQuery(r) {
+			replyXML(w, status, failure(code, "what AWS says", RequestID))
+			return
+		}
 		reply(w, status, map[string]string{"__type": "com.amazon.coral.service#" + code, "message": "what AWS says"})
 	}
 }
@@ -140,6 +145,10 @@ func Echo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-RequestId", token)
 	w.Header().Set("Content-Type", token)
 	w.WriteHeader(http.StatusBadRequest)
+	if isQuery(r) {
+		_ = xml.NewEncoder(w).Encode(failure(token, token, token))
+		return
+	}
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": token, "message": token})
 }
 
@@ -160,27 +169,37 @@ type call struct {
 // read reads a request into body. It returns the region that the request is for, or answers as AWS
 // would and returns false.
 func (c call) read(w http.ResponseWriter, r *http.Request, body any) (region string, ok bool) {
-	signed := regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Z0-9]+/\d{8}/([a-z0-9-]+)/` + c.scope +
-		`/aws4_request, SignedHeaders=\S*host;\S*x-amz-target\S*, Signature=[0-9a-f]{64}$`).
-		FindStringSubmatch(r.Header.Get("Authorization"))
+	region = signedFor(r, c.scope, `host;\S*x-amz-target`)
 	switch {
-	case signed == nil:
+	case region == "":
 		Refuse(http.StatusForbidden, "MissingAuthenticationTokenException")(w, r)
-	case !c.serves(r.Host, signed[1]):
+	case !serves(c.host, r.Host, region):
 		Refuse(http.StatusForbidden, "InvalidSignatureException")(w, r)
 	case r.Method+" "+r.URL.Path != "POST /", r.Header.Get("X-Amz-Target") != c.target:
 		Refuse(http.StatusBadRequest, "UnknownOperationException")(w, r)
 	case r.Header.Get("Content-Type") != "application/x-amz-json-1.1" || decode(r.Body, body) != nil:
 		Refuse(http.StatusBadRequest, "SerializationException")(w, r)
 	default:
-		return signed[1], true
+		return region, true
 	}
 	return "", false
 }
 
+// signedFor returns the region in the scope of a signature, or "" if the request isn't signed for
+// the service and with the headers.
+func signedFor(r *http.Request, service, headers string) string {
+	signed := regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[A-Z0-9]+/\d{8}/([a-z0-9-]+)/` + service +
+		`/aws4_request, SignedHeaders=\S*` + headers + `\S*, Signature=[0-9a-f]{64}$`).
+		FindStringSubmatch(r.Header.Get("Authorization"))
+	if signed == nil {
+		return ""
+	}
+	return signed[1]
+}
+
 // serves reports whether a host is that of the service in a region. A loopback address is in every
 // region.
-func (c call) serves(host, region string) bool {
+func serves(service, host, region string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil && net.ParseIP(name).IsLoopback() {
 		return true
 	}
@@ -188,7 +207,7 @@ func (c call) serves(host, region string) bool {
 	if strings.HasPrefix(region, "cn-") {
 		domain = "amazonaws.com.cn"
 	}
-	return host == c.host+"."+region+"."+domain
+	return host == service+"."+region+"."+domain
 }
 
 func decode(body io.Reader, into any) error {
