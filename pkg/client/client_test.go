@@ -50,6 +50,7 @@ func config(cloud http.RoundTripper) client.Config {
 	return client.Config{
 		IdentityCenter: endpoint("https://identitycenter.myhuaweicloud.com"),
 		Organizations:  endpoint("https://organizations.myhuaweicloud.com"),
+		STS:            endpoint("https://sts.cn-north-4.myhuaweicloud.com"),
 		MaxAttempts:    4,
 		RequestTimeout: 10 * time.Second,
 		Transport:      cloud,
