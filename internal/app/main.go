@@ -58,12 +58,16 @@ func Main[C any](
 	stdlog.SetOutput(libraryLog{})
 
 	ctx := context.Background()
-	p := program[C]{client.Session{Name: name, Policy: policy}, function, envconfig.OsLookuper(), level}
+	p := program[C]{
+		session: client.Session{Name: name, Policy: policy}, function: function,
+		environment: envconfig.OsLookuper(), level: level,
+	}
 	switch {
 	case os.Getenv("AWS_LAMBDA_RUNTIME_API") != "":
 		lambda.Start(p.start(ctx, warm))
 	case os.Getenv("RUNTIME_API_ADDR") != "":
 		var fg functionGraph
+		p.common.Credentials.Given = true
 		h := p.start(ctx, warm, &fg)
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -89,6 +93,7 @@ type program[C any] struct {
 	function    func(*client.Client, C) handler.Function
 	environment envconfig.Lookuper
 	level       *slog.LevelVar
+	common      Config // what the host knows before the environment is read
 }
 
 // start makes the handler for a host that hardly shows why a program ends before its first event.
@@ -108,15 +113,12 @@ func (p program[C]) start(ctx context.Context, warm func(*client.Client, context
 // called.
 func (p program[C]) build(ctx context.Context, host ...any) (*handler.Handler, *client.Client, error) {
 	var (
-		common Config
-		own    C
+		common     = p.common
+		own        C
+		unreadable problems
 	)
-	var unreadable problems
 	for _, target := range append([]any{&common, &own}, host...) {
 		unreadable = append(unreadable, load(ctx, target, p.environment)...)
-		if _, ok := target.(*functionGraph); ok {
-			common.Credentials.Given = true
-		}
 	}
 	wrong := common.Validate()
 	if v, ok := any(own).(interface{ Validate() error }); ok {

@@ -99,6 +99,7 @@ func TestARenewalThatFailsFailsNoCallAsLongAsTheCredentialsHold(t *testing.T) {
 		assert.Len(t, a.took, 11, "the first, and one each half minute of the last five minutes")
 		_, err := api.RegisteredRegions(t.Context())
 		require.ErrorIs(t, err, a.fail)
+		assert.NotContains(t, err.Error(), "401", "credentials that have expired sign nothing")
 		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 		a.fail = nil
 		readUntil(t, api, time.Minute)
