@@ -52,8 +52,8 @@ func TestTheCredentialsAreInASecretAndFunctionsMayReadJustThatOne(t *testing.T) 
 		map[string]func(any){
 			"its value in the template":    set("Resources/Credentials/Properties/SecretString", "{}"),
 			"its value in the environment": set(secret, "{{resolve:secretsmanager:registrar}}"),
-			"any secret":                   set(roleRights+"3/Resource", "*"),
-			"no right":                     drop(roleRights + "3/Action"),
+			"any secret":                   set(roleRights+"3/Fn::If/2/Resource", "*"),
+			"no right":                     drop(roleRights + "3/Fn::If/2/Action"),
 			"always the stack's":           set(secret, map[string]any{"Ref": "Credentials"}),
 			"a secret nobody needs":        drop("Resources/Credentials/Condition"),
 			"the audit's for all":          set(secret, map[string]any{"Ref": "AuditSecretArn"}),

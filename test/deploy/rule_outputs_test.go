@@ -12,6 +12,18 @@ func TestPeopleAreToldWhereThingsAre(t *testing.T) {
 				r.want(s.eval(dig(s.tree["Outputs"], output, "Value")) == want, "no output %s", output)
 			}
 			r.want(dig(s.tree["Outputs"], "DashboardsUrl", "Value") != nil, "no output DashboardsUrl")
+			for id := range s.functions() {
+				role := s.eval(dig(s.tree["Outputs"], id+"RoleArn", "Value"))
+				r.want(role == s.get(id, "Role") && role != nil, "no output %sRoleArn, the role %v", id, s.get(id, "Role"))
+				always := dig(s.tree["Outputs"], id+"RoleArn", "Condition") == nil
+				r.want(always, "%sRoleArn: is told too late for a trust policy", id)
+			}
+			for _, given := range []map[string]any{nil, ownSecret, byToken} {
+				deployed := s.deploy(given)
+				told := deployed.holds(text(dig(s.tree["Outputs"], "CredentialsSecret", "Condition")))
+				made := deployed.holds(text(dig(s.tree["Resources"], "Credentials", "Condition")))
+				r.want(told == made, "given %v: tells of a secret that isn't there, or doesn't of one that is", given)
+			}
 			for name, output := range object(s.tree["Outputs"]) {
 				r.want(text(dig(output, "Description")) != "", "%s: says nothing", name)
 			}
@@ -21,6 +33,10 @@ func TestPeopleAreToldWhereThingsAre(t *testing.T) {
 			"another topic":    set("Outputs/AlarmTopicArn/Value", map[string]any{"Ref": "Bus"}),
 			"not what it is":   drop("Outputs/DashboardsUrl/Description"),
 			"not the workflow": drop("Outputs/OnboardingArn"),
+			"not a role":       drop("Outputs/AuditOrganizationRoleArn"),
+			"another role":     set("Outputs/RegisterAdminRoleArn/Value", theOthers("RoleArn")),
+			"a role too late":  set("Outputs/RegisterAdminRoleArn/Condition", "HasOidc"),
+			"no such secret":   drop("Outputs/CredentialsSecret/Condition"),
 		},
 	}.test(t)
 }

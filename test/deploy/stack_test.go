@@ -160,12 +160,34 @@ func (s *stack) call(name string, argument any) any {
 		return fmt.Sprint(s.eval(dig(argument, 0))) == fmt.Sprint(s.eval(dig(argument, 1)))
 	case "Fn::Not":
 		return s.eval(dig(argument, 0)) != true
+	case "Fn::And":
+		return !slices.Contains(list(s.eval(argument)), any(false))
+	case "Fn::Or":
+		return slices.Contains(list(s.eval(argument)), any(true))
+	case "Fn::Condition": // !Condition
+		return s.holds(text(argument))
 	}
 	panic("the tests don't know " + name)
 }
 
 func (s *stack) holds(condition string) bool {
 	return s.eval(dig(s.own["Conditions"], condition)) == true
+}
+
+// refusals are what the template's rules say against the parameters of the stack.
+func (s *stack) refusals() []string {
+	var said []string
+	for _, rule := range object(s.own["Rules"]) {
+		if condition := dig(rule, "RuleCondition"); condition != nil && s.eval(condition) != true {
+			continue
+		}
+		for _, assertion := range list(dig(rule, "Assertions")) {
+			if s.eval(dig(assertion, "Assert")) != true {
+				said = append(said, text(dig(assertion, "AssertDescription")))
+			}
+		}
+	}
+	return said
 }
 
 func (s *stack) ref(name string) any {
