@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,53 +31,13 @@ var unknownToMoto = []string{
 // somewhere.
 func TestTheStackIsCreated(t *testing.T) {
 	t.Parallel()
-	needsTools(t, "the aws client, moto and aws-sam-translator")
-	if exec.Command("python3", "-c", "import moto.server, samtranslator").Run() != nil {
-		t.Skip("moto or aws-sam-translator isn't on this machine")
-	}
 	aws, env, unknown := startMoto(t)
 
-	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(definition)), 0o700))
-	for _, file := range []string{"template.yaml", "deploy/function.yaml", "deploy/audit.yaml", definition} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, file), read(t, file), 0o600))
-	}
-	names, err := functionNames()
-	require.NoError(t, err)
-	for _, name := range names {
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, "dist", name), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "dist", name, "bootstrap"), []byte(name), 0o600))
-	}
-
 	secret := aws("secretsmanager", "create-secret", "--name", "registrar", "--query", "ARN")
-	parameters := map[string]any{"CredentialsSecretArn": secret}
-	s := load(t)
-	for name, declared := range object(s.tree["Parameters"]) {
-		byDefault := dig(declared, "Default")
-		switch {
-		case byDefault == nil:
-			parameters[name] = dig(s.tree, "Stages", "dev", name)
-		case dig(declared, "Type") == "CommaDelimitedList": // moto doesn't make a list of a default
-			parameters[name] = byDefault
-		}
-	}
-	aws("s3", "mb", "s3://artifacts")
-	aws("cloudformation", "package", "--template-file", filepath.Join(dir, "template.yaml"),
-		"--s3-bucket", "artifacts", "--output-template-file", filepath.Join(dir, "packaged.yaml"))
-	template := transformed(t, filepath.Join(dir, "packaged.yaml"), parameters)
-	create := []string{
-		"cloudformation", "create-stack", "--stack-name", "registrar-dev", "--template-body", "file://" + template,
-		"--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameters",
-	}
-	for name, v := range parameters {
-		v := strings.ReplaceAll(fmt.Sprint(v), ",", `\,`)
-		create = append(create, "ParameterKey="+name+",ParameterValue="+v)
-	}
-	aws(create...)
-
+	names := createStack(t, aws, map[string]any{"CredentialsSecretArn": secret})
 	stacks := aws("cloudformation", "list-stacks", "--query", "StackSummaries[].StackStatus")
 	assert.Equal(t, slices.Repeat([]string{"CREATE_COMPLETE"}, 1+len(names)), strings.Fields(stacks))
-	deployed := s.deploy(nil)
+	deployed := load(t).deploy(nil)
 	schedule, err := json.Marshal(deployed.get("AuditOrganizationResources/Schedule"))
 	require.NoError(t, err)
 	aws("scheduler", "create-schedule", "--cli-input-json", string(schedule))
@@ -128,6 +89,104 @@ func TestTheStackIsCreated(t *testing.T) {
 	assert.Subset(t, unknownToMoto, unknown())
 }
 
+// createStack packages, transforms and creates the stack in a moto, and returns the names of its
+// functions.
+func createStack(t *testing.T, aws func(args ...string) string, given map[string]any) []string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(definition)), 0o700))
+	for _, file := range []string{"template.yaml", "deploy/function.yaml", "deploy/audit.yaml", definition} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), read(t, file), 0o600))
+	}
+	names, err := functionNames()
+	require.NoError(t, err)
+	for _, name := range names {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "dist", name), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "dist", name, "bootstrap"), []byte(name), 0o600))
+	}
+
+	parameters := maps.Clone(given)
+	s := load(t)
+	for name, declared := range object(s.tree["Parameters"]) {
+		byDefault := dig(declared, "Default")
+		switch {
+		case parameters[name] != nil:
+		case byDefault == nil:
+			parameters[name] = dig(s.tree, "Stages", "dev", name)
+		case dig(declared, "Type") == "CommaDelimitedList": // moto doesn't make a list of a default
+			parameters[name] = byDefault
+		}
+	}
+	aws("s3", "mb", "s3://artifacts")
+	aws("cloudformation", "package", "--template-file", filepath.Join(dir, "template.yaml"),
+		"--s3-bucket", "artifacts", "--output-template-file", filepath.Join(dir, "packaged.yaml"))
+	template := transformed(t, filepath.Join(dir, "packaged.yaml"), parameters)
+	create := []string{
+		"cloudformation", "create-stack", "--stack-name", "registrar-dev", "--template-body", "file://" + template,
+		"--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameters",
+	}
+	for name, v := range parameters {
+		v := strings.ReplaceAll(fmt.Sprint(v), ",", `\,`)
+		create = append(create, "ParameterKey="+name+",ParameterValue="+v)
+	}
+	aws(create...)
+	return names
+}
+
+// TestTheStackIsCreatedForEachWayToCredentials creates it without a secret, and with a key that only
+// assumes an agency. Moto heeds neither the template's rules nor its roles: it keeps what functions
+// are told and may do, and that is compared. It leaves out secrets, so none is wanted if it leaves
+// out none.
+func TestTheStackIsCreatedForEachWayToCredentials(t *testing.T) {
+	t.Parallel()
+	for name, given := range map[string]map[string]any{"a token": auditApart, "an agency": byAgency} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			aws, _, unknown := startMoto(t)
+			if given["OidcProviderUrn"] == nil {
+				secret := aws("secretsmanager", "create-secret", "--name", "registrar", "--query", "ARN")
+				given = with(given, "CredentialsSecretArn", secret)
+			}
+			names := createStack(t, aws, given)
+			stacks := aws("cloudformation", "list-stacks", "--query", "StackSummaries[].StackStatus")
+			assert.Equal(t, slices.Repeat([]string{"CREATE_COMPLETE"}, 1+len(names)), strings.Fields(stacks))
+
+			var functions []struct {
+				FunctionName, Role string
+				Environment        struct{ Variables map[string]any }
+			}
+			listed := aws("lambda", "list-functions", "--query", "to_string(Functions)")
+			require.NoError(t, json.Unmarshal([]byte(listed), &functions))
+			assert.Len(t, functions, len(names))
+			outputs := aws("cloudformation", "describe-stacks", "--stack-name", "registrar-dev",
+				"--query", "Stacks[0].Outputs[].[OutputKey, OutputValue]")
+			deployed := load(t).deploy(given)
+			ids := map[string]string{}
+			for id, name := range deployed.functions() {
+				ids["registrar-dev-"+name] = id
+			}
+			for _, f := range functions {
+				id := ids[f.FunctionName]
+				assert.Equal(t, ways(deployed.environment(id)), ways(f.Environment.Variables), id)
+				assert.Contains(t, outputs, id+"RoleArn\t"+f.Role)
+				policy := aws("iam", "get-role-policy", "--role-name", path.Base(f.Role), "--policy-name", "function",
+					"--query", "to_string(PolicyDocument)")
+				var may, wanted []string
+				for _, found := range regexp.MustCompile(`.Sid.: .(\w+)`).FindAllStringSubmatch(policy, -1) {
+					may = append(may, found[1])
+				}
+				for _, st := range deployed.statements() {
+					if sid, ok := strings.CutPrefix(st.Where, id+"Resources/Role "); ok {
+						wanted = append(wanted, sid)
+					}
+				}
+				assert.Equal(t, wanted, may, id)
+			}
+			assert.Subset(t, unknownToMoto, unknown())
+		})
+	}
+}
+
 // pausesAndResumes runs make pause and make resume, which leave the stack's schedule as it was.
 func pausesAndResumes(t *testing.T, aws func(args ...string) string, env []string, deployed *stack) {
 	t.Helper()
@@ -162,6 +221,10 @@ func pausesAndResumes(t *testing.T, aws func(args ...string) string, env []strin
 // other clients of it. unknown ends it before, and returns the types of resources that it left out.
 func startMoto(t *testing.T) (aws func(args ...string) string, env []string, unknown func() []string) {
 	t.Helper()
+	needsTools(t, "the aws client, moto and aws-sam-translator")
+	if exec.Command("python3", "-c", "import moto.server, samtranslator").Run() != nil {
+		t.Skip("moto or aws-sam-translator isn't on this machine")
+	}
 	moto := exec.CommandContext(t.Context(), "python3", "testdata/serve.py", "0")
 	stderr, err := moto.StderrPipe()
 	require.NoError(t, err)
