@@ -133,10 +133,10 @@ func createStack(t *testing.T, aws func(args ...string) string, given map[string
 	return names
 }
 
-// TestTheStackIsCreatedForEachWayToCredentials creates it without a secret, and with a key that only
-// assumes an agency. Moto heeds neither the template's rules nor its roles: it keeps what functions
-// are told and may do, and that is compared. It leaves out secrets, so none is wanted if it leaves
-// out none.
+// TestTheStackIsCreatedForEachWayToCredentials creates it without a secret, and with a key that
+// only assumes an agency. Moto heeds neither the template's rules nor its roles: it keeps what
+// functions are told and may do, and that is compared. Of a secret it says that it can't make one,
+// so without that the stack wants none.
 func TestTheStackIsCreatedForEachWayToCredentials(t *testing.T) {
 	t.Parallel()
 	for name, given := range map[string]map[string]any{"a token": auditApart, "an agency": byAgency} {
