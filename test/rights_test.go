@@ -230,6 +230,34 @@ func TestTheRightsOnHuaweiCloudAreEnoughAndNoMore(t *testing.T) {
 	}
 }
 
+// The trust policies let in the roles that are outputs of the template, whole, and nobody else.
+func TestTheTrustPoliciesNameEachRoleOfTheStack(t *testing.T) {
+	t.Parallel()
+	var roles oneOrMore
+	for _, line := range lines(t, "template.yaml") {
+		if found := regexp.MustCompile(`^  (\w+RoleArn):$`).FindStringSubmatch(line); found != nil {
+			roles = append(roles, "<output "+found[1]+">")
+		}
+	}
+	folders, err := os.ReadDir("../functions")
+	require.NoError(t, err)
+	require.Len(t, roles, len(folders))
+	for heading, subjects := range map[string]oneOrMore{
+		"Trust policy of the agency":         roles,
+		"Trust policy of the audit's agency": {"<output AuditOrganizationRoleArn>"},
+	} {
+		trust := policies(t)[heading]
+		assert.Equal(t, "5.0", trust.Version, heading)
+		require.Len(t, trust.Statement, 1, heading)
+		assert.Equal(t, oneOrMore{"sts:agencies:assumeWithOIDC"}, trust.Statement[0].Action, heading)
+		require.Len(t, trust.Statement[0].Condition, 1, heading)
+		equals := trust.Statement[0].Condition["StringEquals"]
+		claims := slices.Sorted(maps.Keys(equals))
+		assert.Equal(t, []string{"oidc:aud", "oidc:iss", "oidc:sub"}, claims, heading)
+		assert.ElementsMatch(t, subjects, equals["oidc:sub"], heading)
+	}
+}
+
 func TestTheRightsOnAWSAreForWhatTheStackHas(t *testing.T) {
 	t.Parallel()
 	documents := policies(t)
