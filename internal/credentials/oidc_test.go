@@ -2,6 +2,8 @@ package credentials
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,7 +49,7 @@ func keyless(sts http.Handler) Config {
 }
 
 // from makes the func of a configuration whose calls are answered by cloud.
-func from(t *testing.T, c Config, cloud *huaweitest.Cloud) client.CredentialsFunc {
+func from(t *testing.T, c Config, cloud http.RoundTripper) client.CredentialsFunc {
 	t.Helper()
 	var api client.Config
 	require.NoError(t, envconfig.ProcessWith(t.Context(), &envconfig.Config{
@@ -144,7 +146,20 @@ func TestARefusedExchangeSaysWhomTheTokenWasAbout(t *testing.T) {
 		_, err = credentials(t.Context())
 		assert.Equal(t, attempt.Transient, attempt.KindOf(err))
 		assert.NotContains(t, err.Error(), "subject", "STS hasn't looked at the token")
+
+		credentials = from(t, keyless(sts), untrusted{})
+		_, err = credentials(t.Context())
+		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
+		require.ErrorContains(t, err, "certificate")
+		assert.NotContains(t, err.Error(), "subject", "nobody has seen the token")
 	})
+}
+
+// untrusted is a server whose certificate nobody signed.
+type untrusted struct{}
+
+func (untrusted) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
 }
 
 func TestClaimsAreShownAsTheyAre(t *testing.T) {
