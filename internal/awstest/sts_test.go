@@ -80,7 +80,8 @@ func TestSTSIssuesTokens(t *testing.T) {
 	require.Len(t, tokens, 2)
 	assert.Equal(t, *out.WebIdentityToken, tokens[1])
 	assert.Equal(t, 2, service.Attempts())
-	assert.NotEqual(t, awstest.Token("RS256", nil), awstest.Token("RS256", nil))
+	one, another := awstest.Token("RS256", nil), awstest.Token("RS256", nil)
+	assert.NotEqual(t, one, another)
 }
 
 func TestSTSRefusesWhatAWSWouldRefuse(t *testing.T) {

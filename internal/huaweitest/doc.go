@@ -6,8 +6,9 @@
 // [net/http.RoundTripper] for tests without a network, such as those in a testing/synctest bubble.
 // It starts no goroutines and waits only in a [Fault]'s Delay.
 //
-// A request passes the gateway (is there such an API? is the signature right? is the quota used
-// up? does a session policy allow it?) and then its service. One route table says what exists, see routes.go.
+// A request passes the gateway (is there such an API? is the signature right? is the quota used up?
+// does its session policy allow it?) and then its service. One route table says what exists, see
+// routes.go.
 //
 // # Documented
 //
@@ -91,8 +92,8 @@
 //   - the Resource and Condition of a session policy, which has Effect Allow only. Actions are
 //     compared letter for letter but for *
 //   - an agency's own rights, which are all, and its longest session, which is 12 hours
-//   - policy_ids, which must be an empty list; multi-factor codes, external ids and tags, which must
-//     only have the right form
+//   - policy_ids, which must be an empty list; multi-factor codes, external ids and tags, which
+//     must only have the right form
 //
 // # Stricter than Huawei Cloud
 //
@@ -106,6 +107,7 @@
 //     the body
 //   - POST bodies without Content-Type application/json, and bodies with fields the API page does
 //     not know
+//   - null for a field of a request to STS that may be left out
 //   - a marker of another list, of the same list with another filter, or after an item that is gone
 //
 // Percent-encoding is not compared literally: path and query are signed by their decoded values, so

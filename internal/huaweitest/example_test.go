@@ -1,10 +1,14 @@
 package huaweitest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
+	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
 )
 
@@ -30,4 +34,39 @@ func Example() {
 	// Output:
 	// POST /v1/register-regions 503 APIGW.0201 (unverified)
 	// POST /v1/register-regions 401 APIGW.0301 (unverified)
+}
+
+func ExampleCloud_TrustOIDC() {
+	const provider, agency = "iam::0a6d25d2:oidcProvider:aws", "iam::0a6d25d2:agency:registrar"
+	cloud := huaweitest.New() // nobody has a key
+	cloud.TrustOIDC(provider, agency, huaweitest.Trust{
+		Issuer: awstest.Issuer, Audience: "https://huawei.example", Subjects: []string{awstest.Role},
+	})
+	cloud.OnRequest(func(r huaweitest.Request) { fmt.Println(r) })
+
+	client := &http.Client{Transport: cloud}
+	for _, subject := range []string{awstest.Role, "arn:aws:iam::123456789012:role/another"} {
+		body, err := json.Marshal(map[string]any{
+			"provider_urn": provider, "agency_urn": agency, "agency_session_name": "register-region",
+			"id_token": awstest.Token("RS256", map[string]any{
+				"iss": awstest.Issuer, "aud": "https://huawei.example", "sub": subject,
+				"exp": time.Now().Add(time.Minute).Unix(),
+			}),
+		})
+		if err != nil {
+			panic(err)
+		}
+		resp, err := client.Post(
+			"https://sts.example/v5/agencies/assume-with-oidc", "application/json", bytes.NewReader(body),
+		)
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+	}
+	fmt.Println(len(cloud.Issued()), "issued")
+	// Output:
+	// POST /v5/agencies/assume-with-oidc 200
+	// POST /v5/agencies/assume-with-oidc 403 STS5.1001
+	// 1 issued
 }

@@ -80,7 +80,9 @@ func (c *Cloud) verify(r Request) (Credentials, error) {
 	mac := hmac.New(sha256.New, []byte(creds.SecretKey))
 	mac.Write([]byte("SDK-HMAC-SHA256\n" + r.Header.Get("X-Sdk-Date") + "\n" + canonical))
 	if !hmac.Equal([]byte(signature), []byte(hex.EncodeToString(mac.Sum(nil)))) {
-		return Credentials{}, fmt.Errorf("the signature does not match; SHA-256 of the canonical request received: %s", canonical)
+		return Credentials{}, fmt.Errorf(
+			"the signature does not match; SHA-256 of the canonical request received: %s", canonical,
+		)
 	}
 	return creds, nil
 }
