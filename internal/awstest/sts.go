@@ -23,7 +23,8 @@ const Issuer = "https://6f6ee5f9-0a5d-4c3b-8b1a-000000000000.tokens.sts.global.a
 const Role = "arn:aws:iam::123456789012:role/registrar"
 
 // STS is a fake AWS STS, as far as GetWebIdentityToken needs it. The zero STS issues tokens for
-// [Role]. They are constructed: nobody's key signed them. It is safe for concurrent use.
+// [Role]. They are constructed: nobody's key signed them. An aud of one audience is a text, which
+// is assumed, as are the codes for malformed requests. It is safe for concurrent use.
 type STS struct {
 	script
 	clock    func() time.Time
@@ -88,7 +89,7 @@ func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.clock != nil {
 		now = s.clock
 	}
-	issued := now().UTC().Truncate(time.Second)
+	issued := now().UTC()
 	expires := issued.Add(asked.lifetime)
 	answer, token := s.next(), ""
 	if answer == nil {
