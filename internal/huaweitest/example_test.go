@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
 )
 
@@ -40,16 +39,16 @@ func ExampleCloud_TrustOIDC() {
 	const provider, agency = "iam::0a6d25d2:oidcProvider:aws", "iam::0a6d25d2:agency:registrar"
 	cloud := huaweitest.New() // nobody has a key
 	cloud.TrustOIDC(provider, agency, huaweitest.Trust{
-		Issuer: awstest.Issuer, Audience: "https://huawei.example", Subjects: []string{awstest.Role},
+		Issuer: "https://issuer.example", Audience: "https://huawei.example", Subjects: []string{"the function"},
 	})
 	cloud.OnRequest(func(r huaweitest.Request) { fmt.Println(r) })
 
 	client := &http.Client{Transport: cloud}
-	for _, subject := range []string{awstest.Role, "arn:aws:iam::123456789012:role/another"} {
+	for _, subject := range []string{"the function", "another"} {
 		body, err := json.Marshal(map[string]any{
 			"provider_urn": provider, "agency_urn": agency, "agency_session_name": "register-region",
-			"id_token": awstest.Token("RS256", map[string]any{
-				"iss": awstest.Issuer, "aud": "https://huawei.example", "sub": subject,
+			"id_token": token(document{
+				"iss": "https://issuer.example", "aud": "https://huawei.example", "sub": subject,
 				"exp": time.Now().Add(time.Minute).Unix(),
 			}),
 		})

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
 
 	"github.com/stretchr/testify/assert"
@@ -22,7 +21,9 @@ const (
 	withOIDC = "/v5/agencies/assume-with-oidc"
 	provider = "iam::05261f923e80d3890f33c0056e9b3f80:oidcProvider:aws"
 	agency   = "iam::05261f923e80d3890f33c0056e9b3f80:agency:registrar"
+	issuer   = "https://issuer.example"
 	audience = "https://huawei.example"
+	role     = "arn:aws:iam::123456789012:role/registrar"
 )
 
 // document is a JSON object that tests change.
@@ -53,7 +54,7 @@ func sts(t *testing.T) (*huaweitest.Cloud, client) {
 	t.Helper()
 	c := huaweitest.New(permanent)
 	c.TrustOIDC(provider, agency, huaweitest.Trust{
-		Issuer: awstest.Issuer, Audience: audience, Subjects: []string{"arn:aws:iam::1:role/first", awstest.Role},
+		Issuer: issuer, Audience: audience, Subjects: []string{"arn:aws:iam::1:role/first", role},
 	})
 	c.AllowAssume(permanent.AccessKey, agency)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -65,12 +66,20 @@ func sts(t *testing.T) (*huaweitest.Cloud, client) {
 
 func claimed() document {
 	return document{
-		"iss": awstest.Issuer, "aud": audience, "sub": awstest.Role,
+		"iss": issuer, "aud": audience, "sub": role,
 		"exp": time.Date(2026, 1, 2, 3, 9, 5, 0, time.UTC).Unix(),
 	}
 }
 
-func token(claims document) string { return awstest.Token("RS256", claims) }
+// token is a JWT that nobody signed.
+func token(claims document) string { return jwt(`{"alg":"RS256"}`, claims.String(), "constructed") }
+
+func jwt(parts ...string) string {
+	for i, part := range parts {
+		parts[i] = base64.RawURLEncoding.EncodeToString([]byte(part))
+	}
+	return strings.Join(parts, ".")
+}
 
 // request is a whole body for the path.
 func request(path string) document {
@@ -125,7 +134,7 @@ func TestAssumingAnAgency(t *testing.T) {
 	for path, about := range map[string]string{
 		assume: `"source_identity":"an operator"`,
 		withOIDC: `"source_identity":"","audience":"` + audience + `","provider":"` + provider + `",` +
-			`"subject_from_id_token":"` + awstest.Role + `"`,
+			`"subject_from_id_token":"` + role + `"`,
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
@@ -223,13 +232,6 @@ func TestTemporaryCredentials(t *testing.T) {
 func TestATokenMustBeTrusted(t *testing.T) {
 	t.Parallel()
 	good := claimed()
-	raw := func(header, claims, signature string) string {
-		var parts []string
-		for _, part := range []string{header, claims, signature} {
-			parts = append(parts, base64.RawURLEncoding.EncodeToString([]byte(part)))
-		}
-		return strings.Join(parts, ".")
-	}
 	for name, tt := range map[string]struct {
 		token string
 		want  string // the code; "" if it is believed
@@ -238,26 +240,26 @@ func TestATokenMustBeTrusted(t *testing.T) {
 		"the other subject":        {token(good.with("sub", "arn:aws:iam::1:role/first")), ""},
 		"several audiences":        {token(good.with("aud", []string{"another", audience})), ""},
 		"a fraction of a second":   {token(good.with("exp", 1767323045.5)), ""},
-		"another issuer":           {token(good.with("iss", awstest.Issuer+"/")), "STS5.1001"},
+		"another issuer":           {token(good.with("iss", issuer+"/")), "STS5.1001"},
 		"another audience":         {token(good.with("aud", "another")), "STS5.1001"},
 		"other audiences":          {token(good.with("aud", []string{"another", "yet another"})), "STS5.1001"},
-		"another subject":          {token(good.with("sub", awstest.Role+"/x")), "STS5.1001"},
-		"a subject in another way": {token(good.with("sub", strings.ToUpper(awstest.Role))), "STS5.1001"},
+		"another subject":          {token(good.with("sub", role+"/x")), "STS5.1001"},
+		"a subject in another way": {token(good.with("sub", strings.ToUpper(role))), "STS5.1001"},
 		"expired":                  {token(good.with("exp", 1767323045)), "STS5.9902"},
 		"no issuer":                {token(good.without("iss")), "STS5.9901"},
 		"no audience":              {token(good.without("aud")), "STS5.9901"},
 		"no subject":               {token(good.without("sub")), "STS5.9901"},
 		"no end":                   {token(good.without("exp")), "STS5.9901"},
 		"an end of words":          {token(good.with("exp", "2027")), "STS5.9901"},
-		"two parts":                {strings.Join(strings.Split(token(good), ".")[:2], "."), "STS5.9901"},
+		"two parts":                {jwt(`{"alg":"RS256"}`, good.String()), "STS5.9901"},
 		"four parts":               {token(good) + ".YQ", "STS5.9901"},
 		"not base64url":            {token(good) + "+", "STS5.9901"},
-		"padded":                   {raw(`{"alg":"RS256"}`, good.String(), "s") + "==", "STS5.9901"},
-		"a header of words":        {raw("RS256", good.String(), "s"), "STS5.9901"},
-		"a header without alg":     {raw(`{}`, good.String(), "s"), "STS5.9901"},
-		"not signed":               {raw(`{"alg":"none"}`, good.String(), "s"), "STS5.9901"},
-		"without a signature":      {raw(`{"alg":"RS256"}`, good.String(), ""), "STS5.9901"},
-		"claims of words":          {raw(`{"alg":"RS256"}`, "claims", "s"), "STS5.9901"},
+		"padded":                   {jwt(`{"alg":"RS256"}`, good.String(), "s") + "==", "STS5.9901"},
+		"a header of words":        {jwt("RS256", good.String(), "s"), "STS5.9901"},
+		"a header without alg":     {jwt(`{}`, good.String(), "s"), "STS5.9901"},
+		"not signed":               {jwt(`{"alg":"none"}`, good.String(), "s"), "STS5.9901"},
+		"without a signature":      {jwt(`{"alg":"RS256"}`, good.String(), ""), "STS5.9901"},
+		"claims of words":          {jwt(`{"alg":"RS256"}`, "claims", "s"), "STS5.9901"},
 		"an access key":            {"AKIDEXAMPLE", "STS5.9901"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +290,7 @@ func TestWhoMayAssumeAnAgency(t *testing.T) {
 	c, cl := sts(t)
 	c.AddCredentials(temporary)
 	c.TrustOIDC(provider+"-2", other, huaweitest.Trust{
-		Issuer: awstest.Issuer, Audience: audience, Subjects: []string{awstest.Role},
+		Issuer: issuer, Audience: audience, Subjects: []string{role},
 	})
 	for name, tt := range map[string]struct {
 		path   string
@@ -327,7 +329,7 @@ func TestWhoMayAssumeAnAgency(t *testing.T) {
 	cl.creds = permanent
 	assert.Equal(t, 200, cl.call("POST", assume, long.String()).status)
 
-	c.TrustOIDC(provider, agency, huaweitest.Trust{Issuer: awstest.Issuer, Audience: audience})
+	c.TrustOIDC(provider, agency, huaweitest.Trust{Issuer: issuer, Audience: audience})
 	assert.Equal(t, 403, cl.exchange(withOIDC, request(withOIDC)).status, "the trust is replaced")
 }
 
