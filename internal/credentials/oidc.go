@@ -133,12 +133,12 @@ func fromAWSSTS(ctx context.Context, load awsapi.Load, audience string) (tokenFu
 }
 
 func tokenRemedy(code string) string {
-	switch code {
-	case "OutboundWebIdentityFederationDisabledException":
+	switch strings.TrimSuffix(code, "Exception") { // some are documented without it, and sent with it
+	case "OutboundWebIdentityFederationDisabled":
 		return "let the AWS account issue tokens: aws iam enable-outbound-web-identity-federation"
-	case "AccessDenied", "AccessDeniedException":
+	case "AccessDenied":
 		return "allow sts:GetWebIdentityToken for the audience HUAWEICLOUD_OIDC_AUDIENCE"
-	case "JWTPayloadSizeExceededException":
+	case "JWTPayloadSizeExceeded":
 		return "take tags away from the role, which are in the token"
 	case "ValidationError", "InvalidParameterValue":
 		return "correct HUAWEICLOUD_OIDC_AUDIENCE"

@@ -195,6 +195,10 @@ func TestAFailureToGetATokenHasItsKind(t *testing.T) {
 			awstest.Refuse(status, "OutboundWebIdentityFederationDisabledException"), attempt.Misconfigured,
 			"let the AWS account issue tokens: aws iam enable-outbound-web-identity-federation: status 400",
 		},
+		"the account issues none, as documented": {
+			awstest.Refuse(status, "OutboundWebIdentityFederationDisabled"), attempt.Misconfigured,
+			"let the AWS account issue tokens",
+		},
 		"the role may not": {
 			awstest.Refuse(http.StatusForbidden, "AccessDenied"), attempt.Misconfigured,
 			"allow sts:GetWebIdentityToken for the audience HUAWEICLOUD_OIDC_AUDIENCE: status 403 AccessDenied",
