@@ -35,6 +35,7 @@ var allowed = []struct{ part, imports string }{
 	{"cmd/sandbox", "cmd/internal/show internal/huaweitest internal/lambdalocal pkg/events"},
 	{"cmd/invoke", "cmd/internal/call cmd/internal/show internal/lambdalocal"},
 	{"cmd/audit", "cmd/internal/call internal/lambdalocal pkg/events"},
+	{"cmd/pack", ""},
 	{"cmd/internal/call", "cmd/internal/show internal/lambdalocal"},
 	{"cmd/internal/*", "internal/huaweitest internal/lambdalocal pkg/events"},
 	{"test", ""},
