@@ -25,7 +25,7 @@ endif
 # Variables given to make, such as DRY_RUN=1, reach whatever it runs.
 .PHONY: help
 help: ## Explain each target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "    " substr($$0, 3) }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 } /^##  / { print "    " substr($$0, 3) }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build-local ## Run the functions against a fake Huawei Cloud on this machine and show what happens
@@ -85,6 +85,12 @@ build: $(FUNCTIONS:%=$(DIST)/%/bootstrap) ## Build each function as Lambda takes
 
 $(DIST)/%/bootstrap: go
 	CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w' -o $@ ./functions/$*
+
+.PHONY: build-functiongraph
+build-functiongraph: go ## Build each function as FunctionGraph takes it, dist/functiongraph/<function>.zip
+	@$(MAKE) --no-print-directory -s build DIST=$(DIST)/functiongraph GOOS=linux GOARCH=amd64
+	@GOOS= GOARCH= go run ./cmd/pack $(FUNCTIONS:%=$(DIST)/functiongraph/%)
+	@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,wc -c $(FUNCTIONS:%=$(DIST)/functiongraph/%.zip))
 
 .PHONY: workflow
 workflow: go deploy/node_modules ## Run the workflow on this machine: what succeeds, is rejected, recovers, and fails
