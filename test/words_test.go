@@ -47,7 +47,8 @@ var plain = regexp.MustCompile(`(?i)\b(there|here) (is|are|was|were) no\b|` +
 func TestTheWordsArePlain(t *testing.T) {
 	t.Parallel()
 	var found []string
-	for _, file := range files(t, ".go", ".yaml", ".yml", ".md", ".json", ".toml", ".sh", ".tf", ".example", "Makefile", "run") {
+	for _, file := range files(t,
+		".go", ".yaml", ".yml", ".md", ".json", ".toml", ".sh", ".tf", ".example", "Makefile", "run") {
 		for n, line := range lines(t, file) {
 			if !isException(file, line) {
 				found = append(found, stumbles(fmt.Sprintf("%s:%d", file, n+1), line)...)

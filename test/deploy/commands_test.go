@@ -296,6 +296,46 @@ func TestMakeCheckDeploySaysWhatItLeavesOut(t *testing.T) {
 	assert.Contains(t, string(out), "left out: creating the stack in moto")
 }
 
+func TestTerraformIsCheckedAsFarAsItCanBe(t *testing.T) {
+	t.Parallel()
+	type tools map[string][2]string // what each does to fmt and to validate
+	for name, c := range map[string]struct {
+		tools tools
+		out   string
+		fails bool
+	}{
+		"neither": {nil, "left out: deploy/functiongraph by OpenTofu or Terraform", false},
+		"valid":   {tools{"tofu": {"exit 0", "exit 0"}}, "is valid, says the provider", false},
+		"invalid": {
+			tools{"tofu": {"exit 0", "echo no such argument >&2; exit 1"}}, "no such argument", true,
+		},
+		"badly formed": {tools{"tofu": {"echo main.tf; exit 3", "exit 0"}}, "main.tf", true},
+		"without a provider": {
+			tools{"terraform": {"exit 0", "echo 'Error: Missing required provider' >&2; exit 1"}},
+			"left out: deploy/functiongraph by the provider huaweicloud/huaweicloud", false,
+		},
+		"both": {tools{"tofu": {"exit 0", "exit 0"}, "terraform": {"exit 1", "exit 1"}}, "is valid", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bin := t.TempDir()
+			for tool, does := range c.tools {
+				script := "#!/bin/sh\ncase \"$*\" in\n" +
+					"'-chdir=deploy/functiongraph fmt -check -diff') " + does[0] + " ;;\n" +
+					"'-chdir=deploy/functiongraph validate -no-color') " + does[1] + " ;;\n*) exit 2 ;;\nesac\n"
+				require.NoError(t, os.WriteFile(filepath.Join(bin, tool), []byte(script), 0o700))
+			}
+			sh, err := exec.LookPath("sh")
+			require.NoError(t, err)
+			cmd := exec.Command(sh, "deploy/validate.sh")
+			cmd.Dir, cmd.Env = root, []string{"PATH=" + bin}
+			out, err := cmd.CombinedOutput()
+			assert.Equal(t, c.fails, err != nil, string(out))
+			assert.Contains(t, string(out), c.out)
+		})
+	}
+}
+
 func TestMakeWithoutNodeSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{
