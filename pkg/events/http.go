@@ -24,7 +24,12 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 	case (mediaType == BatchMediaType || mediaType == StructuredMediaType) && !utf8.Valid(body):
 		return Envelope{}, invalid("body is not UTF-8")
 	case mediaType == BatchMediaType:
-		records, err := (&unwrapper{limit: maxRecords, left: maxRecords}).array(body, 0)
+		u := unwrapper{limit: maxRecords, left: maxRecords}
+		elements, err := u.elements(body, 0)
+		if err != nil {
+			return Envelope{}, err
+		}
+		records, err := u.each(elements, 0)
 		return Envelope{Array, records}, err
 	case mediaType == StructuredMediaType:
 		o, err := parseObject(body)

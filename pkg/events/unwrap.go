@@ -100,8 +100,7 @@ func (u *unwrapper) payload(b []byte, depth int) (Shape, []Record, error) {
 	}
 	b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\ufeff")), " \t\r\n")
 	if bytes.HasPrefix(b, []byte("[")) {
-		records, err := u.array(b, depth)
-		return Array, records, err
+		return u.list(b, depth)
 	}
 	o, err := parseObject(b)
 	if err != nil {
@@ -192,8 +191,24 @@ func (o object) foreign(eventSource string) string {
 	}
 }
 
-// array treats each element as an event of its own.
-func (u *unwrapper) array(b []byte, depth int) ([]Record, error) {
+// list takes an array apart: messages of SQS as EventBridge Pipes sends them, or anything else.
+func (u *unwrapper) list(b []byte, depth int) (Shape, []Record, error) {
+	elements, err := u.elements(b, depth)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(elements) > 0 {
+		if first, _ := parseObject(elements[0]); first.text("eventSource") == "aws:sqs" {
+			records, err := u.sqs(elements, depth)
+			return SQS, records, err
+		}
+	}
+	records, err := u.each(elements, depth)
+	return Array, records, err
+}
+
+// elements reads an array.
+func (u *unwrapper) elements(b []byte, depth int) ([]json.RawMessage, error) {
 	elements, err := parseArray(b, u.left)
 	switch {
 	case err != nil:
@@ -203,6 +218,11 @@ func (u *unwrapper) array(b []byte, depth int) ([]Record, error) {
 	case depth == maxDepth:
 		return nil, invalid("payload is wrapped more than %d times", maxDepth)
 	}
+	return elements, nil
+}
+
+// each treats each element of an array as an event of its own.
+func (u *unwrapper) each(elements []json.RawMessage, depth int) ([]Record, error) {
 	records := []Record{}
 	for _, element := range elements {
 		inner, err := u.inside(element, depth)
@@ -290,7 +310,7 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		id := message.text("messageId")
 		if err != nil || id == "" || len(id) > maxMessageID {
 			return nil, invalid(
-				"Records[%d] is not a message of SQS: it has no messageId that it could be reported by", i)
+				"record %d is not a message of SQS: it has no messageId that it could be reported by", i)
 		}
 		attributes := message.object("attributes")
 		body := unwrapper{limit: maxMessage, left: maxMessage}

@@ -39,6 +39,9 @@ func wrappings() map[string]func(string) string {
 		"SQS": func(s string) string {
 			return `{"Records":[` + sqs(s, "arn:aws:sqs:eu-west-1:123456789012:q", "") + `]}`
 		},
+		"Pipes": func(s string) string {
+			return "[" + sqs(s, "arn:aws:sqs:eu-west-1:123456789012:q", "") + "]"
+		},
 		"SNS": func(s string) string {
 			return `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{` +
 				`"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `}}]}`
@@ -118,6 +121,7 @@ func TestTheShapeIsThatOfTheOutermostWrapping(t *testing.T) {
 	shapes := map[string]events.Shape{
 		"array":                 events.Array,
 		"SQS":                   events.SQS,
+		"Pipes":                 events.SQS,
 		"SNS":                   events.SNS,
 		"SNS notification":      events.SNS,
 		"EventBridge":           events.EventBridge,
@@ -177,8 +181,33 @@ func TestMessagesOfAQueue(t *testing.T) {
 		{"foreign", "", "payload is an event of aws:s3", 0},
 	}, got)
 
-	_, err = events.Unwrap([]byte(`{"Records":[` + message("a", one, standard, "") + `,{"eventSource":"aws:sqs"}]}`))
-	require.ErrorContains(t, err, "Records[1] is not a message of SQS: it has no messageId")
+	two := message("a", one, standard, "") + `,{"eventSource":"aws:sqs"}`
+	for _, payload := range []string{`{"Records":[` + two + `]}`, "[" + two + "]"} {
+		_, err = events.Unwrap([]byte(payload))
+		require.ErrorContains(t, err, "record 1 is not a message of SQS: it has no messageId")
+	}
+}
+
+// EventBridge Pipes sends the messages without the object around them.
+func TestABareArrayOfMessagesIsTheSameAsTheirRecords(t *testing.T) {
+	t.Parallel()
+	const fifo = "arn:aws:sqs:eu-west-1:123456789012:q.fifo"
+	messages := sqs(with(t, nil), fifo, `"MessageGroupId":"g","ApproximateReceiveCount":"3"`) + "," +
+		strings.Replace(sqs(zeros(101), fifo, ""), "m-1", "m-2", 1)
+	want, err := events.Unwrap([]byte(`{"Records":[` + messages + `]}`))
+	require.NoError(t, err)
+	got, err := events.Unwrap([]byte("[" + messages + "]"))
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	assert.Equal(t, "g", got.Records[0].Group)
+	assert.Equal(t, "m-2", got.Records[1].MessageID)
+
+	// In a batch of CloudEvents over HTTP it is none of them: each element has an answer there.
+	batch, err := events.UnwrapHTTP(http.Header{"Content-Type": {events.BatchMediaType}}, []byte("["+messages+"]"))
+	require.NoError(t, err)
+	assert.Equal(t, events.Array, batch.Shape)
+	require.Error(t, batch.Records[0].Err)
+	assert.Equal(t, 2, batch.Records[0].Count)
 }
 
 // zeros is an array of n elements that aren't events.
