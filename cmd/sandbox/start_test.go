@@ -59,7 +59,7 @@ func TestDeadLettersAreReadAndReplayed(t *testing.T) {
 	failed := lambdalocal.Answer{Payload: []byte(`{"errorType":"x"}`)}
 	_, err = trigger.Queue.GiveUp(string(destination([]byte(event), failed, 3)))
 	require.NoError(t, err)
-	assert.Contains(t, request("GET", "/dead-letters/f", ""), "\n  Lambda destination: account.created account_id=a\n")
+	assert.Contains(t, request("GET", "/dead-letters/f", ""), "\n  destination: account.created account_id=a\n")
 	assert.Equal(t, "2 messages put back into the queue\n", request("POST", "/dead-letters/f/replay", ""))
 	assert.Equal(t, "no dead letters\n", request("GET", "/dead-letters/f", ""))
 	assert.Len(t, trigger.Queue.Messages(), 2)

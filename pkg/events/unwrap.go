@@ -22,7 +22,7 @@ const (
 
 // accepted is appended to the error for a payload that isn't recognised.
 const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, " +
-	"a Lambda destination, a function URL or an HTTP API with a CloudEvent inside"
+	"a destination, a function URL or an HTTP API with a CloudEvent inside"
 
 // InvalidEventError says why a payload, or a record of it, is not an event for this function, and
 // what would be. It never shows more of the payload than a name or a short value.
@@ -47,8 +47,8 @@ const (
 	EventBridge Shape = "EventBridge"
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
-	Destination Shape = "Lambda destination" // what Lambda sends on after an asynchronous invocation
-	HTTP        Shape = "HTTP"               // a function URL or HTTP API; its Records are left to UnwrapHTTP
+	Destination Shape = "destination" // what Lambda or FunctionGraph sends on after an asynchronous invocation
+	HTTP        Shape = "HTTP"        // a function URL or HTTP API; its Records are left to UnwrapHTTP
 )
 
 // Envelope is a payload taken apart.
@@ -158,7 +158,8 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 		return SNS, nil, nil
 	case context["http"] != nil:
 		return HTTP, nil, nil
-	case context["condition"] != nil && o["requestPayload"] != nil:
+	case context["condition"] != nil && o["requestPayload"] != nil,
+		o["request_payload"] != nil && o.object("request_context")["condition"] != nil:
 		return Destination, nil, nil
 	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
 		return EventBridge, nil, nil
@@ -370,10 +371,27 @@ func (u *unwrapper) sns(o object, list []json.RawMessage, depth int) ([]Record, 
 // destination takes out what the function was given if it failed, or what it answered if it
 // succeeded.
 func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
-	if o.object("requestContext").text("condition") == "Success" {
-		return u.inside(o["responsePayload"], depth)
+	context, request, response := "requestContext", "requestPayload", "responsePayload"
+	functionError := o.object("responseContext").text("functionError")
+	if o[request] == nil { // as FunctionGraph spells them
+		context, request, response = "request_context", "request_payload", "response_payload"
+		functionError = o.object("response_context").text("function_error")
 	}
-	return u.inside(o["requestPayload"], depth)
+	// Lambda says Success. FunctionGraph documents an empty condition beside an answer.
+	condition := o.object(context).text("condition")
+	if functionError == "" && (condition == "Success" || condition == "") {
+		return u.inside(content(o[response]), depth)
+	}
+	return u.inside(content(o[request]), depth)
+}
+
+// content is what a wrapping holds: JSON, or a string with JSON in it.
+func content(raw json.RawMessage) []byte {
+	var text string
+	if bytes.HasPrefix(raw, []byte(`"`)) && json.Unmarshal(raw, &text) == nil {
+		return []byte(text)
+	}
+	return raw
 }
 
 // readRecord reads a structured CloudEvent, which is size bytes long.

@@ -68,6 +68,12 @@ func wrappings() map[string]func(string) string {
 			return `{"version":"1.0","requestContext":{"condition":"Success"},"requestPayload":{"x":1},` +
 				`"responsePayload":` + s + `}`
 		},
+		"failed FunctionGraph": func(s string) string {
+			return `{"timestamp":"2026-01-02T11:04:06.000Z+08:00","request_context":{"request_id":"r",` +
+				`"function_urn":"urn","condition":"FunctionError","approximate_invoke_count":4},"request_payload":` +
+				quoted(s) + `,"response_context":{"status_code":200,"function_error":"TransientError"},` +
+				`"response_payload":"{}"}`
+		},
 	}
 }
 
@@ -128,6 +134,7 @@ func TestTheShapeIsThatOfTheOutermostWrapping(t *testing.T) {
 		"EventBridge with text": events.EventBridge,
 		"failed Lambda":         events.Destination,
 		"successful Lambda":     events.Destination,
+		"failed FunctionGraph":  events.Destination,
 	}
 	for outer, wrap := range wrappings() {
 		for _, inner := range wrappings() {
@@ -377,6 +384,60 @@ func TestDetailsOfEventBridge(t *testing.T) {
 	require.ErrorContains(t, record(`{"specversion":"1.0","id":"x"}`, "com.example").Err, "source: is missing",
 		"a detail that says it is a CloudEvent must be one")
 	require.ErrorContains(t, record(`{}`, "my app").Err, "source: has a character")
+}
+
+func TestADestinationHoldsWhatFailedOrTheAnswer(t *testing.T) {
+	t.Parallel()
+	given, answered := with(t, members{"id": `"given"`}), with(t, members{"id": `"answered"`})
+	lambda := func(condition, functionError, request, response string) string {
+		return `{"requestContext":{"condition":` + condition + `},"requestPayload":` + request +
+			`,"responseContext":{"functionError":` + functionError + `},"responsePayload":` + response + `}`
+	}
+	functionGraph := func(condition, functionError, request, response string) string {
+		return `{"request_context":{"condition":` + condition + `},"request_payload":` + request +
+			`,"response_context":{"function_error":` + functionError + `},"response_payload":` + response + `}`
+	}
+	for name, c := range map[string]struct{ condition, functionError, want string }{
+		"success, as Lambda says it":      {`"Success"`, `null`, "answered"},
+		"an empty condition":              {`""`, `""`, "answered"},
+		"an empty condition, but failed":  {`""`, `"Unhandled"`, "given"},
+		"success that is an error":        {`"Success"`, `"Unhandled"`, "given"},
+		"all attempts failed":             {`"RetriesExhausted"`, `""`, "given"},
+		"a condition that nobody knows":   {`"success?"`, `null`, "given"},
+		"a condition that is null":        {`null`, `null`, "answered"},
+		"a condition that is null, error": {`null`, `"x"`, "given"},
+		"a condition that is a number":    {`5`, `"x"`, "given"},
+		"a condition that is an object":   {`{}`, `"x"`, "given"},
+		"errors that aren't text":         {`"Success"`, `{}`, "answered"},
+	} {
+		for cloud, record := range map[string]func(_, _, _, _ string) string{
+			"Lambda": lambda, "FunctionGraph": functionGraph,
+		} {
+			for form, payloads := range map[string][2]string{
+				"objects": {given, answered}, "text": {quoted(given), quoted(answered)},
+			} {
+				t.Run(cloud+", "+form+": "+name, func(t *testing.T) {
+					t.Parallel()
+					envelope, err := events.Unwrap([]byte(record(c.condition, c.functionError, payloads[0], payloads[1])))
+					require.NoError(t, err)
+					assert.Equal(t, events.Destination, envelope.Shape)
+					require.Len(t, envelope.Records, 1)
+					require.NoError(t, envelope.Records[0].Err)
+					assert.Equal(t, c.want, envelope.Records[0].Event.ID)
+				})
+			}
+		}
+	}
+	for _, payload := range []string{`null`, `""`, `5`, `{}`, `"hello world!"`, `[]`} {
+		for _, record := range []string{
+			lambda(`"RetriesExhausted"`, `""`, payload, given), functionGraph(`"FunctionError"`, `""`, payload, given),
+			lambda(`"Success"`, `""`, given, payload), functionGraph(`""`, `""`, given, payload),
+		} {
+			envelope, err := events.Unwrap([]byte(record))
+			require.NoError(t, err, record)
+			require.ErrorAs(t, envelope.Records[0].Err, new(*events.InvalidEventError), record)
+		}
+	}
 }
 
 func TestAnEventWithoutATimeGetsThatOfItsEnvelope(t *testing.T) {
