@@ -21,7 +21,7 @@ const (
 )
 
 // accepted is appended to the error for a payload that isn't recognised.
-const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, " +
+const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, SMN, " +
 	"a destination, a function URL or an HTTP API with a CloudEvent inside"
 
 // InvalidEventError says why a payload, or a record of it, is not an event for this function, and
@@ -47,6 +47,7 @@ const (
 	EventBridge Shape = "EventBridge"
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
+	SMN         Shape = "SMN"         // as FunctionGraph hands it on
 	Destination Shape = "destination" // what Lambda or FunctionGraph sends on after an asynchronous invocation
 	HTTP        Shape = "HTTP"        // a function URL or HTTP API; its Records are left to UnwrapHTTP
 )
@@ -126,8 +127,8 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 		records, err = u.eventBridge(o, size, depth)
 	case SQS:
 		records, err = u.sqs(list, depth)
-	case SNS:
-		records, err = u.sns(o, list, depth)
+	case SNS, SMN:
+		records, err = u.notifications(o, list, depth)
 	case Destination:
 		records, err = u.destination(o, depth)
 	default: // HTTP
@@ -138,22 +139,21 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 	return shape, records, err
 }
 
-// shape recognises an object. The list holds its Records, if it is an event of AWS that has them.
+// shape recognises an object. The list holds the records, if it is an event of AWS or FunctionGraph
+// that has them.
 func (o object) shape() (Shape, []json.RawMessage, error) {
-	var source struct{ lower, upper string }
-	list, _ := parseArray(o["Records"], maxRecords)
-	if len(list) > 0 {
-		first, _ := parseObject(list[0])
-		source.lower, source.upper = first.text("eventSource"), first.text("EventSource")
-	}
+	list, first := o.records("Records")
+	smn, notification := o.records("record")
 	context := o.object("requestContext")
 	switch {
 	case o["specversion"] != nil:
 		return Structured, nil, nil
-	case source.lower == "aws:sqs":
+	case first.text("eventSource") == "aws:sqs":
 		return SQS, list, nil
-	case source.upper == "aws:sns":
+	case first.text("EventSource") == "aws:sns":
 		return SNS, list, nil
+	case notification.text("event_source") == "smn":
+		return SMN, smn, nil
 	case o.text("Type") == "Notification" && o["TopicArn"] != nil && o["MessageId"] != nil:
 		return SNS, nil, nil
 	case context["http"] != nil:
@@ -164,7 +164,18 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
 		return EventBridge, nil, nil
 	}
-	return "", nil, invalid("payload is %s; %s", o.foreign(source.lower), accepted)
+	return "", nil, invalid("payload is %s; %s", o.foreign(first.text("eventSource")), accepted)
+}
+
+// records returns a member that is a list, and the first of it.
+func (o object) records(name string) (list []json.RawMessage, first object) {
+	if o[name] != nil {
+		list, _ = parseArray(o[name], maxRecords)
+	}
+	if len(list) > 0 {
+		first, _ = parseObject(list[0])
+	}
+	return list, first
 }
 
 // foreign names a payload that is well known but not accepted.
@@ -344,22 +355,26 @@ func sentAt(records []Record, at time.Time) []Record {
 	return records
 }
 
-// sns takes a Lambda event of SNS, which has a list, or the notification itself as it stands in a
-// queue.
-func (u *unwrapper) sns(o object, list []json.RawMessage, depth int) ([]Record, error) {
+// notifications takes an event of SNS or SMN, which has a list, or the notification of SNS itself as
+// it stands in a queue.
+func (u *unwrapper) notifications(o object, list []json.RawMessage, depth int) ([]Record, error) {
 	if list == nil {
-		return u.inside([]byte(o.text("Message")), depth)
+		return u.inside(content(o["Message"]), depth)
 	}
 	if len(list) > u.left {
 		return nil, u.count(len(list))
 	}
 	var all []Record
 	for i, raw := range list {
-		notification, err := parseObject(raw)
+		record, err := parseObject(raw)
 		if err != nil {
-			return nil, invalid("Records[%d] is %v", i, err)
+			return nil, invalid("record %d is %v", i, err)
 		}
-		records, err := u.inside([]byte(notification.object("Sns").text("Message")), depth)
+		message := record.object("Sns")["Message"]
+		if smn := record.object("smn"); smn != nil {
+			message = smn["message"]
+		}
+		records, err := u.inside(content(message), depth)
 		if err != nil {
 			return nil, err
 		}

@@ -46,6 +46,11 @@ func wrappings() map[string]func(string) string {
 			return `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{` +
 				`"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) + `}}]}`
 		},
+		"SMN": func(s string) string {
+			return `{"record":[{"event_version":"1.0","smn":{"topic_urn":"urn","timestamp":"2026-01-02T03:04:05Z",` +
+				`"message_attributes":null,"message":` + quoted(s) + `,"type":"notification","message_id":"n-1",` +
+				`"subject":""},"event_subscription_urn":"urn","event_source":"smn"}],"functionname":"f"}`
+		},
 		"SNS notification": func(s string) string {
 			return `{"Type":"Notification","MessageId":"n-1","TopicArn":"arn","Message":` + quoted(s) +
 				`,"Timestamp":"2026-01-02T03:04:05.678Z"}`
@@ -130,6 +135,7 @@ func TestTheShapeIsThatOfTheOutermostWrapping(t *testing.T) {
 		"Pipes":                 events.SQS,
 		"SNS":                   events.SNS,
 		"SNS notification":      events.SNS,
+		"SMN":                   events.SMN,
 		"EventBridge":           events.EventBridge,
 		"EventBridge with text": events.EventBridge,
 		"failed Lambda":         events.Destination,
@@ -384,6 +390,52 @@ func TestDetailsOfEventBridge(t *testing.T) {
 	require.ErrorContains(t, record(`{"specversion":"1.0","id":"x"}`, "com.example").Err, "source: is missing",
 		"a detail that says it is a CloudEvent must be one")
 	require.ErrorContains(t, record(`{}`, "my app").Err, "source: has a character")
+}
+
+func TestNotificationsOfSMN(t *testing.T) {
+	t.Parallel()
+	event := with(t, nil)
+	for name, c := range map[string]struct{ record, reason string }{
+		"a message of text":            {`"smn":{"message":` + quoted(event) + `}`, ""},
+		"a message that is an object":  {`"smn":{"message":` + event + `}`, ""},
+		"attributes that are text":     {`"smn":{"message_attributes":"None","message":` + event + `}`, ""},
+		"a message that isn't JSON":    {`"smn":{"message":"hello"}`, "payload is not JSON"},
+		"a message that is a number":   {`"smn":{"message":5}`, "payload is not a JSON object"},
+		"a message that is null":       {`"smn":{"message":null}`, "payload is not a JSON object"},
+		"no message":                   {`"smn":{}`, "payload is empty"},
+		"a notification that is text":  {`"smn":"hello"`, "payload is empty"},
+		"a notification that is null":  {`"smn":null`, "payload is empty"},
+		"no notification":              {`"x":1`, "payload is empty"},
+		"a message of SNS, not of SMN": {`"Sns":{"Message":"{}"}`, "payload is not a CloudEvent"},
+	} {
+		envelope, err := events.Unwrap([]byte(`{"record":[{"event_source":"smn",` + c.record + `}]}`))
+		require.NoError(t, err, name)
+		assert.Equal(t, events.SMN, envelope.Shape, name)
+		require.Len(t, envelope.Records, 1, name)
+		if c.reason != "" {
+			require.ErrorContains(t, envelope.Records[0].Err, c.reason, name)
+			continue
+		}
+		require.NoError(t, envelope.Records[0].Err, name)
+		assert.Equal(t, "1", envelope.Records[0].Event.ID, name)
+	}
+
+	two := wrappings()["SMN"](event)
+	two = strings.Replace(two, `"record":[`, `"record":[{"event_source":"smn","smn":{"message":"x"}},`, 1)
+	envelope, err := events.Unwrap([]byte(two))
+	require.NoError(t, err)
+	require.Len(t, envelope.Records, 2)
+	require.Error(t, envelope.Records[0].Err)
+	require.NoError(t, envelope.Records[1].Err, "each notification by itself")
+
+	_, err = events.Unwrap([]byte(`{"record":[{"event_source":"smn"},5]}`))
+	require.ErrorContains(t, err, "record 1 is not a JSON object")
+	for _, payload := range []string{
+		`{"record":[{"event_source":"dds"}]}`, `{"record":[]}`, `{"record":{}}`, `{"record":[{"eventSource":"aws:sqs"}]}`,
+	} {
+		_, err = events.Unwrap([]byte(payload))
+		require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
+	}
 }
 
 func TestADestinationHoldsWhatFailedOrTheAnswer(t *testing.T) {
