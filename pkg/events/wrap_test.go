@@ -82,7 +82,8 @@ func wrappings() map[string]func(string) string {
 	}
 }
 
-func TestAnEventIsTheSameInEveryCombinationOfFourWrappings(t *testing.T) {
+// Each pair of wrappings is tried, and around each pair a part of the others, twice.
+func TestAnEventIsTheSameInFourWrappings(t *testing.T) {
 	t.Parallel()
 	const structured = `{"specversion":"1.0","id":"in-1","source":"/landing-zone","type":"org.bootstrap",` +
 		`"time":"2026-01-02T03:04:05Z","data":{"region_id":"cn-north-4"}}`
@@ -113,11 +114,13 @@ func TestAnEventIsTheSameInEveryCombinationOfFourWrappings(t *testing.T) {
 			require.ErrorContains(t, err, "wrapped more than 4 times", name+" of "+path)
 			return
 		}
-		for _, name := range names {
-			try(t, all[name](payload), name+" of "+path, depth+1)
+		for i, name := range names {
+			if depth == 1 || (i+len(path))%2 == 0 {
+				try(t, all[name](payload), name+" of "+path, depth+1)
+			}
 		}
 	}
-	t.Cleanup(func() { assert.Greater(t, int(tried.Load()), 5000) })
+	t.Cleanup(func() { assert.Greater(t, int(tried.Load()), 4000) })
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
