@@ -2,7 +2,9 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -22,7 +24,7 @@ const (
 
 // accepted is appended to the error for a payload that isn't recognised.
 const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, SMN, " +
-	"a destination, a function URL or an HTTP API with a CloudEvent inside"
+	"a timer of FunctionGraph, a destination, a function URL or an HTTP API with a CloudEvent inside"
 
 // InvalidEventError says why a payload, or a record of it, is not an event for this function, and
 // what would be. It never shows more of the payload than a name or a short value.
@@ -47,6 +49,7 @@ const (
 	EventBridge Shape = "EventBridge"
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
+	Timer       Shape = "timer"       // of FunctionGraph
 	SMN         Shape = "SMN"         // as FunctionGraph hands it on
 	Destination Shape = "destination" // what Lambda or FunctionGraph sends on after an asynchronous invocation
 	HTTP        Shape = "HTTP"        // a function URL or HTTP API; its Records are left to UnwrapHTTP
@@ -131,6 +134,8 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 		records, err = u.notifications(o, list, depth)
 	case Destination:
 		records, err = u.destination(o, depth)
+	case Timer:
+		records, err = u.timer(o)
 	default: // HTTP
 		if depth > 0 {
 			err = invalid("payload is an HTTP request inside another event")
@@ -161,6 +166,8 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 	case context["condition"] != nil && o["requestPayload"] != nil,
 		o["request_payload"] != nil && o.object("request_context")["condition"] != nil:
 		return Destination, nil, nil
+	case o.text("trigger_type") == "TIMER":
+		return Timer, nil, nil
 	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
 		return EventBridge, nil, nil
 	}
@@ -398,6 +405,41 @@ func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 		return u.inside(content(o[response]), depth)
 	}
 	return u.inside(content(o[request]), depth)
+}
+
+// timer takes the CloudEvent out of user_event. Each firing of the timer is an event of its own: its
+// time becomes the event's, and a part of the event's id.
+func (u *unwrapper) timer(o object) ([]Record, error) {
+	text := content(o["user_event"])
+	event, err := parseObject(text)
+	if err == nil && event["specversion"] == nil {
+		err = errors.New("not a CloudEvent: it has no specversion")
+	}
+	if err != nil {
+		return u.settle(nil, invalid("user_event of the timer is %v; put a CloudEvent into it, such as %s", err,
+			`{"specversion":"1.0","id":"audit","source":"/timer","type":"org.audit"}`))
+	}
+	at, ok := moment(o["time"])
+	if !ok {
+		return u.settle(nil, invalid("the timer has no time like 2026-01-02T03:04:05+08:00, "+
+			"so its firings can't be told apart"))
+	}
+	firing := at.Format(time.RFC3339Nano)
+	if id := event.text("id"); strings.TrimSpace(id) != "" { // else the event isn't valid
+		event["id"] = quote(id + "/" + cmp.Or(o.text("time"), firing))
+	}
+	event["time"] = quote(firing)
+	return []Record{readRecord(event, len(text))}, u.count(1)
+}
+
+// moment reads a time: RFC 3339, or milliseconds since 1970 as a number or a string.
+func moment(raw json.RawMessage) (time.Time, bool) {
+	text := string(content(raw))
+	if ms, err := strconv.ParseFloat(text, 64); err == nil {
+		return time.UnixMilli(int64(ms)).UTC(), ms >= 1 && ms < 1<<47
+	}
+	at, err := time.Parse(time.RFC3339, strings.ToUpper(text))
+	return at, err == nil
 }
 
 // content is what a wrapping holds: JSON, or a string with JSON in it.

@@ -220,6 +220,10 @@ func FuzzUnwrap(f *testing.F) {
 		f.Add([]byte(with(f, changed)))
 	}
 	f.Add([]byte(`[[[[`))
+	for _, at := range []string{`"2026-01-02T11:14:15+08:00"`, `1767323655000`, `null`} {
+		f.Add([]byte(timer(at, with(f, nil))))
+		f.Add([]byte(timer(at, quoted(with(f, nil)))))
+	}
 	for _, outer := range wrappings() {
 		for _, inner := range wrappings() {
 			f.Add([]byte(outer(inner(with(f, nil)))))

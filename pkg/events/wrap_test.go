@@ -441,6 +441,90 @@ func TestNotificationsOfSMN(t *testing.T) {
 	}
 }
 
+// timer is an event of FunctionGraph's timer; its members are JSON, and "" leaves one out.
+func timer(time, userEvent string) string {
+	if time != "" {
+		time = `"time":` + time + `,`
+	}
+	if userEvent != "" {
+		userEvent = `"user_event":` + userEvent + `,`
+	}
+	return `{"version":"v1.0",` + time + userEvent + `"trigger_type":"TIMER","trigger_name":"audit"}`
+}
+
+func TestEachFiringOfATimerIsAnEventOfItsOwn(t *testing.T) {
+	t.Parallel()
+	audit := with(t, members{"id": `"audit"`, "type": `"org.audit"`, "time": `"2020-01-01T00:00:00Z"`, "data": ""})
+	const at = "2026-01-02T03:14:15Z" // 1767323655000 ms
+	for stamp, want := range map[string]struct{ id, time string }{
+		`"2026-01-02T03:14:15Z"`:      {"audit/2026-01-02T03:14:15Z", at},
+		`"2026-01-02T11:14:15+08:00"`: {"audit/2026-01-02T11:14:15+08:00", at},
+		`"2026-01-02T03:14:15+00:00"`: {"audit/2026-01-02T03:14:15+00:00", at},
+		`"2026-01-02t03:14:15.5z"`:    {"audit/2026-01-02t03:14:15.5z", "2026-01-02T03:14:15.5Z"},
+		`1767323655000`:               {"audit/2026-01-02T03:14:15Z", at},
+		`1.767323655E12`:              {"audit/2026-01-02T03:14:15Z", at},
+		`"1767323655000"`:             {"audit/1767323655000", at},
+	} {
+		for _, userEvent := range []string{quoted(audit), audit} {
+			envelope, err := events.Unwrap([]byte(timer(stamp, userEvent)))
+			require.NoError(t, err, stamp)
+			assert.Equal(t, events.Timer, envelope.Shape)
+			require.Len(t, envelope.Records, 1)
+			require.NoError(t, envelope.Records[0].Err, stamp)
+			e := envelope.Records[0].Event
+			assert.Equal(t, events.Cause{ID: want.id, Source: "/landing-zone", Type: "org.audit"}, e.Cause)
+			assert.Equal(t, want.time, e.Time.UTC().Format(time.RFC3339Nano), stamp)
+		}
+	}
+
+	for _, wrap := range wrappings() {
+		envelope, err := events.Unwrap([]byte(wrap(timer(quoted(at), audit))))
+		require.NoError(t, err)
+		require.NoError(t, envelope.Records[0].Err)
+		assert.Equal(t, "audit/"+at, envelope.Records[0].Event.ID)
+	}
+}
+
+func TestATimerThatCantBeTaken(t *testing.T) {
+	t.Parallel()
+	const at = `"2026-01-02T03:14:15Z"`
+	event := with(t, nil)
+	type row struct{ time, userEvent, reason string }
+	rows := map[string]row{
+		"no user_event":          {at, "", "user_event of the timer is empty; put a CloudEvent into it, such as {"},
+		"an empty user_event":    {at, `""`, "user_event of the timer is empty; put a CloudEvent into it"},
+		"a user_event of null":   {at, `null`, "is not a JSON object; put a CloudEvent into it"},
+		"a number":               {at, `5`, "is not a JSON object; put a CloudEvent into it"},
+		"an array":               {at, "[" + event + "]", "is not a JSON object; put a CloudEvent into it"},
+		"text":                   {at, `"audit"`, "is not JSON: invalid character 'a'"},
+		"data alone":             {at, `{"region_id":"x"}`, "is not a CloudEvent: it has no specversion; put a CloudEvent"},
+		"an event of SNS":        {at, wrappings()["SNS"](event), "is not a CloudEvent: it has no specversion"},
+		"an event without an id": {at, with(t, members{"id": ""}), "id: is missing"},
+		"an id that is a number": {at, with(t, members{"id": "1"}), "id: must be a string"},
+		"an id that is long": {
+			at, with(t, members{"id": quoted(strings.Repeat("x", 1010))}), "id: is longer than 1024 bytes",
+		},
+		"a time that is long": {
+			quoted("2026-01-02T03:14:15." + strings.Repeat("0", 100_000) + "Z"), event, "id: is longer than 1024 bytes",
+		},
+	}
+	for _, garbage := range []string{
+		"", `null`, `""`, `{}`, `[]`, `true`, `0`, `-5`, `1e300`, `"NaN"`, `"now"`, `"2026-01-02 03:14:15"`, `"2026-01-02"`,
+	} {
+		rows["time "+garbage] = row{garbage, event, "so its firings can't be told apart"}
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			envelope, err := events.Unwrap([]byte(timer(row.time, row.userEvent)))
+			require.NoError(t, err)
+			require.Len(t, envelope.Records, 1)
+			require.ErrorAs(t, envelope.Records[0].Err, new(*events.InvalidEventError))
+			require.ErrorContains(t, envelope.Records[0].Err, row.reason)
+		})
+	}
+}
+
 func TestADestinationHoldsWhatFailedOrTheAnswer(t *testing.T) {
 	t.Parallel()
 	given, answered := with(t, members{"id": `"given"`}), with(t, members{"id": `"answered"`})
