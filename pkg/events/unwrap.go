@@ -24,7 +24,7 @@ const (
 
 // accepted is appended to the error for a payload that isn't recognised.
 const accepted = "it must be a CloudEvent in JSON, an array of them, or an event of EventBridge, SQS, SNS, SMN, " +
-	"a timer of FunctionGraph, a destination, a function URL or an HTTP API with a CloudEvent inside"
+	"a timer of FunctionGraph, a destination, a function URL or an HTTP API with a CloudEvent inside, or a CTS trace"
 
 // InvalidEventError says why a payload, or a record of it, is not an event for this function, and
 // what would be. It never shows more of the payload than a name or a short value.
@@ -49,8 +49,9 @@ const (
 	EventBridge Shape = "EventBridge"
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
-	Timer       Shape = "timer"       // of FunctionGraph
 	SMN         Shape = "SMN"         // as FunctionGraph hands it on
+	Timer       Shape = "timer"       // of FunctionGraph
+	CTS         Shape = "CTS trace"   // as FunctionGraph hands it on
 	Destination Shape = "destination" // what Lambda or FunctionGraph sends on after an asynchronous invocation
 	HTTP        Shape = "HTTP"        // a function URL or HTTP API; its Records are left to UnwrapHTTP
 )
@@ -65,6 +66,7 @@ type Envelope struct {
 type Record struct {
 	Event     Event  // as much of it as could be read
 	Err       error  // nil or an [*InvalidEventError]
+	Trace     *Trace // nil unless it came from a CTS trace
 	Count     int    // how many elements the record stands for: 1, or all those without an id
 	MessageID string // id of the SQS message that held it; several records may share one
 	Group     string // message group, in a FIFO queue; empty if the order doesn't matter
@@ -136,6 +138,8 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 		records, err = u.destination(o, depth)
 	case Timer:
 		records, err = u.timer(o)
+	case CTS:
+		records, err = []Record{readTrace(o.object("cts"), size)}, u.count(1)
 	default: // HTTP
 		if depth > 0 {
 			err = invalid("payload is an HTTP request inside another event")
@@ -149,7 +153,7 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 func (o object) shape() (Shape, []json.RawMessage, error) {
 	list, first := o.records("Records")
 	smn, notification := o.records("record")
-	context := o.object("requestContext")
+	context, trace := o.object("requestContext"), o.object("cts")
 	switch {
 	case o["specversion"] != nil:
 		return Structured, nil, nil
@@ -168,6 +172,8 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 		return Destination, nil, nil
 	case o.text("trigger_type") == "TIMER":
 		return Timer, nil, nil
+	case trace.text("trace_name") != "" && trace.text("service_type") != "":
+		return CTS, nil, nil
 	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
 		return EventBridge, nil, nil
 	}

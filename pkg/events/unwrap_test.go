@@ -220,6 +220,10 @@ func FuzzUnwrap(f *testing.F) {
 		f.Add([]byte(with(f, changed)))
 	}
 	f.Add([]byte(`[[[[`))
+	for _, name := range []string{"createOrganization", "createAccount", "acceptHandshake", "deleteGraph"} {
+		f.Add([]byte(trace(members{"trace_name": quoted(name)})))
+		f.Add([]byte(trace(members{"trace_name": quoted(name), "response": `"{}"`, "user": `null`, "code": `"400"`})))
+	}
 	for _, at := range []string{`"2026-01-02T11:14:15+08:00"`, `1767323655000`, `null`} {
 		f.Add([]byte(timer(at, with(f, nil))))
 		f.Add([]byte(timer(at, quoted(with(f, nil)))))
@@ -238,6 +242,10 @@ func FuzzUnwrap(f *testing.F) {
 		for _, record := range envelope.Records {
 			if record.Err != nil {
 				require.ErrorAs(t, record.Err, new(*events.InvalidEventError))
+				continue
+			}
+			if record.Trace != nil && record.Trace.Ignored != "" {
+				require.Less(t, len(record.Trace.Ignored), 1000)
 				continue
 			}
 			e := record.Event

@@ -1,0 +1,123 @@
+package events
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"registrar/pkg/wire"
+)
+
+// Trace is what a record has if it came from CTS, the audit log of Huawei Cloud.
+type Trace struct {
+	Ignored string // why it asks for nothing; empty if the record has an event
+	Suspect bool   // it is ignored, but should have named an account
+}
+
+// mapping is a trace that becomes an event. A trace is a hint and never an authority: whatever it says
+// is read back before a write.
+type mapping struct {
+	service, name string // of the trace, compared without regard to case
+	eventType     string
+	account       func(trace object) (member, id string) // of the data; nil if the data is empty
+}
+
+// traces are the traces that become events. All others are ignored, those of our own writes among
+// them.
+func traces() []mapping {
+	return []mapping{
+		{"Organizations", "createOrganization", "org.bootstrap", nil},
+		{"Organizations", "createAccount", "account.created", created},
+		{"Organizations", "createAccountV2", "account.created", created},
+		{"Organizations", "acceptHandshake", "account.created", joined},
+		{"RGC", "setupLandingZone", "org.bootstrap", nil},
+		{"RGC", "createAccount", "account.created", enrolled},
+		{"RGC", "enrollAccount", "account.created", enrolled},
+	}
+}
+
+// created is the account that Organizations was told to create, or else its creation. The user of
+// the trace is whoever told it.
+func created(trace object) (member, id string) {
+	status := trace.nested("response").nested("create_account_status")
+	if id = status.scalar("account_id"); id != "" {
+		return "account_id", id
+	}
+	return "create_account_status_id", status.scalar("id")
+}
+
+// joined is the account that accepted its invitation: the one trace whose user it is about.
+func joined(trace object) (member, id string) {
+	return "account_id", trace.nested("user").nested("domain").scalar("id")
+}
+
+// enrolled is the account that Resource Governance Center answered with.
+func enrolled(trace object) (member, id string) {
+	return "account_id", trace.nested("response").scalar("account_id")
+}
+
+// readTrace makes an event of a trace, which is size bytes long, or says why it asks for nothing.
+func readTrace(trace object, size int) Record {
+	service, name := trace.text("service_type"), trace.text("trace_name")
+	r := Record{Count: 1, Trace: &Trace{}}
+	r.Event.ID = wire.Clean(trace.scalar("trace_id"), maxAttribute)
+	all := traces()
+	i := slices.IndexFunc(all, func(t mapping) bool {
+		return strings.EqualFold(t.service, service) && strings.EqualFold(t.name, name)
+	})
+	if i < 0 {
+		r.Trace.Ignored = fmt.Sprintf("a trace %.100q of %.100q asks for nothing", name, service)
+		return r
+	}
+	t := all[i]
+	r.Event.Source, r.Event.Type = "/huaweicloud/cts/"+t.service, t.eventType
+	if code, _ := strconv.ParseFloat(trace.scalar("code"), 64); code >= 400 {
+		r.Trace.Ignored = fmt.Sprintf("%s of %s failed with code %.20q", t.name, t.service, trace.scalar("code"))
+		return r
+	}
+	data := object{}
+	if t.account != nil {
+		member, id := t.account(trace)
+		if id != "" {
+			data[member] = quote(id)
+		}
+		if _, err := readAccountCreated(data); err != nil {
+			r.Trace.Ignored = fmt.Sprintf("%s of %s tells no account: %s", t.name, t.service, err)
+			r.Trace.Suspect = true
+			return r
+		}
+	}
+	if r.Event.ID == "" {
+		r.Err = invalid("%s of %s has no trace_id, which would be the id of its event", t.name, t.service)
+		return r
+	}
+	encoded, _ := encode(data) // texts can't fail
+	event := object{
+		"specversion": quote("1.0"), "id": quote(trace.scalar("trace_id")),
+		"source": quote(r.Event.Source), "type": quote(r.Event.Type), "data": encoded,
+	}
+	for _, member := range []string{"time", "record_time"} { // the last that can be read
+		if at, ok := moment(trace[member]); ok {
+			event["time"] = quote(at.Format(time.RFC3339Nano))
+		}
+	}
+	made := readRecord(event, size)
+	made.Trace = r.Trace
+	return made
+}
+
+// nested returns the member if it is an object, or a string of JSON with one in it, else nil.
+func (o object) nested(name string) object {
+	inner, _ := parseObject(content(o[name]))
+	return inner
+}
+
+// scalar returns the member if it is a string or a number, else "".
+func (o object) scalar(name string) string {
+	if value := o[name]; len(value) > 0 && strings.IndexByte("-0123456789", value[0]) >= 0 {
+		return string(value)
+	}
+	return o.text(name)
+}
