@@ -20,14 +20,18 @@ func answer(shape events.Shape, all []handled) ([]byte, error) {
 	}
 }
 
-// resultEvents answers with the result event of the only record, or with an array of all. It fails
-// if any record failed.
+// resultEvents answers with the result event of the only record, or with an array of all; null
+// stands for none. It fails if any record failed.
 func resultEvents(all []handled, array bool) ([]byte, error) {
 	if err := worst(all); err != nil {
 		return nil, err
 	}
 	encoded := make([][]byte, len(all))
 	for i, done := range all {
+		if done.out == nil {
+			encoded[i] = []byte("null")
+			continue
+		}
 		var err error
 		if encoded[i], err = done.out.MarshalJSON(); err != nil {
 			return nil, classified(err)

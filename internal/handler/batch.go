@@ -14,10 +14,10 @@ import (
 	"registrar/pkg/events"
 )
 
-// handled is what became of a record: a result event, or one of the three named errors.
+// handled is what became of a record: a result event, or one of the three named errors, or neither.
 type handled struct {
 	record events.Record
-	out    event.Event // the result event, if err is nil
+	out    *event.Event // the result event; nil if there is an error, or the record asks for nothing
 	err    error
 }
 

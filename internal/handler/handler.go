@@ -122,8 +122,9 @@ func (h *Handler) reserve() time.Duration {
 	return margin
 }
 
-// handle makes the result event of one event, and logs one line about it, whatever happens.
-func (h *Handler) handle(ctx context.Context, record events.Record) (out event.Event, err error) {
+// handle makes the result event of one event, and logs one line about it, whatever happens. A trace
+// that asks this function for nothing has no result event.
+func (h *Handler) handle(ctx context.Context, record events.Record) (_ *event.Event, err error) {
 	line := logLine{function: h.Name, record: record, start: time.Now(), cold: !h.warm.Swap(true)}
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -134,36 +135,66 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (out event.E
 		line.log(ctx)
 	}()
 	if record.Err != nil {
-		return out, record.Err
+		return nil, record.Err
 	}
 	e := &line.record.Event
-	types := h.Config.Types
-	if types == nil {
-		types = EventTypes{h.Function.eventType}
+	if line.ignored = h.ignored(record); line.ignored != nil {
+		return nil, nil
 	}
-	types = slices.Concat(types, h.Function.requests)
-	if !slices.Contains(types, e.Type) {
-		return out, &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q",
-			h.Name, strings.Join(types, " or "), e.Type)}
+	if err = h.checkType(record); err != nil {
+		return nil, err
 	}
 	e.TraceParent = cmp.Or(e.TraceParent, traceParent(ctx))
 	e.DryRun = h.Config.DryRun
 
 	ctx = client.WithWatch(ctx, line.watch)
 	if line.result, err = h.register(ctx, e); err != nil {
-		return out, err
+		return nil, err
 	}
 	source := cmp.Or(string(h.Config.Source), "/registrar/"+h.Name)
 	if audit, ok := line.result.(events.AuditResult); ok && audit.Requests != nil && h.Sink != nil && !e.DryRun {
 		if err = h.request(ctx, source, *e, audit.Requests); err != nil {
-			return out, err
+			return nil, err
 		}
 		audit.RequestsSent = len(audit.Requests)
 	}
-	if out, err = events.NewResultEvent(source, *e, line.result, time.Now()); err != nil {
-		return out, err
+	out, err := events.NewResultEvent(source, *e, line.result, time.Now())
+	if err != nil {
+		return nil, err
 	}
-	return out, h.emit(ctx, line.result, out)
+	return &out, h.emit(ctx, line.result, out)
+}
+
+// ignored is the trace that a record came from if it asks this function for nothing, else nil.
+func (h *Handler) ignored(record events.Record) *events.Trace {
+	switch eventType := record.Event.Type; {
+	case record.Trace == nil:
+		return nil
+	case eventType != "" && eventType != h.Function.eventType:
+		return &events.Trace{Ignored: fmt.Sprintf("the trace became %s, which %s doesn't take", eventType, h.Name)}
+	case record.Trace.Ignored != "":
+		return record.Trace
+	}
+	return nil
+}
+
+// checkType fails if the function doesn't take events of the type. What a trace became is taken
+// whatever the configured types are, since its sender can't choose another.
+func (h *Handler) checkType(record events.Record) error {
+	types := h.Config.Types
+	if types == nil {
+		types = EventTypes{h.Function.eventType}
+	}
+	types = slices.Concat(types, h.Function.requests)
+	if record.Trace != nil || slices.Contains(types, record.Event.Type) {
+		return nil
+	}
+	advice := ""
+	if strings.Contains(record.Event.Type, ":CloudTrace:") {
+		advice = "; a trace is taken from a CTS trigger of FunctionGraph, not from EventGrid"
+	}
+	return &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q%s",
+		h.Name, strings.Join(types, " or "), record.Event.Type, advice)}
 }
 
 // register runs the function with a deadline that leaves time to deliver the result.

@@ -26,6 +26,7 @@ type logLine struct {
 	result   events.Result // nil if there is none; beside err, what was known when it failed
 	err      error         // nil or one of the three named errors
 	heldBack bool          // the event stays untouched, for the reason that err gives
+	ignored  *events.Trace // nil unless the record came from it and asks for nothing
 	stack    []byte        // where the function panicked
 
 	mu    sync.Mutex
@@ -106,6 +107,12 @@ func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.
 	switch {
 	case l.heldBack:
 		return slog.LevelInfo, "event held back", "HeldBack", append(attrs, slog.String("err", l.err.Error()))
+	case l.ignored != nil:
+		level := slog.LevelInfo
+		if l.ignored.Suspect {
+			level = slog.LevelWarn
+		}
+		return level, "event ignored", "Ignored", append(attrs, slog.String("reason_text", l.ignored.Ignored))
 	case l.err != nil:
 		meaning := meaningOf(l.err)
 		return meaning.level, "event failed", metricName(meaning.name), append(attrs, l.failure(meaning.name)...)
