@@ -41,7 +41,7 @@ func TestATraceIsAnsweredAsItsShapeAsks(t *testing.T) {
 	for name, c := range map[string]struct {
 		payload string
 		answer  string // the outcomes, in the shape of the answer
-		failure string // of the log and of Lambda
+		failure string // the errorType that Lambda reports
 	}{
 		"its own":               {bootstraps, `"registered"`, ""},
 		"another function's":    {creates, `null`, ""},
@@ -195,7 +195,8 @@ func TestAnIgnoredTraceIsOneLine(t *testing.T) {
 		},
 		"without an account": {
 			admin, traced("t-1", "createAccount", `{}`), "WARN",
-			"createAccount of Organizations tells no account: account_id: is missing, and so is create_account_status_id",
+			"createAccount of Organizations tells no account: account_id: is missing, " +
+				"and so is create_account_status_id",
 			"account.created",
 		},
 		"without an account, for another function": {

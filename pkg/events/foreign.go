@@ -53,7 +53,7 @@ func (o object) foreign() string {
 		{o.has("ShardID", "StreamName"), "records of DIS"},
 		{o.has("notify_data"), "a notification of IoTDA"},
 		{trigger != "", fmt.Sprintf("an event of the trigger %.40q of FunctionGraph", trigger)}, // KAFKA, RABBITMQ
-		{huawei != "", fmt.Sprintf("a record of %.40q of FunctionGraph", huawei)},               // dds and other databases
+		{huawei != "", fmt.Sprintf("a record of %.40q of FunctionGraph", huawei)},               // dds, gaussmongo
 		{o.has("cts"), "a CTS trace without the texts trace_name and service_type"},
 		{o.has("trace_name", "service_type"), "a bare CTS trace; use a CTS trigger of FunctionGraph"},
 		{o.has("topic_urn"), fmt.Sprintf("a %.40q of SMN; subscribe the function to the topic, not a URL", smn)},

@@ -15,7 +15,7 @@ func TestWellKnownPayloadsThatAreNotAcceptedAreNamed(t *testing.T) {
 	for name, payloads := range map[string][]string{
 		"an event of aws:s3": {
 			`{"Records":[{"eventSource":"aws:s3","s3":{}}]}`,
-			`{"Records":[{"eventVersion":"2.0","eventSource":"aws:s3","awsRegion":"eu-de","s3":{}}]}`, // of OBS
+			`{"Records":[{"eventVersion":"2.0","eventSource":"aws:s3","awsRegion":"eu-de","s3":{}}]}`, // OBS says so
 		},
 		"an event of aws:kinesis":       {`{"Records":[{"eventSource":"aws:kinesis","kinesis":{}}]}`},
 		"an event of aws:dynamodb":      {`{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{}}]}`},
@@ -43,7 +43,7 @@ func TestWellKnownPayloadsThatAreNotAcceptedAreNamed(t *testing.T) {
 			`{"messageVersion":"1.0","agent":{},"actionGroup":"x","apiPath":"/","httpMethod":"POST"}`,
 		},
 		"a trigger of Cognito": {
-			`{"version":"1","triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"x","request":{},"response":{}}`,
+			`{"version":"1","triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"x","request":{}}`,
 		},
 		"a task of S3 Batch Operations": {`{"invocationSchemaVersion":"1.0","invocationId":"x","job":{},"tasks":[]}`},
 		"a job of CodePipeline":         {`{"CodePipeline.job":{"id":"x"}}`},
@@ -81,15 +81,15 @@ func TestWellKnownPayloadsThatAreNotAcceptedAreNamed(t *testing.T) {
 		},
 		"logs of LTS":             {`{"lts":{"data":"e30="}}`},
 		"records of DIS":          {`{"ShardID":"x","Message":{"records":[]},"Tag":"latest","StreamName":"x"}`},
-		"a notification of IoTDA": {`{"resource":"device.property","event":"report","notify_data":{}}`},
-		`an event of the trigger "KAFKA" of FunctionGraph`:    {`{"trigger_type":"KAFKA","records":[{"messages":["{}"]}]}`},
+		"a notification of IoTDA": {`{"resource":"device.property","notify_data":{}}`},
+		`an event of the trigger "KAFKA" of FunctionGraph`:    {`{"trigger_type":"KAFKA","records":[{"messages":[]}]}`},
 		`an event of the trigger "RABBITMQ" of FunctionGraph`: {`{"trigger_type":"RABBITMQ","records":{}}`},
 		`an event of the trigger "timer" of FunctionGraph`:    {`{"trigger_type":"timer","user_event":"{}"}`},
 		`a record of "dds" of FunctionGraph`: {
-			`{"records":[{"event_source":"dds","event_name":"insert","dds":{}}]}`, `{"record":[{"event_source":"dds"}]}`,
+			`{"records":[{"event_source":"dds","dds":{}}]}`, `{"record":[{"event_source":"dds"}]}`,
 		},
 		"a CTS trace without the texts trace_name and service_type": {`{"cts":{"trace_name":null}}`},
-		"a bare CTS trace; use a CTS trigger of FunctionGraph":      {`{"trace_name":"x","service_type":"y","trace_id":"z"}`},
+		"a bare CTS trace; use a CTS trigger of FunctionGraph":      {`{"trace_name":"x","service_type":"y"}`},
 		`a "Notification" of SMN; subscribe the function to the topic, not a URL`: {
 			`{"type":"Notification","topic_urn":"urn","message_id":"x","message":"{}","signature":"x"}`,
 		},

@@ -16,12 +16,12 @@ type Trace struct {
 	Suspect bool   // it is ignored, but should have named an account
 }
 
-// mapping is a trace that becomes an event. A trace is a hint and never an authority: whatever it says
-// is read back before a write.
+// mapping is a trace that becomes an event. A trace is a hint and never an authority: whatever it
+// says is read back before a write.
 type mapping struct {
-	service, name string // of the trace, compared without regard to case
+	service, name string // what the trace says, compared without regard to case
 	eventType     string
-	account       func(trace object) (member, id string) // of the data; nil if the data is empty
+	account       func(trace object) (member, id string) // the only member of the data; nil if it has none
 }
 
 // traces are the traces that become events. All others are ignored, those of our own writes among

@@ -50,7 +50,7 @@ const (
 	SQS         Shape = "SQS"
 	SNS         Shape = "SNS"
 	SMN         Shape = "SMN"         // as FunctionGraph hands it on
-	Timer       Shape = "timer"       // of FunctionGraph
+	Timer       Shape = "timer"       // what FunctionGraph sends at times that were set
 	CTS         Shape = "CTS trace"   // as FunctionGraph hands it on
 	Destination Shape = "destination" // what Lambda or FunctionGraph sends on after an asynchronous invocation
 	HTTP        Shape = "HTTP"        // a function URL or HTTP API; its Records are left to UnwrapHTTP
@@ -343,8 +343,8 @@ func sentAt(records []Record, at time.Time) []Record {
 	return records
 }
 
-// notifications takes an event of SNS or SMN, which has a list, or the notification of SNS itself as
-// it stands in a queue.
+// notifications takes an event of SNS or SMN, which has a list, or the notification of SNS itself,
+// as it stands in a queue.
 func (u *unwrapper) notifications(o object, list []json.RawMessage, depth int) ([]Record, error) {
 	if list == nil {
 		return u.inside(content(o["Message"]), depth)
@@ -388,8 +388,8 @@ func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 	return u.inside(content(o[request]), depth)
 }
 
-// timer takes the CloudEvent out of user_event. Each firing of the timer is an event of its own: its
-// time becomes the event's, and a part of the event's id.
+// timer takes the CloudEvent out of user_event. Each firing of the timer is an event of its own:
+// its time becomes the event's, and a part of the event's id.
 func (u *unwrapper) timer(o object) ([]Record, error) {
 	text := content(o["user_event"])
 	event, err := parseObject(text)

@@ -30,8 +30,11 @@ func Events(payload []byte) []string {
 	var all []string
 	for _, r := range envelope.Records {
 		text := strings.TrimSpace(r.Event.Type + " " + fields(r.Event.Data))
-		if r.Err != nil {
+		switch {
+		case r.Err != nil:
 			text = notAnEvent
+		case r.Trace != nil && r.Trace.Ignored != "":
+			text = r.Trace.Ignored
 		}
 		all = append(all, prefix+text)
 	}

@@ -142,7 +142,7 @@ func (i *Invocation) Write(b []byte) (int, error) {
 	if s.at.IsZero() {
 		s.at = time.Now()
 	}
-	if slices.Contains([]string{"event handled", "event failed", "event held back"}, l.Message) {
+	if slices.Contains([]string{"event handled", "event failed", "event held back", "event ignored"}, l.Message) {
 		s.logged = l
 	}
 	i.mu.Lock()
@@ -162,6 +162,8 @@ func (l *logged) end() end {
 		e.outcome, e.errorType = "failed", l.ErrorType
 	case "event held back":
 		e.outcome = "held back"
+	case "event ignored":
+		e.outcome = "ignored"
 	}
 	e.text = join(", ", e.errorType, join(" ", l.Type, short(l.Subject)))
 	if l.Count > 1 {
@@ -353,7 +355,7 @@ func (i *Invocation) Lines() []Line {
 		switch {
 		case slices.Contains([]string{"registered", "unchanged", "passed", "answered"}, e.outcome):
 			style = Green
-		case slices.Contains([]string{"planned", "skipped", "drifted", "held back"}, e.outcome),
+		case slices.Contains([]string{"planned", "skipped", "drifted", "held back", "ignored"}, e.outcome),
 			e.errorType == "TransientError":
 			style = Yellow
 		}

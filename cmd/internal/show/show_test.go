@@ -73,6 +73,9 @@ func TestEventsAreFoundInWhateverWrapsThem(t *testing.T) {
 			`{"id":"1","detail-type":"org.bootstrap","source":"s","detail":{"region_id":"r"}}`,
 			[]string{"EventBridge: org.bootstrap region_id=r"},
 		},
+		"a trace": {
+			`{"cts":{"service_type":"x","trace_name":"y"}}`, []string{`CTS trace: a trace "y" of "x" asks for nothing`},
+		},
 		"SQS": {
 			fmt.Sprintf(`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":%q}]}`, event),
 			[]string{"SQS: " + want},
@@ -198,6 +201,10 @@ func TestTheAnswerTellsWhatNothingElseHasTold(t *testing.T) {
 		},
 		"messages":        {messages, "", "  failed      f: 1 of the messages\n"},
 		"logged messages": {messages, invalid, "  failed      f: InvalidEventError\n              takes others\n"},
+		"an ignored trace": {
+			answer(`null`), `"message":"event ignored","reason_text":"asks for nothing"`,
+			"  ignored     f\n              asks for nothing\n",
+		},
 		"messages that are done": {
 			answer(`{"batchItemFailures":[]}`), `"message":"event handled","outcome":"skipped","type":"org.bootstrap"`,
 			"  skipped     f: org.bootstrap\n",
