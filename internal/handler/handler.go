@@ -4,7 +4,8 @@
 //	payload -> events.Unwrap -> Input.Decode -> register
 //	        -> events.NewResultEvent -> Sink -> answer
 //
-// What an audit asks other functions for goes to the Sink before its result.
+// What an audit asks other functions for goes to the Sink before its result. A trace of CTS that
+// asks the function for nothing is acknowledged with a line in the log alone.
 package handler
 
 import (

@@ -478,7 +478,7 @@ func TestATimerThatCantBeTaken(t *testing.T) {
 		},
 	}
 	for _, garbage := range []string{
-		"", `null`, `""`, `{}`, `[]`, `true`, `0`, `-5`, `1e300`, `"NaN"`, `"now"`, `"2026-01-02"`,
+		"", `null`, `""`, `{}`, `[]`, `true`, `0`, `-5`, `1e300`, `140737488355328`, `"NaN"`, `"now"`, `"2026-01-02"`,
 		`"2026-01-02 03:14:15"`,
 	} {
 		rows["time "+garbage] = row{garbage, event, "so its firings can't be told apart"}
