@@ -22,7 +22,8 @@ var allowed = []struct{ part, imports string }{
 	{"pkg/wire", "pkg/attempt"},
 	{"pkg/*", "pkg/attempt pkg/wire"}, // client and events don't know each other
 	{"internal/huaweitest", ""},
-	{"internal/lambdalocal", ""},
+	{"internal/bootstrap", ""},
+	{"internal/lambdalocal", "internal/bootstrap"},
 	{"internal/awstest", ""},
 	{"internal/awsapi", "pkg/attempt pkg/wire"},
 	{"internal/sink", "internal/awsapi pkg/attempt pkg/wire"},

@@ -3,20 +3,25 @@ package lambdalocal
 import (
 	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
+
+	"registrar/internal/bootstrap"
 )
 
 // ErrClosed is returned for what [Function.Close] has ended.
-var ErrClosed = errors.New("lambdalocal: function is closed")
+var ErrClosed = bootstrap.ErrClosed
+
+// Answer is what an invocation came to. Its FunctionError is "" or "Unhandled".
+type Answer = bootstrap.Answer
 
 // Config describes a function. Name and Bootstrap are required.
 type Config struct {
@@ -50,129 +55,105 @@ type Config struct {
 
 // Function is a local Lambda function. It is safe for concurrent use and must be closed.
 type Function struct {
-	cfg Config
-	// slots holds one token for each invocation under way. Who holds a token owns at most one
-	// process, and starts one only if none is idle, so there are never more processes than slots.
-	slots chan struct{}
-	// ctx ends with Close, and all processes with it.
-	ctx  context.Context
-	stop context.CancelFunc
-	// running counts the goroutines of invocations and processes. It grows from zero only under mu
-	// and before ctx ends.
-	running sync.WaitGroup
-	logMu   sync.Mutex
-
-	mu sync.Mutex
-	// idle are the processes that nobody owns, the last used one last. Some may have exited in the
-	// meantime.
-	idle []*process
+	cfg    Config
+	runner *bootstrap.Runner
 }
 
 // New returns the function that cfg describes. It starts no process: the first invocation does.
 func New(cfg Config) (*Function, error) {
-	if !runsHere {
-		return nil, fmt.Errorf("lambdalocal: functions don't run on %s: %w", runtime.GOOS, errors.ErrUnsupported)
-	}
-	if cfg.Name == "" {
-		return nil, errors.New("lambdalocal: Config.Name is empty")
-	}
-	if cfg.Timeout < 0 || cfg.InitTimeout < 0 || cfg.MemoryMB < 0 || cfg.Concurrency < 0 {
-		return nil, fmt.Errorf("lambdalocal: %s: negative Timeout, InitTimeout, MemoryMB or Concurrency", cfg.Name)
+	if cfg.MemoryMB < 0 {
+		return nil, fmt.Errorf("lambdalocal: %s: negative MemoryMB", cfg.Name)
 	}
 	path, err := filepath.Abs(cfg.Bootstrap)
 	if err != nil {
 		return nil, fmt.Errorf("lambdalocal: %s: %w", cfg.Name, err)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("lambdalocal: %s: %w", cfg.Name, err)
-	}
-	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return nil, fmt.Errorf("lambdalocal: %s: %s is not an executable file", cfg.Name, path)
-	}
 	cfg.Bootstrap = path
 	cfg.Env = maps.Clone(cfg.Env)
-	cfg.Timeout = cmp.Or(cfg.Timeout, 3*time.Second)
-	cfg.InitTimeout = cmp.Or(cfg.InitTimeout, 10*time.Second)
 	cfg.MemoryMB = cmp.Or(cfg.MemoryMB, 128)
-	cfg.Concurrency = cmp.Or(cfg.Concurrency, 10)
-	if cfg.Log == nil {
-		cfg.Log = io.Discard
+	f := &Function{cfg: cfg}
+	f.runner, err = bootstrap.New(bootstrap.Config{
+		Name: cfg.Name, Bootstrap: cfg.Bootstrap, Timeout: cfg.Timeout, InitTimeout: cfg.InitTimeout,
+		Concurrency: cfg.Concurrency, Log: cfg.Log, Watch: cfg.Watch,
+		Environ: f.environ, API: f.runtimeAPI, Failed: failed,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lambdalocal: %w", err)
 	}
-	f := &Function{cfg: cfg, slots: make(chan struct{}, cfg.Concurrency)}
-	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, nil
 }
 
 // Close ends all processes, with SIGTERM and 500 ms later with SIGKILL, and returns when nothing of
 // the function is left. Invocations that are cut off or come later get [ErrClosed]. Closing twice
 // is harmless.
-func (f *Function) Close() {
-	f.mu.Lock()
-	f.stop()
-	f.mu.Unlock()
-	f.running.Wait()
+func (f *Function) Close() { f.runner.Close() }
+
+// Invoke runs the function with payload, an empty one being {}, and returns its answer. Whatever
+// the function does is an Answer; the error is for what kept Lambda from running it: [ErrClosed],
+// or ctx. If ctx ends while the function runs, the function goes on to its end, as on Lambda. That
+// the payload is JSON is not checked.
+func (f *Function) Invoke(ctx context.Context, payload []byte) (Answer, error) {
+	return f.invoke(ctx, uuid.NewString(), payload)
 }
 
-// spawn runs do in a goroutine that Close waits for, and reports whether it could.
-func (f *Function) spawn(do func()) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ctx.Err() != nil {
-		return false
-	}
-	f.running.Go(do)
-	return true
-}
-
-// acquire hands the caller a process of the present binary: an idle one, or a new one. Idle
-// processes of an older binary are stopped first.
-func (f *Function) acquire() (*process, error) {
-	info, err := os.Stat(f.cfg.Bootstrap)
+func (f *Function) invoke(ctx context.Context, id string, payload []byte) (Answer, error) {
+	a, err := f.runner.Invoke(ctx, id, event(payload))
 	if err != nil {
-		info = nil // perhaps it is being replaced: go on with what runs
+		return Answer{}, fmt.Errorf("lambdalocal: %w", err)
 	}
-	var stale []*process
-	var idle *process
-	f.mu.Lock()
-	f.idle = slices.DeleteFunc(f.idle, func(p *process) bool {
-		if p.gone() {
-			return true
-		}
-		if info == nil || sameBinary(p.binary, info) {
-			return false
-		}
-		stale = append(stale, p)
-		return true
+	return a, nil
+}
+
+// event is what a function gets for a payload.
+func event(payload []byte) []byte {
+	if len(payload) == 0 {
+		return []byte("{}")
+	}
+	return payload
+}
+
+// failed says in Lambda's words why there is no answer of the function.
+func failed(id string, end bootstrap.End) Answer {
+	errorType, message := "Runtime.ExitError", "Runtime exited without providing a reason"
+	switch {
+	case end.NotStarted != "":
+		errorType, message = "Runtime.InvalidEntrypoint", end.NotStarted
+	case end.TimedOut > 0:
+		errorType = "Sandbox.Timedout"
+		message = fmt.Sprintf("Task timed out after %.2f seconds", end.TimedOut.Seconds())
+	case !end.Exited.Success():
+		message = "Runtime exited with error: " + end.Exited.String()
+	}
+	payload, _ := json.Marshal(map[string]string{ // strings always encode
+		"errorType":    errorType,
+		"errorMessage": "RequestId: " + id + " Error: " + message,
 	})
-	if n := len(f.idle); n > 0 {
-		idle, f.idle = f.idle[n-1], f.idle[:n-1]
-	}
-	f.mu.Unlock()
-
-	for _, p := range stale {
-		p.stop()
-	}
-	for _, p := range stale {
-		<-p.exited
-	}
-	if idle != nil {
-		return idle, nil
-	}
-	return f.start(info)
+	return Answer{Payload: payload, FunctionError: "Unhandled"}
 }
 
-// release gives back a process that is free, or gone.
-func (f *Function) release(p *process) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !p.gone() {
-		f.idle = append(f.idle, p)
+// environ is the environment of a process, that of Lambda and Config.Env.
+func (f *Function) environ(runtimeAPI string) map[string]string {
+	env := map[string]string{
+		"PATH":                            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"LANG":                            "en_US.UTF-8",
+		"TZ":                              ":UTC",
+		"LAMBDA_TASK_ROOT":                filepath.Dir(f.cfg.Bootstrap),
+		"_HANDLER":                        "bootstrap",
+		"AWS_REGION":                      f.region(),
+		"AWS_DEFAULT_REGION":              f.region(),
+		"AWS_LAMBDA_FUNCTION_NAME":        f.cfg.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.cfg.MemoryMB),
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.cfg.Name,
+		"AWS_LAMBDA_LOG_STREAM_NAME": time.Now().UTC().Format("2006/01/02/") + "[$LATEST]" +
+			strings.ReplaceAll(uuid.NewString(), "-", ""),
+		"AWS_LAMBDA_LOG_FORMAT":          "JSON",
+		"AWS_LAMBDA_LOG_LEVEL":           "INFO",
+		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
 	}
-}
-
-func sameBinary(a, b os.FileInfo) bool {
-	return a != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+	maps.Copy(env, f.cfg.Env)
+	env["AWS_LAMBDA_RUNTIME_API"] = runtimeAPI
+	return env
 }
 
 func (f *Function) region() string {

@@ -606,23 +606,6 @@ func TestARebuiltBinaryIsPickedUp(t *testing.T) {
 	assert.False(t, do(t, f, `1`).ColdStart, "while there is no binary, what runs is used")
 }
 
-func TestAnIdleProcessThatDiesIsReplaced(t *testing.T) {
-	t.Parallel()
-	f := newEcho(t, Config{Concurrency: 1})
-	for range 2 {
-		pid := pidOf(t, do(t, f, `{"do":"pid"}`))
-		p, err := f.acquire()
-		require.NoError(t, err)
-		require.Equal(t, pid, p.cmd.Process.Pid)
-		f.release(p)
-		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-		<-p.exited
-		_, err = p.invoke(&invocation{done: make(chan struct{})})
-		require.ErrorIs(t, err, errNotTaken)
-		assert.True(t, do(t, f, `1`).ColdStart)
-	}
-}
-
 func TestAnswerAndTimeoutAtTheSameMoment(t *testing.T) {
 	t.Parallel()
 	f := newEcho(t, Config{Timeout: 30 * time.Millisecond, Concurrency: 2})

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"registrar/internal/bootstrap"
 )
 
 // maxEvent is Lambda's limit for the payload of an asynchronous invocation.
@@ -49,7 +51,7 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if way == "Event" {
 		limit = maxEvent
 	}
-	payload, err := readAll(r.Body, limit)
+	payload, err := bootstrap.ReadAll(r.Body, limit)
 	switch {
 	case err != nil:
 		deny(w, http.StatusBadRequest, "InvalidRequestContentException",
@@ -78,7 +80,7 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(a.Payload)
 	case "Event":
-		if !f.spawn(func() { api.async(f, id, payload) }) {
+		if !api.async(f, id, payload) {
 			deny(w, http.StatusInternalServerError, "ServiceException", ErrClosed.Error())
 			return
 		}
@@ -109,29 +111,17 @@ func (api InvokeAPI) find(name, qualifier string) *Function {
 	return api.Functions[i]
 }
 
-// async invokes f until it succeeds or there are no waits left. The request id stays the same.
-func (api InvokeAPI) async(f *Function, id string, payload []byte) {
+// async invokes f, again if it fails, and reports whether f is still open.
+func (api InvokeAPI) async(f *Function, id string, payload []byte) bool {
 	waits := api.RetryWaits
 	if waits == nil {
 		waits = []time.Duration{time.Minute, 2 * time.Minute}
 	}
-	for attempt := 1; ; attempt++ {
-		a, err := f.invoke(f.ctx, id, payload)
-		if err != nil {
-			return
+	return f.runner.InvokeAsync(id, event(payload), waits, func(a Answer, attempts int) {
+		if api.OnAsync != nil {
+			api.OnAsync(f.cfg.Name, payload, a, attempts)
 		}
-		if a.FunctionError == "" || attempt > len(waits) {
-			if api.OnAsync != nil {
-				api.OnAsync(f.cfg.Name, payload, a, attempt)
-			}
-			return
-		}
-		select {
-		case <-time.After(waits[attempt-1]):
-		case <-f.ctx.Done():
-			return
-		}
-	}
+	})
 }
 
 // deny answers an error in the form of the AWS REST JSON protocol.
@@ -141,5 +131,5 @@ func deny(w http.ResponseWriter, status int, errorType, message string) {
 		by = "Service"
 	}
 	w.Header().Set("X-Amzn-Errortype", errorType)
-	reply(w, status, map[string]string{"Type": by, "Message": message})
+	bootstrap.Reply(w, status, map[string]string{"Type": by, "Message": message})
 }

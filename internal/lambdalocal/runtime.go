@@ -2,13 +2,16 @@ package lambdalocal
 
 import (
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
+
+	"registrar/internal/bootstrap"
 )
 
 // maxPayload is Lambda's limit for an event and for an answer; the Runtime API takes maxResponse.
@@ -19,20 +22,24 @@ const (
 
 // runtimeAPI serves the Runtime API, and as much of the Extensions API as a function needs that
 // wants SIGTERM.
-func (p *process) runtimeAPI() http.Handler {
+func (f *Function) runtimeAPI(p *bootstrap.Process) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", p.next)
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		f.next(w, r, p)
+	})
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) {
-		p.post(w, r, "")
+		finish(w, r, p, "")
 	})
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) {
-		p.post(w, r, "Unhandled")
+		finish(w, r, p, "Unhandled")
 	})
-	mux.HandleFunc("POST /2018-06-01/runtime/init/error", p.failInit)
+	mux.HandleFunc("POST /2018-06-01/runtime/init/error", func(w http.ResponseWriter, r *http.Request) {
+		failInit(w, r, p)
+	})
 	mux.HandleFunc("POST /2020-01-01/extension/register", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Lambda-Extension-Identifier", uuid.NewString())
-		reply(w, http.StatusOK, map[string]string{
-			"functionName": p.fn.cfg.Name, "functionVersion": "$LATEST", "handler": "bootstrap",
+		bootstrap.Reply(w, http.StatusOK, map[string]string{
+			"functionName": f.cfg.Name, "functionVersion": "$LATEST", "handler": "bootstrap",
 		})
 	})
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", func(_ http.ResponseWriter, r *http.Request) {
@@ -41,45 +48,31 @@ func (p *process) runtimeAPI() http.Handler {
 	return mux
 }
 
-// next ends the invocation before and waits for another. Work comes only from the process' owner,
-// once, and so do no two requests get the same invocation.
-func (p *process) next(w http.ResponseWriter, r *http.Request) {
-	p.mu.Lock()
-	before := p.current
-	if before != nil && before.answer == nil {
-		p.mu.Unlock()
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation is not answered yet")
+// next hands the process its next invocation.
+func (f *Function) next(w http.ResponseWriter, r *http.Request, p *bootstrap.Process) {
+	inv, err := p.Next(r.Context())
+	if errors.Is(err, bootstrap.ErrUnanswered) {
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
 		return
 	}
-	if before != nil {
-		p.current = nil
-		close(before.done)
+	if err != nil {
+		return // the process has given up asking
 	}
-	select {
-	case <-p.ready:
-	default:
-		close(p.ready)
-	}
-	p.mu.Unlock()
-
-	select {
-	case inv := <-p.work:
-		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Lambda-Runtime-Aws-Request-Id", inv.id)
-		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.deadline.UnixMilli(), 10))
-		h.Set("Lambda-Runtime-Invoked-Function-Arn", p.fn.arn())
-		h.Set("Lambda-Runtime-Trace-Id", inv.traceID)
-		_, _ = w.Write(inv.payload)
-	case <-r.Context().Done():
-	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Lambda-Runtime-Aws-Request-Id", inv.ID)
+	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.Deadline.UnixMilli(), 10))
+	h.Set("Lambda-Runtime-Invoked-Function-Arn", f.arn())
+	h.Set("Lambda-Runtime-Trace-Id", fmt.Sprintf("Root=1-%08x-%08x%016x;Parent=%016x;Sampled=0",
+		time.Now().Unix(), rand.Uint32(), rand.Uint64(), rand.Uint64()))
+	_, _ = w.Write(inv.Payload)
 }
 
-// post takes the answer to the current invocation, once.
-func (p *process) post(w http.ResponseWriter, r *http.Request, functionError string) {
+// finish takes the answer to the current invocation, once.
+func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functionError string) {
 	a := Answer{FunctionError: functionError}
 	var err error
-	a.Payload, err = readAll(r.Body, maxResponse)
+	a.Payload, err = bootstrap.ReadAll(r.Body, maxResponse)
 	tooLarge := len(a.Payload) > maxResponse
 	switch {
 	case err != nil:
@@ -97,59 +90,32 @@ func (p *process) post(w http.ResponseWriter, r *http.Request, functionError str
 		}
 	}
 
-	p.mu.Lock()
-	inv := p.current
-	known := inv != nil && inv.id == r.PathValue("id")
-	first := known && inv.answer == nil
-	if first {
-		inv.answer = &a
-	}
-	p.mu.Unlock()
+	err = p.Post(r.PathValue("id"), a)
 	switch {
-	case !known:
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "no such invocation is under way")
-	case !first:
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation is answered already")
+	case errors.Is(err, bootstrap.ErrUnknown):
+		refuse(w, http.StatusBadRequest, "InvalidRequestID", err.Error())
+	case err != nil:
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
 	case tooLarge:
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 			fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxResponse))
 	default:
-		reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
+		bootstrap.Reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
 	}
 }
 
-func (p *process) failInit(w http.ResponseWriter, r *http.Request) {
-	body, err := readAll(r.Body, maxResponse)
+func failInit(w http.ResponseWriter, r *http.Request, p *bootstrap.Process) {
+	body, err := bootstrap.ReadAll(r.Body, maxResponse)
 	if err != nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-p.ready:
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the init phase is over")
-	default:
-		p.initError = body
-		reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
+	if err := p.FailInit(Answer{Payload: body, FunctionError: "Unhandled"}); err != nil {
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
+		return
 	}
-}
-
-// readAll reads all of r, and keeps one byte more than limit at most: a client that is still
-// writing wouldn't see the refusal.
-func readAll(r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil {
-		_, err = io.Copy(io.Discard, r)
-	}
-	return b, err
-}
-
-func reply(w http.ResponseWriter, status int, body map[string]string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	bootstrap.Reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
 }
 
 func refuse(w http.ResponseWriter, status int, errorType, message string) {
-	reply(w, status, map[string]string{"errorType": errorType, "errorMessage": message})
+	bootstrap.Reply(w, status, map[string]string{"errorType": errorType, "errorMessage": message})
 }

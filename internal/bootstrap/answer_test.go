@@ -1,4 +1,4 @@
-package lambdalocal
+package bootstrap
 
 import (
 	"testing"

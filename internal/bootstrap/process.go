@@ -1,20 +1,16 @@
-package lambdalocal
+package bootstrap
 
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,19 +23,19 @@ const grace = 500 * time.Millisecond
 
 // errNotTaken is the answer of a process that exited while it was idle: another one can have the
 // invocation.
-var errNotTaken = errors.New("lambdalocal: process exited before it took the invocation")
+var errNotTaken = errors.New("the process exited before it took the invocation")
 
-// process is one running bootstrap with its Runtime API. At any time it belongs to one invocation's
+// Process is one running bootstrap with its API. At any time it belongs to one invocation's
 // goroutine or is idle.
-type process struct {
-	fn     *Function
+type Process struct {
+	runner *Runner
 	binary os.FileInfo // describes the file it was started from; nil if unknown
 	cmd    *exec.Cmd
 	stop   context.CancelFunc // SIGTERM, SIGKILL after grace; doesn't wait
 	used   bool               // an invocation has had it; only the owner may look
 
-	work   chan *invocation // takes an invocation from the owner to a waiting GET .../next
-	ready  chan struct{}    // closed by the first GET .../next
+	work   chan *Invocation // takes an invocation from the owner to a waiting Next
+	ready  chan struct{}    // closed by the first Next
 	exited chan struct{}    // closed when nothing of the process is left
 
 	out  *os.File      // our own writing end of the process' stdout and stderr
@@ -47,13 +43,13 @@ type process struct {
 	read chan struct{} // one for each mark that was read, closed at the end of the log
 
 	mu        sync.Mutex
-	current   *invocation // handed over, or about to be, and not ended
-	initError []byte      // posted before the first GET .../next
+	current   *Invocation // handed over, or about to be, and not ended
+	initError *Answer     // posted before the first Next
 }
 
 // start starts a process and doesn't wait for it to get ready.
-func (f *Function) start(binary os.FileInfo) (*process, error) {
-	l, err := (&net.ListenConfig{}).Listen(f.ctx, "tcp", "127.0.0.1:0")
+func (r *Runner) start(binary os.FileInfo) (*Process, error) {
+	l, err := (&net.ListenConfig{}).Listen(r.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -62,39 +58,39 @@ func (f *Function) start(binary os.FileInfo) (*process, error) {
 		l.Close()
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(f.ctx)
-	p := &process{
-		fn:     f,
+	ctx, stop := context.WithCancel(r.ctx)
+	p := &Process{
+		runner: r,
 		binary: binary,
-		cmd:    exec.CommandContext(ctx, f.cfg.Bootstrap),
+		cmd:    exec.CommandContext(ctx, r.cfg.Bootstrap),
 		stop:   stop,
-		work:   make(chan *invocation),
+		work:   make(chan *Invocation),
 		ready:  make(chan struct{}),
 		exited: make(chan struct{}),
 		out:    out,
 		mark:   []byte("\x00" + uuid.NewString() + "\x00\n"),
 		read:   make(chan struct{}, 1), // one mark at a time
 	}
-	p.cmd.Dir = filepath.Dir(f.cfg.Bootstrap)
-	p.cmd.Env = f.environ(l.Addr().String())
+	p.cmd.Dir = filepath.Dir(r.cfg.Bootstrap)
+	p.cmd.Env = r.environ(l.Addr().String())
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = sysProcAttr()
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = grace
 
 	started := make(chan error, 1)
-	f.running.Go(func() { p.live(l, in, started) }) // the caller is counted, too
+	r.running.Go(func() { p.live(l, in, started) }) // the caller is counted, too
 	return p, <-started
 }
 
 // live starts the process, waits for its end and clears up all there was of it.
-func (p *process) live(l net.Listener, in *os.File, started chan<- error) {
+func (p *Process) live(l net.Listener, in *os.File, started chan<- error) {
 	// Pdeathsig is bound to the thread that starts the process: keep it for as long.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
 	var serving, conns sync.WaitGroup
-	srv := &http.Server{Handler: p.runtimeAPI(), ConnState: func(_ net.Conn, s http.ConnState) {
+	srv := &http.Server{Handler: p.runner.cfg.API(p), ConnState: func(_ net.Conn, s http.ConnState) {
 		switch s {
 		case http.StateNew: // always before Serve returns
 			conns.Add(1)
@@ -124,7 +120,7 @@ func (p *process) live(l net.Listener, in *os.File, started chan<- error) {
 	close(p.exited)
 }
 
-func (p *process) gone() bool {
+func (p *Process) gone() bool {
 	select {
 	case <-p.exited:
 		return true
@@ -138,7 +134,7 @@ func (p *process) gone() bool {
 //
 // There is one answer, whatever happens at the same moment: what the process posted before settle
 // counts, and after it nothing can be posted.
-func (p *process) invoke(inv *invocation) (Answer, error) {
+func (p *Process) invoke(inv *Invocation) (Answer, error) {
 	cold := !p.used
 	p.used = true
 	taken, timedOut := p.serve(inv)
@@ -152,17 +148,15 @@ func (p *process) invoke(inv *invocation) (Answer, error) {
 	case posted != nil:
 		a = *posted
 	case timedOut > 0:
-		a = inv.failure("Sandbox.Timedout", fmt.Sprintf("Task timed out after %.2f seconds", timedOut.Seconds()))
-	case p.fn.ctx.Err() != nil:
+		a = p.runner.cfg.Failed(inv.ID, End{TimedOut: timedOut})
+	case p.runner.ctx.Err() != nil:
 		return Answer{}, ErrClosed
 	case !taken && !cold:
 		return Answer{}, errNotTaken
 	case initError != nil:
-		a = Answer{Payload: initError, FunctionError: "Unhandled"}
-	case p.cmd.ProcessState.Success():
-		a = inv.failure("Runtime.ExitError", "Runtime exited without providing a reason")
+		a = *initError
 	default:
-		a = inv.failure("Runtime.ExitError", "Runtime exited with error: "+p.cmd.ProcessState.String())
+		a = p.runner.cfg.Failed(inv.ID, End{Exited: p.cmd.ProcessState})
 	}
 	if taken {
 		a.Duration = time.Since(inv.started)
@@ -174,8 +168,8 @@ func (p *process) invoke(inv *invocation) (Answer, error) {
 
 // serve waits until the process asks for an invocation, hands inv over, and waits until the process
 // is free again, gone, or past its time: the limit it broke is returned.
-func (p *process) serve(inv *invocation) (taken bool, timedOut time.Duration) {
-	cfg := p.fn.cfg
+func (p *Process) serve(inv *Invocation) (taken bool, timedOut time.Duration) {
+	cfg := p.runner.cfg
 	select {
 	case <-p.ready:
 	case <-p.exited:
@@ -185,7 +179,7 @@ func (p *process) serve(inv *invocation) (taken bool, timedOut time.Duration) {
 	}
 
 	inv.started = time.Now()
-	inv.deadline = inv.started.Add(cfg.Timeout)
+	inv.Deadline = inv.started.Add(cfg.Timeout)
 	late := time.After(cfg.Timeout)
 	p.mu.Lock()
 	p.current = inv
@@ -194,7 +188,7 @@ func (p *process) serve(inv *invocation) (taken bool, timedOut time.Duration) {
 	case p.work <- inv:
 	case <-p.exited:
 		return false, 0
-	case <-late: // it is alive, but has dropped its GET .../next
+	case <-late: // it is alive, but has dropped its Next
 		return false, cfg.Timeout
 	}
 	select {
@@ -207,7 +201,7 @@ func (p *process) serve(inv *invocation) (taken bool, timedOut time.Duration) {
 }
 
 // settle ends inv: from here on the process can't answer it any more.
-func (p *process) settle(inv *invocation) (posted *Answer, initError []byte) {
+func (p *Process) settle(inv *Invocation) (posted *Answer, initError *Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.current = nil
@@ -216,13 +210,13 @@ func (p *process) settle(inv *invocation) (posted *Answer, initError []byte) {
 
 // finishLog returns once all that the process has written so far is in Config.Log: it is in the
 // pipe, before the mark.
-func (p *process) finishLog() {
+func (p *Process) finishLog() {
 	_, _ = p.out.Write(p.mark) // closed if the process is gone, and then the end follows
 	<-p.read
 }
 
 // copyLog passes on what the process writes, line by line.
-func (p *process) copyLog(in *os.File) {
+func (p *Process) copyLog(in *os.File) {
 	r := bufio.NewReader(in)
 	var pending []byte
 	for {
@@ -237,9 +231,9 @@ func (p *process) copyLog(in *os.File) {
 			pending = append(pending, '\n')
 		}
 		if len(pending) > 0 {
-			p.fn.logMu.Lock()
-			_, _ = p.fn.cfg.Log.Write(pending)
-			p.fn.logMu.Unlock()
+			p.runner.logMu.Lock()
+			_, _ = p.runner.cfg.Log.Write(pending)
+			p.runner.logMu.Unlock()
 		}
 		pending = nil
 		if err != nil {
@@ -249,30 +243,10 @@ func (p *process) copyLog(in *os.File) {
 	}
 }
 
-// environ is the environment of a process, that of Lambda and Config.Env.
-func (f *Function) environ(runtimeAPI string) []string {
-	env := map[string]string{
-		"PATH":                            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-		"LANG":                            "en_US.UTF-8",
-		"TZ":                              ":UTC",
-		"LAMBDA_TASK_ROOT":                filepath.Dir(f.cfg.Bootstrap),
-		"_HANDLER":                        "bootstrap",
-		"AWS_REGION":                      f.region(),
-		"AWS_DEFAULT_REGION":              f.region(),
-		"AWS_LAMBDA_FUNCTION_NAME":        f.cfg.Name,
-		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
-		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.cfg.MemoryMB),
-		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.cfg.Name,
-		"AWS_LAMBDA_LOG_STREAM_NAME": time.Now().UTC().Format("2006/01/02/") + "[$LATEST]" +
-			strings.ReplaceAll(uuid.NewString(), "-", ""),
-		"AWS_LAMBDA_LOG_FORMAT":          "JSON",
-		"AWS_LAMBDA_LOG_LEVEL":           "INFO",
-		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-	}
-	maps.Copy(env, f.cfg.Env)
-	env["AWS_LAMBDA_RUNTIME_API"] = runtimeAPI
-	list := make([]string, 0, len(env))
-	for k, v := range env {
+// environ is the environment of a process.
+func (r *Runner) environ(address string) []string {
+	var list []string
+	for k, v := range r.cfg.Environ(address) {
 		list = append(list, k+"="+v)
 	}
 	return list

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package lambdalocal
+package bootstrap
 
 import "syscall"
 
