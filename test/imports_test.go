@@ -23,6 +23,7 @@ var allowed = []struct{ part, imports string }{
 	{"pkg/*", "pkg/attempt pkg/wire"}, // client and events don't know each other
 	{"internal/huaweitest", ""},
 	{"internal/bootstrap", ""},
+	{"internal/functiongraphlocal", "internal/bootstrap"},
 	{"internal/lambdalocal", "internal/bootstrap"},
 	{"internal/awstest", ""},
 	{"internal/awsapi", "pkg/attempt pkg/wire"},
