@@ -34,7 +34,8 @@ var allowed = []struct{ part, imports string }{
 	{"internal/app", "internal/handler internal/credentials internal/sink pkg/*"},
 	{"internal/decisions", "internal/handler internal/huaweitest pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
-	{"cmd/sandbox", "cmd/internal/show internal/huaweitest internal/lambdalocal pkg/events"},
+	{"cmd/sandbox", "cmd/internal/show internal/functiongraphlocal internal/huaweitest internal/lambdalocal " +
+		"pkg/events"},
 	{"cmd/invoke", "cmd/internal/call cmd/internal/show internal/lambdalocal"},
 	{"cmd/audit", "cmd/internal/call internal/lambdalocal pkg/events"},
 	{"cmd/pack", ""},

@@ -9,8 +9,8 @@
 //	sandbox start <folder with the built functions>
 //
 // serves until it is interrupted: Lambda's Invoke API, a URL and a queue with dead letters for each
-// function, a sink that shows results and hands on what audits ask for, and the fake, also for
-// functions that run outside of it.
+// function, FunctionGraph's invocation API, a sink that shows results and hands on what audits ask
+// for, and the fake, also for functions that run outside of it.
 //
 // The functions get the environment of the sandbox but for credentials, endpoints and sinks, which
 // are its own.

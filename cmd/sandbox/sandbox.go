@@ -15,7 +15,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"registrar/cmd/internal/show"
+	"registrar/internal/functiongraphlocal"
 	"registrar/internal/huaweitest"
 	"registrar/internal/lambdalocal"
 	"registrar/pkg/events"
@@ -49,7 +52,7 @@ func environment(environ []string) map[string]string {
 		own := slices.Contains([]string{"RESULT_SINK", "K_SINK", "PORT", "HOST", "PATH"}, name) ||
 			strings.HasPrefix(name, "HUAWEICLOUD_") || strings.HasSuffix(name, "_ENDPOINT") ||
 			strings.HasPrefix(name, "AWS_") && name != "AWS_LAMBDA_LOG_LEVEL" ||
-			strings.HasPrefix(name, "LAMBDA_") || strings.HasPrefix(name, "_")
+			strings.HasPrefix(name, "LAMBDA_") || strings.HasPrefix(name, "RUNTIME_") || strings.HasPrefix(name, "_")
 		if !own {
 			env[name] = value
 		}
@@ -124,10 +127,14 @@ func newSandbox(
 	return s, nil
 }
 
+// close ends all functions at once, since one may wait for the turn of another.
 func (s *sandbox) close() {
+	var closing sync.WaitGroup
 	for _, f := range s.functions {
-		f.Close()
+		closing.Go(f.Close)
+		closing.Go(f.graph.Close)
 	}
+	closing.Wait()
 }
 
 // onRequest shows each function's calls where the rest of its invocation is shown, and gives other
@@ -151,14 +158,16 @@ func (s *sandbox) onRequest(other func(show.Call)) {
 }
 
 // function is a function with a door of its own to the fake and to a sink, and one invocation at a
-// time: so what it does can be told from what others do meanwhile.
+// time, on Lambda or on FunctionGraph: so what it does can be told from what others do meanwhile.
 type function struct {
 	*lambdalocal.Function
-	name string
-	door string // host and port where the function reaches the fake
+	graph *functiongraphlocal.Function
+	name  string
+	door  string // host and port where the function reaches the fake
 
-	mu  sync.Mutex
-	now *show.Invocation // the invocation under way, or nil
+	turn sync.Mutex // is held during an invocation
+	mu   sync.Mutex
+	now  *show.Invocation // the invocation under way, or nil
 }
 
 func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function, error) {
@@ -177,19 +186,40 @@ func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function,
 	}))
 	server := serve(listener, mux)
 
+	watch := func(payload []byte) func(lambdalocal.Answer, error) {
+		f.turn.Lock()
+		i := &show.Invocation{Function: f.name}
+		f.set(i)
+		return func(a lambdalocal.Answer, err error) {
+			f.set(nil)
+			if err == nil { // else the sandbox is closing
+				i.End(a)
+				s.ended(f, payload, i)
+			}
+			f.turn.Unlock()
+		}
+	}
 	env := maps.Clone(s.env)
 	maps.Copy(env, access("http://"+f.door))
 	f.Function, err = lambdalocal.New(lambdalocal.Config{
-		Name: f.name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, MemoryMB: 256, Concurrency: 1, Log: f,
+		Name: f.name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, MemoryMB: 256, Concurrency: 1,
+		Log: f, Watch: watch,
+	})
+	if err != nil {
+		server.Close()
+		return nil, err
+	}
+	userData := maps.Clone(env)
+	maps.DeleteFunc(userData, func(name, _ string) bool { return strings.HasPrefix(name, "HUAWEICLOUD_") })
+	credentials := agency{cloud: s.cloud}
+	f.graph, err = functiongraphlocal.New(functiongraphlocal.Config{
+		Name: f.name, Bootstrap: bootstrap, Env: userData, Timeout: time.Minute, MemoryMB: 256, Concurrency: 1,
+		Headers: credentials.headers, Log: f,
 		Watch: func(payload []byte) func(lambdalocal.Answer, error) {
-			i := &show.Invocation{Function: f.name}
-			f.set(i)
+			ended := watch(payload)
 			return func(a lambdalocal.Answer, err error) {
-				f.set(nil)
-				if err == nil { // else the sandbox is closing
-					i.End(a)
-					s.ended(f, payload, i)
-				}
+				credentials.forget()
+				ended(a, err)
 			}
 		},
 	})
@@ -197,6 +227,37 @@ func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function,
 		server.Close()
 	}
 	return f, err
+}
+
+// agency gives a function on FunctionGraph temporary credentials for one invocation at a time.
+type agency struct {
+	cloud *huaweitest.Cloud
+
+	mu    sync.Mutex
+	given string // the access key that the fake knows
+}
+
+// headers are those in which an invocation gets new credentials.
+func (a *agency) headers() http.Header {
+	credentials := huaweitest.Credentials{
+		AccessKey: "SANDBOX-AGENCY-" + uuid.NewString(), SecretKey: uuid.NewString(), SecurityToken: uuid.NewString(),
+	}
+	a.cloud.AddCredentials(credentials)
+	a.mu.Lock()
+	a.given = credentials.AccessKey
+	a.mu.Unlock()
+	h := http.Header{}
+	h.Set("X-CFF-Access-Key", credentials.AccessKey)
+	h.Set("X-CFF-Secret-Key", credentials.SecretKey)
+	h.Set("X-CFF-Security-Token", credentials.SecurityToken)
+	return h
+}
+
+// forget makes the credentials of the invocation that has ended unknown to the fake.
+func (a *agency) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cloud.RemoveCredentials(a.given)
 }
 
 func (f *function) set(i *show.Invocation) {

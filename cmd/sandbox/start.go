@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"registrar/cmd/internal/show"
+	"registrar/internal/functiongraphlocal"
 	"registrar/internal/lambdalocal"
 )
 
@@ -67,6 +68,12 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 			out.Print("", show.Line{Label: "dead letter", Style: show.Red, Text: text, Whole: true})
 		}
 	}
+	graph := functiongraphlocal.InvokeAPI{RetryWaits: []time.Duration{visibilityTimeout}}
+	graph.OnFailure = func(r functiongraphlocal.Record) {
+		c := r.RequestContext
+		text := fmt.Sprintf("%s on %s, %d times", c.Condition, c.FunctionURN, c.ApproximateInvokeCount)
+		out.Print("", show.Line{Label: "on failure", Style: show.Red, Text: text, Whole: true})
+	}
 	serving.Go(func() { s.route(ctx, requests) })
 	mux := http.NewServeMux()
 	for _, f := range s.functions {
@@ -79,6 +86,7 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 		}
 		queues[f.name] = trigger.Queue
 		api.Functions = append(api.Functions, f.Function)
+		graph.Functions = append(graph.Functions, f.graph)
 		mux.Handle("/url/"+f.name, http.StripPrefix("/url/"+f.name, lambdalocal.URL{Function: f.Function}))
 		screen.serveQueue(mux, f.name, trigger)
 		serving.Go(func() {
@@ -89,6 +97,7 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 	}
 	mux.Handle("/2015-03-31/", api)
 	mux.Handle("/v1/", s.cloud)
+	mux.Handle("/v2/", graph)
 	mux.Handle("POST /sink", sink(func(sent []byte) {
 		if isRequest(sent) {
 			requests <- sent
@@ -269,6 +278,7 @@ func (s *sandbox) manual(ctx context.Context, base, dist string) (string, error)
 			sample, base, f.name)
 		fmt.Fprintf(&b, "  aws lambda invoke --endpoint-url %s --region eu-central-1 --no-sign-request "+
 			"--function-name %s --payload fileb://%s /dev/stdout\n", base, f.name, sample)
+		fmt.Fprintf(&b, "  curl -d @%s %s\n", sample, base+f.graph.InvocationPath())
 	}
 	f := s.functions[0]
 	sample, _, err := f.sample(ctx)

@@ -29,6 +29,9 @@ func tool(ctx context.Context, variables []string, stdin, name string, args ...s
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
+// project is that of the functions on FunctionGraph.
+const project = "07f7a1b2c3d4e5f60718293a4b5c6d7e"
+
 // What make run delivers unless it is told otherwise.
 const firstSample, secondSample = "events/org-bootstrap.json", "events/account-created.json"
 
@@ -218,6 +221,8 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 		"curl -H 'Content-Type: application/cloudevents+json' -d @events/org-bootstrap.json " +
 			base + "/url/register-region",
 		"curl -d @events/org-bootstrap.json " + base + "/queue/register-region",
+		"curl -d @events/org-bootstrap.json " + base + "/v2/" + project + "/fgs/functions/" +
+			"urn:fss:cn-north-4:" + project + ":function:default:register-region:latest/invocations",
 		"make invoke FUNCTION=register-admin EVENT=events/account-created.json PORT=" + port,
 	} {
 		assert.Contains(t, out.String(), "\n  "+line+"\n", "each function has the sample that it takes")
