@@ -297,6 +297,42 @@ func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	assert.Contains(t, text, "port "+port+" is taken")
 }
 
+// FunctionGraph's functions have no keys: the headers of each invocation bring them.
+func TestTheSandboxServesFunctionGraph(t *testing.T) {
+	t.Parallel()
+	port, _, out := startSandbox(t)
+	post := func(way, version, file string) (int, string) {
+		url := "http://127.0.0.1:" + port + "/v2/" + project + "/fgs/functions/urn:fss:cn-north-4:" + project +
+			":function:default:register-region:latest/" + way
+		req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(sample(t, file)))
+		require.NoError(t, err)
+		req.Header.Set("X-CFF-Request-Version", version)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(answer)
+	}
+	status, answer := post("invocations", "v0", "org-bootstrap.json")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, answer, `"outcome":"registered"`)
+	out.await(t, " POST /v1/register-regions")
+	assert.Regexp(t, `\n\d\d:\d\d:\d\d org.bootstrap region_id=cn-north-4
+  registered  register-region: org.region.registered, cn-north-4
+              GET  /v1/registered-regions 404 IIC.1254 \(none registered yet\)
+              POST /v1/register-regions 200 cn-north-4
+`, out.String(), "on the same screen, by the same door")
+	status, answer = post("invocations", "v1", "account-created.json")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, answer, `\"errorType\":\"InvalidEventError\"`)
+	assert.Contains(t, answer, `"status":500`)
+	status, _ = post("invocations-async", "", "org-bootstrap.json")
+	assert.Equal(t, 202, status)
+	out.await(t, "unchanged   register-region: org.region.registered, cn-north-4")
+	assert.NotContains(t, out.String(), " 401", "each invocation signs with its own keys")
+}
+
 func TestTheSandboxSaysAtOnceWhichFunctionCannotWork(t *testing.T) {
 	t.Parallel()
 	_, _, out := startSandbox(t, "DRY_RUN=yes")
