@@ -77,7 +77,7 @@ func start(ctx context.Context, out *show.Printer, dist string) error {
 	serving.Go(func() { s.route(ctx, requests) })
 	mux := http.NewServeMux()
 	for _, f := range s.functions {
-		trigger, err := lambdalocal.NewTrigger(f.Function, f.name, visibilityTimeout)
+		trigger, err := lambdalocal.NewTrigger(f.Invoke, f.name, visibilityTimeout)
 		if err != nil {
 			return err
 		}

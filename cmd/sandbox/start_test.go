@@ -56,7 +56,7 @@ func TestDeadLettersAreReadAndReplayed(t *testing.T) {
 	f, err := lambdalocal.New(lambdalocal.Config{Name: "f", Bootstrap: never})
 	require.NoError(t, err)
 	t.Cleanup(f.Close)
-	trigger, err := lambdalocal.NewTrigger(f, "f", time.Hour)
+	trigger, err := lambdalocal.NewTrigger(f.Invoke, "f", time.Hour)
 	require.NoError(t, err)
 	s := &screen{failures: map[string]string{}}
 	mux := http.NewServeMux()

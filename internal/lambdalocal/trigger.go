@@ -1,6 +1,7 @@
 package lambdalocal
 
 import (
+	"context"
 	"strings"
 	"time"
 )
@@ -16,9 +17,11 @@ type Trigger struct {
 	Mapping Mapping
 }
 
-// NewTrigger returns a trigger of f. The name is the queue's; one that ends in ".fifo" makes FIFO
-// queues.
-func NewTrigger(f *Function, name string, visibilityTimeout time.Duration) (Trigger, error) {
+// NewTrigger returns a trigger of the function that invoke runs, as in [Mapping]. The name is the
+// queue's; one that ends in ".fifo" makes FIFO queues.
+func NewTrigger(
+	invoke func(context.Context, []byte) (Answer, error), name string, visibilityTimeout time.Duration,
+) (Trigger, error) {
 	base, fifo := strings.CutSuffix(name, ".fifo")
 	letters := base + "-dead-letters"
 	if fifo {
@@ -34,6 +37,6 @@ func NewTrigger(f *Function, name string, visibilityTimeout time.Duration) (Trig
 	if err != nil {
 		return Trigger{}, err
 	}
-	mapping := Mapping{Queue: queue, Invoke: f.Invoke, BatchSize: 10, Concurrency: 1}
+	mapping := Mapping{Queue: queue, Invoke: invoke, BatchSize: 10, Concurrency: 1}
 	return Trigger{Queue: queue, DeadLetters: dead, Mapping: mapping}, nil
 }

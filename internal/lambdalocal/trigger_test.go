@@ -16,7 +16,7 @@ func TestATriggerGivesUpAfterItsLastDelivery(t *testing.T) {
 	t.Parallel()
 	for name, group := range map[string]string{"q": "", "q.fifo": "g"} {
 		f := newEcho(t, Config{Watch: func([]byte) func(Answer, error) { return func(Answer, error) {} }})
-		trigger, err := NewTrigger(f, name, time.Hour)
+		trigger, err := NewTrigger(f.Invoke, name, time.Hour)
 		require.NoError(t, err)
 		trigger.Mapping.Invoke = always(`{"batchItemFailures":[{"itemIdentifier":"none of them"}]}`)
 		_, err = trigger.Queue.Send("bad", group)
@@ -29,7 +29,7 @@ func TestATriggerGivesUpAfterItsLastDelivery(t *testing.T) {
 		assert.Equal(t, []string{"bad"}, bodies(trigger.DeadLetters))
 		assert.Empty(t, bodies(trigger.Queue))
 	}
-	_, err := NewTrigger(newEcho(t, Config{}), "q", -1)
+	_, err := NewTrigger(newEcho(t, Config{}).Invoke, "q", -1)
 	require.Error(t, err)
 }
 
@@ -44,7 +44,7 @@ func TestATriggerDeliversToItsFunction(t *testing.T) {
 			answers = append(answers, a)
 		}
 	}})
-	trigger, err := NewTrigger(f, "q", time.Hour)
+	trigger, err := NewTrigger(f.Invoke, "q", time.Hour)
 	require.NoError(t, err)
 	send(t, trigger.Queue, "hello")
 	deliver(t, trigger.Mapping, 1)
@@ -59,7 +59,7 @@ func TestATriggerDeliversToItsFunction(t *testing.T) {
 
 func TestWhatIsGivenUpAtOnceIsADeadLetterLikeOthers(t *testing.T) {
 	t.Parallel()
-	trigger, err := NewTrigger(newEcho(t, Config{}), "q", time.Hour)
+	trigger, err := NewTrigger(newEcho(t, Config{}).Invoke, "q", time.Hour)
 	require.NoError(t, err)
 	id, err := trigger.Queue.GiveUp("bad")
 	require.NoError(t, err)

@@ -55,7 +55,7 @@ func newDeployment(t *testing.T) *deployment {
 			d.audit = f
 			continue
 		}
-		trigger, err := lambdalocal.NewTrigger(f, "registrar-dev-"+name, time.Minute)
+		trigger, err := lambdalocal.NewTrigger(f.Invoke, "registrar-dev-"+name, time.Minute)
 		require.NoError(t, err)
 		d.triggers[id] = trigger
 	}

@@ -23,7 +23,7 @@ func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (
 	queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping,
 ) {
 	t.Helper()
-	trigger, err := lambdalocal.NewTrigger(f, "queue"+suffix, visibility)
+	trigger, err := lambdalocal.NewTrigger(f.Invoke, "queue"+suffix, visibility)
 	require.NoError(t, err)
 	return trigger.Queue, trigger.DeadLetters, trigger.Mapping
 }
