@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -58,9 +59,7 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d := p.events[p.polls]
 	p.polls++
-	for name, values := range d.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), d.header)
 	if d.status == 0 {
 		d.status = http.StatusOK
 		w.Header().Set("X-Cff-Request-Id", "request-"+string(rune('0'+p.polls)))
@@ -160,12 +159,15 @@ func TestCredentialsOfAnInvocationAreWholeOrNone(t *testing.T) {
 			headers: "Access-Key Secret-Key Security-Access-Key Security-Secret-Key Security-Token",
 			want:    "Security-Access-Key Security-Secret-Key Security-Token",
 		},
-		"keys without a token": {headers: "Access-Key Secret-Key", err: part + "X-CFF-Security-Token: check the agency"},
+		"keys without a token": {
+			headers: "Access-Key Secret-Key", err: part + "X-CFF-Security-Token: check the agency",
+		},
 		"a token without keys": {
 			headers: "Security-Token", err: part + "X-CFF-Access-Key and X-CFF-Secret-Key: check the agency",
 		},
 		"halves of both": {
-			headers: "Access-Key Security-Secret-Key Security-Token", err: part + "X-CFF-Security-Access-Key: check the agency",
+			headers: "Access-Key Security-Secret-Key Security-Token",
+			err:     part + "X-CFF-Security-Access-Key: check the agency",
 		},
 		"an agency to be assumed, too": {
 			headers: "Access-Key Secret-Key Security-Token", agency: "iam::a:agency:b",
@@ -218,7 +220,8 @@ func TestEachEventIsHandledWithItsOwnCredentials(t *testing.T) {
 	}
 	part := with("AK3")
 	part.header.Del("X-Cff-Secret-Key")
-	got := onFunctionGraph(t, functionGraph{Timeout: 60}, h, with("AK1"), with("AK2"), delivery{payload: bootstrap}, part)
+	got := onFunctionGraph(t, functionGraph{Timeout: 60}, h,
+		with("AK1"), with("AK2"), delivery{payload: bootstrap}, part)
 	require.Len(t, got, 4)
 	assert.Equal(t, "response/request-1", got[0].path)
 	assert.Equal(t, "response/request-2", got[1].path)

@@ -204,7 +204,9 @@ func hours(t *testing.T, environment map[string]string, path string) {
 	assert.Contains(t, all, "[redacted]", "secrets were quoted")
 	for _, secret := range secrets {
 		for _, form := range forms(secret) {
-			assert.False(t, strings.Contains(all, form), "%q left the process", form)
+			if strings.Contains(all, form) { // the whole text in a message helps nobody
+				assert.Fail(t, "a secret left the process", form)
+			}
 		}
 	}
 }

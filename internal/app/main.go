@@ -98,7 +98,9 @@ type program[C any] struct {
 
 // start makes the handler for a host that hardly shows why a program ends before its first event.
 // So it starts whatever is wrong with the configuration, and then every invocation says so.
-func (p program[C]) start(ctx context.Context, warm func(*client.Client, context.Context), host ...any) *handler.Handler {
+func (p program[C]) start(
+	ctx context.Context, warm func(*client.Client, context.Context), host ...any,
+) *handler.Handler {
 	h, api, err := p.build(ctx, host...)
 	if err != nil {
 		slog.ErrorContext(ctx, "every invocation will fail", "function", p.session.Name, "err", err)

@@ -99,11 +99,13 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 			environment: "AK", given: true, errs: "SK: is not set, nor is SECRET or PROVIDER",
 		},
 		"given: an agency without keys": {
-			environment: "AGENCY", given: true, errs: "AGENCY: is for keys that assume an agency, and there are none; unset it",
+			environment: "AGENCY", given: true,
+			errs: "AGENCY: is for keys that assume an agency, and there are none; unset it",
 		},
 		"keys and secret": {
 			environment: "AK SK SECRET",
-			errs:        "AK: is set, and so is SECRET; unset one of them\nSK: is set, and so is SECRET; unset one of them",
+			errs: "AK: is set, and so is SECRET; unset one of them\n" +
+				"SK: is set, and so is SECRET; unset one of them",
 		},
 		"a domain with a secret": {
 			environment: "DOMAIN TOKEN SECRET",
@@ -112,7 +114,8 @@ func TestTheConfigurationNamesOneSourceOfCredentials(t *testing.T) {
 		},
 		"keys and a token of AWS": {
 			environment: "AK SK PROVIDER TRUSTING AUDIENCE",
-			errs:        "AK: is set, and so is PROVIDER; unset one of them\nSK: is set, and so is PROVIDER; unset one of them",
+			errs: "AK: is set, and so is PROVIDER; unset one of them\n" +
+				"SK: is set, and so is PROVIDER; unset one of them",
 		},
 		"a secret and a token of AWS": {
 			environment: "SECRET PROVIDER TRUSTING AUDIENCE",

@@ -30,7 +30,9 @@ const (
 type tokenFunc func(context.Context) (client.Secret, error)
 
 // withOIDC makes the func that gets a token and exchanges it on each call.
-func withOIDC(ctx context.Context, c Config, api client.Config, session client.Session) (client.CredentialsFunc, error) {
+func withOIDC(
+	ctx context.Context, c Config, api client.Config, session client.Session,
+) (client.CredentialsFunc, error) {
 	token := fromFile(c.OIDC.TokenFile)
 	if c.OIDC.TokenFile == "" {
 		var err error

@@ -204,10 +204,12 @@ func TestAFailureToGetATokenHasItsKind(t *testing.T) {
 			"allow sts:GetWebIdentityToken for the audience HUAWEICLOUD_OIDC_AUDIENCE: status 403 AccessDenied",
 		},
 		"too many tags": {
-			awstest.Refuse(status, "JWTPayloadSizeExceededException"), attempt.Misconfigured, "take tags away from the role",
+			awstest.Refuse(status, "JWTPayloadSizeExceededException"), attempt.Misconfigured,
+			"take tags away from the role",
 		},
 		"the session ends too soon": {
-			awstest.Refuse(status, "SessionDurationEscalationException"), attempt.Misconfigured, "check the AWS credentials",
+			awstest.Refuse(status, "SessionDurationEscalationException"), attempt.Misconfigured,
+			"check the AWS credentials",
 		},
 		"a bad audience": {
 			awstest.Refuse(status, "ValidationError"), attempt.Misconfigured, "correct HUAWEICLOUD_OIDC_AUDIENCE",
@@ -222,7 +224,8 @@ func TestAFailureToGetATokenHasItsKind(t *testing.T) {
 		},
 		"no token": {
 			awstest.Garbage(http.StatusOK, `<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>`+
-				`</GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`), attempt.Transient, "the answer holds no token",
+				`</GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`), attempt.Transient,
+			"the answer holds no token",
 		},
 		"an echo": {awstest.Echo, attempt.Transient, "status 400"},
 	} {

@@ -90,8 +90,8 @@ func TestAnAgencyIsAssumedByKey(t *testing.T) {
 			require.NoError(t, err)
 			request := cloud.Requests()[0]
 			assert.True(t, request.Verified)
-			assert.JSONEq(t, `{"agency_urn":"`+agencyID+`","agency_session_name":"register-region","duration_seconds":3600}`,
-				string(request.Body))
+			assert.JSONEq(t, `{"agency_urn":"`+agencyID+`","agency_session_name":"register-region",`+
+				`"duration_seconds":3600}`, string(request.Body))
 			assert.False(t, got.Narrowed)
 			if domain == "" {
 				assert.Empty(t, got.DomainID)
@@ -109,7 +109,9 @@ func TestAnExpirationThatCantBeReadIsTheTimeThatWasAskedFor(t *testing.T) {
 		form func(time.Time) any
 		want time.Duration
 	}{
-		"a text":          {func(t time.Time) any { return t.Add(-time.Minute).Format(time.RFC3339) }, 59 * time.Minute},
+		"a text": {
+			func(t time.Time) any { return t.Add(-time.Minute).Format(time.RFC3339) }, 59 * time.Minute,
+		},
 		"with a fraction": {func(t time.Time) any { return t.Format("2006-01-02T15:04:05.000000Z") }, time.Hour},
 		"with an offset": {
 			func(t time.Time) any { return t.Add(-time.Minute).In(time.FixedZone("", 8*3600)).Format(time.RFC3339) },
@@ -155,12 +157,14 @@ func TestAnExchangeThatFailsHasItsKind(t *testing.T) {
 		"a success with an error": {
 			body(`{"error_code":"STS5.1001","error_msg":"no"}`), attempt.Misconfigured, "STS5.1001 no",
 		},
-		"throttled":          {fault(429, "APIGW.0308"), attempt.Transient, "429"},
-		"a failure of STS":   {fault(500, "STS5.0001"), attempt.Transient, "500"},
-		"nothing":            {body(``), attempt.Transient, "not a JSON object"},
-		"no credentials":     {body(`{}`), attempt.Transient, "it has no credentials"},
-		"null":               {body(`{"credentials":null}`), attempt.Transient, "it has no credentials"},
-		"a key that is null": {body(`{"credentials":{"access_key_id":null}}`), attempt.Transient, "it has no credentials"},
+		"throttled":        {fault(429, "APIGW.0308"), attempt.Transient, "429"},
+		"a failure of STS": {fault(500, "STS5.0001"), attempt.Transient, "500"},
+		"nothing":          {body(``), attempt.Transient, "not a JSON object"},
+		"no credentials":   {body(`{}`), attempt.Transient, "it has no credentials"},
+		"null":             {body(`{"credentials":null}`), attempt.Transient, "it has no credentials"},
+		"a key that is null": {
+			body(`{"credentials":{"access_key_id":null}}`), attempt.Transient, "it has no credentials",
+		},
 		"a part": {
 			body(`{"credentials":{"access_key_id":"AKPART","secret_access_key":"SKPART"}}`), attempt.Transient,
 			"it has no credentials",

@@ -54,7 +54,8 @@ func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
 					r.want(!set || why == "", "%s: %s is set, although %s", id, name, why)
 					r.want(set || why != "", "%s: %s isn't set", id, name)
 				}
-				for _, deployed := range []*stack{s, s.deploy(byToken), s.deploy(with(byAgency, "SessionPolicy", "off"))} {
+				off := with(byAgency, "SessionPolicy", "off")
+				for _, deployed := range []*stack{s, s.deploy(byToken), s.deploy(off)} {
 					for variable, value := range deployed.environment(id) {
 						byDefault, ok := known[function][variable]
 						r.want(ok, "%s: doesn't read %s", id, variable)
