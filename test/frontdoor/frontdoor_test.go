@@ -1,10 +1,11 @@
 // Package frontdoor tests the functions as they are deployed: the built binaries, which speak the
-// protocol of the Lambda runtime, against a fake Huawei Cloud that checks signatures and keeps
-// state.
+// protocols of the runtimes of Lambda and FunctionGraph, against a fake Huawei Cloud that checks
+// signatures and keeps state.
 package frontdoor
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/functiongraphlocal"
 	"registrar/internal/huaweitest"
 	"registrar/internal/lambdalocal"
 	"registrar/test/docs"
@@ -91,19 +93,40 @@ func withoutMake(environ []string) []string {
 // stage is one organization, and the environment of its functions.
 type stage struct {
 	*huaweitest.Cloud
+	host    string // where the functions run
 	keys    huaweitest.Credentials
 	env     map[string]string
 	timeout time.Duration
 	log     *lines
+	given   func(http.Header) // changes what FunctionGraph gives an invocation; nil changes nothing
 }
 
+const (
+	onLambda        = "Lambda"
+	onFunctionGraph = "FunctionGraph"
+)
+
+// onEachHost runs a test on each host that invokes functions, with a stage of its own.
+func onEachHost(t *testing.T, test func(t *testing.T, s *stage)) {
+	t.Helper()
+	for _, host := range []string{onLambda, onFunctionGraph} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.host = host
+			test(t, s)
+		})
+	}
+}
+
+// newStage makes a stage on Lambda.
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	keys := huaweitest.Credentials{
 		AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001", SecurityToken: "TOKENexample==",
 		DomainID: "0a6d25d23900d45c0faac010e0fb4de0",
 	}
-	s := &stage{Cloud: huaweitest.New(keys), keys: keys, timeout: 20 * time.Second, log: &lines{}}
+	s := &stage{Cloud: huaweitest.New(keys), host: onLambda, keys: keys, timeout: 20 * time.Second, log: &lines{}}
 	server := httptest.NewUnstartedServer(s.Cloud)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.Start()
@@ -118,23 +141,69 @@ func newStage(t *testing.T) *stage {
 	s.AddAccount(account, "active")
 	s.TrustService(secMaster, cts)
 	t.Cleanup(func() { // every test checks this
-		for _, secret := range []string{keys.SecretKey, keys.SecurityToken, keys.AccessKey} {
-			assert.NotContains(t, s.log.String(), secret, "the log")
-		}
+		s.showsNoSecret(t, "the log", s.log.String())
 	})
 	return s
 }
 
-// start runs a function until the test ends.
-func (s *stage) start(t *testing.T, name string) *lambdalocal.Function {
+// showsNoSecret looks for the stage's keys in a text, and for all that were issued for a while.
+func (s *stage) showsNoSecret(t *testing.T, where, text string) {
 	t.Helper()
-	f, err := lambdalocal.New(lambdalocal.Config{
-		Name: name, Bootstrap: filepath.Join(dist, name, "bootstrap"),
-		Env: maps.Clone(s.env), Timeout: s.timeout, Log: s.log,
-	})
+	all := []huaweitest.Credentials{s.keys}
+	for _, issued := range s.Issued() {
+		all = append(all, issued.Credentials)
+	}
+	for _, keys := range all {
+		for _, secret := range []string{keys.SecretKey, keys.SecurityToken, keys.AccessKey} {
+			assert.NotContains(t, text, secret, where)
+		}
+	}
+}
+
+// function is a function on any host.
+type function interface {
+	Invoke(ctx context.Context, payload []byte) (lambdalocal.Answer, error)
+	Close()
+}
+
+// start runs a function until the test ends.
+func (s *stage) start(t *testing.T, name string) function {
+	t.Helper()
+	path, f := filepath.Join(dist, name, "bootstrap"), function(nil)
+	var err error
+	if s.host == onFunctionGraph {
+		f, err = functiongraphlocal.New(functiongraphlocal.Config{
+			Name: name, Bootstrap: path, Env: s.withoutKeys(), Timeout: s.timeout, Log: s.log, Headers: s.agency,
+		})
+	} else {
+		f, err = lambdalocal.New(lambdalocal.Config{
+			Name: name, Bootstrap: path, Env: maps.Clone(s.env), Timeout: s.timeout, Log: s.log,
+		})
+	}
 	require.NoError(t, err)
 	t.Cleanup(f.Close)
 	return f
+}
+
+// withoutKeys is the environment of a function that has an agency.
+func (s *stage) withoutKeys() map[string]string {
+	env := maps.Clone(s.env)
+	maps.DeleteFunc(env, func(name, _ string) bool { return strings.HasPrefix(name, "HUAWEICLOUD_SDK_") })
+	return env
+}
+
+// agency gives each invocation credentials of its own, which hold for as long as it may take.
+func (s *stage) agency() http.Header {
+	given := s.IssueTemporary(s.timeout)
+	header := http.Header{}
+	header.Set("X-CFF-Access-Key", given.AccessKey)
+	header.Set("X-CFF-Secret-Key", given.SecretKey)
+	header.Set("X-CFF-Security-Token", given.SecurityToken)
+	header.Set("X-CFF-Auth-Token", "MIIexampleAuthToken")
+	if s.given != nil {
+		s.given(header)
+	}
+	return header
 }
 
 // result is the part of a result event that tests look at.
@@ -166,7 +235,7 @@ type registration struct {
 	}
 }
 
-// failure is what Lambda answers if a function fails.
+// failure is what a host answers if a function fails.
 type failure struct{ ErrorType, ErrorMessage string }
 
 // invoke runs a function once, and returns either a result event or a failure.
@@ -175,13 +244,11 @@ func (s *stage) invoke(t *testing.T, name, payload string) (*result, *failure) {
 	return s.invokeOn(t, s.start(t, name), payload)
 }
 
-func (s *stage) invokeOn(t *testing.T, f *lambdalocal.Function, payload string) (*result, *failure) {
+func (s *stage) invokeOn(t *testing.T, f function, payload string) (*result, *failure) {
 	t.Helper()
 	answer, err := f.Invoke(t.Context(), []byte(payload))
 	require.NoError(t, err)
-	for _, secret := range []string{s.keys.SecretKey, s.keys.SecurityToken, s.keys.AccessKey} {
-		assert.NotContains(t, string(answer.Payload), secret, "the answer")
-	}
+	s.showsNoSecret(t, "the answer", string(answer.Payload))
 	if answer.FunctionError != "" {
 		f := new(failure)
 		require.NoError(t, json.Unmarshal(answer.Payload, f))

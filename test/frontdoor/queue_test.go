@@ -19,7 +19,7 @@ const visibility = 6 * time.Minute
 
 // newQueue returns a queue, its dead-letter queue, and the mapping that delivers its messages to
 // the function.
-func newQueue(t *testing.T, f *lambdalocal.Function, suffix string) (
+func newQueue(t *testing.T, f function, suffix string) (
 	queue, dead *lambdalocal.Queue, mapping lambdalocal.Mapping,
 ) {
 	t.Helper()

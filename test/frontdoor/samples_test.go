@@ -81,7 +81,7 @@ func TestEachSampleIsHandled(t *testing.T) {
 // deliver hands a payload to every function, as a bus with a rule for each function would, and
 // returns the functions that take it and what they answer: one that answers InvalidEventError, or
 // null to a trace, isn't meant.
-func (s *stage) deliver(t *testing.T, payload []byte) (takers []*lambdalocal.Function, answers []lambdalocal.Answer) {
+func (s *stage) deliver(t *testing.T, payload []byte) (takers []function, answers []lambdalocal.Answer) {
 	t.Helper()
 	bootstraps, err := filepath.Glob(filepath.Join(dist, "*", "bootstrap"))
 	require.NoError(t, err)
