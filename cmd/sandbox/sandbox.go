@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"registrar/cmd/internal/show"
 	"registrar/internal/functiongraphlocal"
 	"registrar/internal/huaweitest"
@@ -29,6 +27,9 @@ const (
 	accessKey = "SANDBOX-ACCESS-KEY"
 	secretKey = "SANDBOX-SECRET-KEY"
 )
+
+// invocationTime is the most that an invocation may take.
+const invocationTime = time.Minute
 
 // The accounts of the samples: one that administers something, and an ordinary one.
 const (
@@ -202,7 +203,7 @@ func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function,
 	env := maps.Clone(s.env)
 	maps.Copy(env, access("http://"+f.door))
 	f.Function, err = lambdalocal.New(lambdalocal.Config{
-		Name: f.name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, MemoryMB: 256, Concurrency: 1,
+		Name: f.name, Bootstrap: bootstrap, Env: env, Timeout: invocationTime, MemoryMB: 256, Concurrency: 1,
 		Log: f, Watch: watch,
 	})
 	if err != nil {
@@ -211,17 +212,9 @@ func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function,
 	}
 	userData := maps.Clone(env)
 	maps.DeleteFunc(userData, func(name, _ string) bool { return strings.HasPrefix(name, "HUAWEICLOUD_") })
-	credentials := agency{cloud: s.cloud}
 	f.graph, err = functiongraphlocal.New(functiongraphlocal.Config{
-		Name: f.name, Bootstrap: bootstrap, Env: userData, Timeout: time.Minute, MemoryMB: 256, Concurrency: 1,
-		Headers: credentials.headers, Log: f,
-		Watch: func(payload []byte) func(lambdalocal.Answer, error) {
-			ended := watch(payload)
-			return func(a lambdalocal.Answer, err error) {
-				credentials.forget()
-				ended(a, err)
-			}
-		},
+		Name: f.name, Bootstrap: bootstrap, Env: userData, Timeout: invocationTime, MemoryMB: 256, Concurrency: 1,
+		Headers: s.agency, Log: f, Watch: watch,
 	})
 	if err != nil {
 		server.Close()
@@ -229,35 +222,15 @@ func (s *sandbox) newFunction(ctx context.Context, bootstrap string) (*function,
 	return f, err
 }
 
-// agency gives a function on FunctionGraph temporary credentials for one invocation at a time.
-type agency struct {
-	cloud *huaweitest.Cloud
-
-	mu    sync.Mutex
-	given string // the access key that the fake knows
-}
-
-// headers are those in which an invocation gets new credentials.
-func (a *agency) headers() http.Header {
-	credentials := huaweitest.Credentials{
-		AccessKey: "SANDBOX-AGENCY-" + uuid.NewString(), SecretKey: uuid.NewString(), SecurityToken: uuid.NewString(),
-	}
-	a.cloud.AddCredentials(credentials)
-	a.mu.Lock()
-	a.given = credentials.AccessKey
-	a.mu.Unlock()
+// agency is what an invocation on FunctionGraph gets: credentials of its own, for as long as it may
+// take.
+func (s *sandbox) agency() http.Header {
+	given := s.cloud.IssueTemporary(invocationTime)
 	h := http.Header{}
-	h.Set("X-CFF-Access-Key", credentials.AccessKey)
-	h.Set("X-CFF-Secret-Key", credentials.SecretKey)
-	h.Set("X-CFF-Security-Token", credentials.SecurityToken)
+	h.Set("X-CFF-Access-Key", given.AccessKey)
+	h.Set("X-CFF-Secret-Key", given.SecretKey)
+	h.Set("X-CFF-Security-Token", given.SecurityToken)
 	return h
-}
-
-// forget makes the credentials of the invocation that has ended unknown to the fake.
-func (a *agency) forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.cloud.RemoveCredentials(a.given)
 }
 
 func (f *function) set(i *show.Invocation) {

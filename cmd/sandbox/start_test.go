@@ -15,39 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"registrar/cmd/internal/show"
-	"registrar/internal/huaweitest"
 	"registrar/internal/lambdalocal"
-	"registrar/pkg/client"
-	"registrar/pkg/wire"
 )
-
-func TestTheKeysOfAnAgencyHoldForOneInvocation(t *testing.T) {
-	t.Parallel()
-	cloud := huaweitest.New(huaweitest.Credentials{AccessKey: accessKey, SecretKey: secretKey})
-	var endpoint wire.Endpoint
-	require.NoError(t, endpoint.UnmarshalText([]byte("http://127.0.0.1")))
-	a := agency{cloud: cloud}
-	read := func(h http.Header) error {
-		_, err := client.New(client.Config{
-			IdentityCenter: endpoint, Organizations: endpoint, MaxAttempts: 1, RequestTimeout: time.Minute,
-			Transport: cloud,
-		}, client.Static(client.Credentials{
-			AccessKey:     client.Secret(h.Get("X-CFF-Access-Key")),
-			SecretKey:     client.Secret(h.Get("X-CFF-Secret-Key")),
-			SecurityToken: client.Secret(h.Get("X-CFF-Security-Token")),
-		})).TrustedServices(t.Context())
-		return err
-	}
-	first := a.headers()
-	require.NoError(t, read(first))
-	a.forget()
-	require.ErrorContains(t, read(first), "401")
-	second := a.headers()
-	require.NoError(t, read(second))
-	require.ErrorContains(t, read(first), "401")
-	second.Del("X-CFF-Security-Token")
-	require.ErrorContains(t, read(second), "401")
-}
 
 func TestDeadLettersAreReadAndReplayed(t *testing.T) {
 	t.Parallel()
