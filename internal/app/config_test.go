@@ -149,3 +149,19 @@ func TestANumberOutOfRangeIsNamedSo(t *testing.T) {
 	_, err := read(t, map[string]string{"MAX_ATTEMPTS": "99999999999999999999"})
 	assert.ErrorContains(t, err, "MAX_ATTEMPTS: is too large or too small a number")
 }
+
+// FunctionGraph's own variables are as documented, or absent.
+func TestTheTimeOfAnInvocationOnFunctionGraph(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]uint32{"": 60, "3": 3, "259200": 259200} {
+		var fg functionGraph
+		require.Empty(t, load(t.Context(), &fg, envconfig.MapLookuper(map[string]string{"RUNTIME_TIMEOUT": text})))
+		assert.Equal(t, want, fg.Timeout)
+	}
+	for _, text := range []string{"-1", "3.5", "60s", "99999999999", "{}", "null"} {
+		var fg functionGraph
+		wrong := load(t.Context(), &fg, envconfig.MapLookuper(map[string]string{"RUNTIME_TIMEOUT": text}))
+		require.Len(t, wrong, 1, text)
+		assert.ErrorContains(t, wrong[0].err, "RUNTIME_TIMEOUT: ")
+	}
+}

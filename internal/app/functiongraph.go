@@ -30,7 +30,7 @@ const (
 // is kept open, nor when an invocation ends but for the function's timeout.
 type functionGraph struct {
 	Address  string `env:"RUNTIME_API_ADDR"`            // host and port
-	Timeout  uint16 `env:"RUNTIME_TIMEOUT, default=60"` // how many seconds an invocation may take
+	Timeout  uint32 `env:"RUNTIME_TIMEOUT, default=60"` // how many seconds an invocation may take
 	DomainID string `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`   // the account of the function's agency
 	Agency   string `env:"HUAWEICLOUD_AGENCY_URN"`      // must be empty if the function has an agency of its own
 }

@@ -115,7 +115,7 @@ func TestFunctionGraphIsToldFailuresByTheirNames(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err, broken error
-		timeout     uint16
+		timeout     uint32
 		payload     string
 		want        string
 	}{

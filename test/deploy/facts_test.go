@@ -17,7 +17,7 @@ var requests = map[string]string{"register-service": "org.service.missing", "reg
 
 // metrics are those that a function puts into namespace Registrar, with the dimension FunctionName.
 func metrics(function string) []string {
-	own := []string{"Registered", "Unchanged", "Planned", "Skipped", "RejectedRequest", "HeldBack"}
+	own := []string{"Registered", "Unchanged", "Planned", "Skipped", "RejectedRequest", "HeldBack", "Ignored"}
 	if function == audit {
 		own = []string{"Passed", "Drifted", "Missing", "Unexpected"}
 	}
