@@ -8,13 +8,12 @@
 //		return err
 //	}
 //	defer f.Close()
-//	answer, err := f.Invoke(ctx, functiongraphlocal.Timer(`{"a":1}`, time.Now()))
+//	answer, err := f.Invoke(ctx, []byte(`{"a":1}`))
 //
 // It is constructed from the documents of FunctionGraph, and was compared with no FunctionGraph
 // that runs. Documented are the three calls of the runtime API and their status 200, the headers of
 // an event, the variables RUNTIME_*, the invocation API with its headers and its codes FSS.*, and
-// the record that a destination of an asynchronous invocation gets. [Timer], [CTS] and [SMN] wrap
-// an event as these triggers do.
+// the record that a destination of an asynchronous invocation gets.
 //
 // Assumed, since nothing says it:
 //
