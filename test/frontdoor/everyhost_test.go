@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/functiongraphlocal"
+	"registrar/internal/huaweitest"
 	"registrar/pkg/events"
 )
 
@@ -296,4 +299,43 @@ func TestTheHTTPServerIgnoresHeadersOfFunctionGraph(t *testing.T) {
 	for _, r := range s.Requests() {
 		assert.NotContains(t, r.Header.Get("Authorization"), given.AccessKey)
 	}
+}
+
+// An event that FunctionGraph gave up is in the record that its destination gets, and the function
+// takes that record.
+func TestAnEventThatFailedOnFunctionGraphCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.env["MAX_ATTEMPTS"] = "1"
+	f, err := functiongraphlocal.New(functiongraphlocal.Config{
+		Name: "register-admin", Bootstrap: filepath.Join(dist, "register-admin", "bootstrap"),
+		Env: s.withoutKeys(), Timeout: s.timeout, Log: s.log, Headers: s.agency,
+		Refuse: 3, // polls
+	})
+	require.NoError(t, err)
+	t.Cleanup(f.Close)
+	failed := make(chan functiongraphlocal.Record, 1)
+	server := httptest.NewServer(functiongraphlocal.InvokeAPI{
+		Functions: []*functiongraphlocal.Function{f}, RetryWaits: []time.Duration{0, 0, 0},
+		OnFailure: func(r functiongraphlocal.Record) { failed <- r },
+	})
+	t.Cleanup(server.Close)
+	s.Script("GET", "", huaweitest.Fault{Status: 503, Code: "Organizations.1000", Times: 4})
+	trace := sample(t, "cts-create-account.json")
+	resp, err := http.Post(server.URL+f.InvocationPath()+"-async", "application/json", strings.NewReader(trace))
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusAccepted, resp.StatusCode)
+
+	record := <-failed
+	assert.Equal(t, "TransientError", record.RequestContext.Condition)
+	assert.Equal(t, 4, record.RequestContext.ApproximateInvokeCount)
+	assert.Empty(t, s.Delegations(account))
+	again, err := json.Marshal(record)
+	require.NoError(t, err)
+	answer, err := f.Invoke(t.Context(), again)
+	require.NoError(t, err)
+	require.Empty(t, answer.FunctionError, "%s", answer.Payload)
+	assert.Equal(t, "account.admin.registered", resultsIn(t, answer.Payload)[0].Type)
+	assert.Equal(t, []string{secMaster, cts}, s.Delegations(account))
 }
