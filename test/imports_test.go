@@ -22,9 +22,9 @@ var allowed = []struct{ part, imports string }{
 	{"pkg/wire", "pkg/attempt"},
 	{"pkg/*", "pkg/attempt pkg/wire"}, // client and events don't know each other
 	{"internal/huaweitest", ""},
-	{"internal/bootstrap", ""},
-	{"internal/functiongraphlocal", "internal/bootstrap"},
-	{"internal/lambdalocal", "internal/bootstrap"},
+	{"internal/processes", ""},
+	{"internal/functiongraphlocal", "internal/processes"},
+	{"internal/lambdalocal", "internal/processes"},
 	{"internal/awstest", ""},
 	{"internal/awsapi", "pkg/attempt pkg/wire"},
 	{"internal/sink", "internal/awsapi pkg/attempt pkg/wire"},

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // Where all functions are.
@@ -24,10 +24,10 @@ const (
 )
 
 // ErrClosed is returned for what [Function.Close] has ended.
-var ErrClosed = bootstrap.ErrClosed
+var ErrClosed = processes.ErrClosed
 
 // Answer is what an invocation came to. Its FunctionError is "" or "FunctionError".
-type Answer = bootstrap.Answer
+type Answer = processes.Answer
 
 // Config describes a function. Name and Bootstrap are required.
 type Config struct {
@@ -68,7 +68,7 @@ type Config struct {
 // Function is a local function. It is safe for concurrent use and must be closed.
 type Function struct {
 	cfg    Config
-	runner *bootstrap.Runner
+	runner *processes.Runner
 }
 
 // New returns the function that cfg describes. It starts no process: the first invocation does.
@@ -85,7 +85,7 @@ func New(cfg Config) (*Function, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 3*time.Second)
 	cfg.MemoryMB = cmp.Or(cfg.MemoryMB, 128)
 	f := &Function{cfg: cfg}
-	f.runner, err = bootstrap.New(bootstrap.Config{
+	f.runner, err = processes.New(processes.Config{
 		Name: cfg.Name, Bootstrap: cfg.Bootstrap, Timeout: cfg.Timeout, InitTimeout: cfg.InitTimeout,
 		Concurrency: cfg.Concurrency, Log: cfg.Log, Watch: cfg.Watch,
 		Environ: f.environ, API: f.runtimeAPI, Failed: failed,
@@ -129,7 +129,7 @@ func (f *Function) InvocationPath() string {
 }
 
 // failed says why there is no answer of the function.
-func failed(_ string, end bootstrap.End) Answer {
+func failed(_ string, end processes.End) Answer {
 	switch {
 	case end.NotStarted != "":
 		return failure("FunctionNotStarted", "the bootstrap could not be started: "+end.NotStarted)

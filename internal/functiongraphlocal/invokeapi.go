@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // maxEvent is FunctionGraph's limit for the payload of an asynchronous invocation, and for the
@@ -99,7 +99,7 @@ func answer(w http.ResponseWriter, r *http.Request, id string, f *Function) {
 	h.Set("X-Func-Err-Code", code)
 	if r.Header.Get("X-Cff-Request-Version") == "v1" {
 		h.Set("X-Cff-Response-Version", "v1")
-		bootstrap.Reply(w, http.StatusOK, map[string]any{
+		processes.Reply(w, http.StatusOK, map[string]any{
 			"request_id": id, "result": string(a.Payload), "log": "", "status": status,
 		})
 		return
@@ -131,7 +131,7 @@ func (api InvokeAPI) async(w http.ResponseWriter, r *http.Request, id string, f 
 		refuse(w, http.StatusInternalServerError, ErrClosed.Error())
 		return
 	}
-	bootstrap.Reply(w, http.StatusAccepted, map[string]string{"request_id": id})
+	processes.Reply(w, http.StatusAccepted, map[string]string{"request_id": id})
 }
 
 func record(f *Function, came time.Time, payload []byte, a Answer, attempts int) Record {
@@ -159,7 +159,7 @@ func record(f *Function, came time.Time, payload []byte, a Answer, attempts int)
 
 // event reads an event of at most limit bytes, which must be JSON, or answers why it doesn't.
 func event(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
-	payload, err := bootstrap.ReadAll(r.Body, limit)
+	payload, err := processes.ReadAll(r.Body, limit)
 	switch {
 	case err != nil:
 		refuse(w, http.StatusBadRequest, "the request body can't be read: "+err.Error())

@@ -7,14 +7,14 @@ import (
 	"net/http"
 	"sync/atomic"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // maxPayload is FunctionGraph's limit for a synchronous event, and for an answer.
 const maxPayload = 6 << 20
 
 // runtimeAPI serves the runtime API to one process.
-func (f *Function) runtimeAPI(p *bootstrap.Process) http.Handler {
+func (f *Function) runtimeAPI(p *processes.Process) http.Handler {
 	var polls atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/runtime/invocation/request", func(w http.ResponseWriter, r *http.Request) {
@@ -34,9 +34,9 @@ func (f *Function) runtimeAPI(p *bootstrap.Process) http.Handler {
 }
 
 // request hands the process its next invocation.
-func (f *Function) request(w http.ResponseWriter, r *http.Request, p *bootstrap.Process) {
+func (f *Function) request(w http.ResponseWriter, r *http.Request, p *processes.Process) {
 	inv, err := p.Next(r.Context())
-	if errors.Is(err, bootstrap.ErrUnanswered) {
+	if errors.Is(err, processes.ErrUnanswered) {
 		refuse(w, http.StatusConflict, err.Error())
 		return
 	}
@@ -56,8 +56,8 @@ func (f *Function) request(w http.ResponseWriter, r *http.Request, p *bootstrap.
 }
 
 // finish takes the answer to the current invocation, once.
-func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functionError string) {
-	body, err := bootstrap.ReadAll(r.Body, maxPayload)
+func finish(w http.ResponseWriter, r *http.Request, p *processes.Process, functionError string) {
+	body, err := processes.ReadAll(r.Body, maxPayload)
 	if err != nil {
 		return // the connection broke, and so did the process
 	}
@@ -69,7 +69,7 @@ func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functi
 	}
 	err = p.Post(r.PathValue("id"), a)
 	switch {
-	case errors.Is(err, bootstrap.ErrUnknown):
+	case errors.Is(err, processes.ErrUnknown):
 		refuse(w, http.StatusNotFound, err.Error())
 	case err != nil:
 		refuse(w, http.StatusConflict, err.Error())
@@ -82,5 +82,5 @@ func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functi
 
 // refuse answers an error in the form of the documented APIs.
 func refuse(w http.ResponseWriter, status int, message string) {
-	bootstrap.Reply(w, status, map[string]string{"error_code": fmt.Sprintf("FSS.0%d", status), "error_msg": message})
+	processes.Reply(w, status, map[string]string{"error_code": fmt.Sprintf("FSS.0%d", status), "error_msg": message})
 }

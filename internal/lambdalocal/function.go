@@ -14,14 +14,14 @@ import (
 
 	"github.com/google/uuid"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // ErrClosed is returned for what [Function.Close] has ended.
-var ErrClosed = bootstrap.ErrClosed
+var ErrClosed = processes.ErrClosed
 
 // Answer is what an invocation came to. Its FunctionError is "" or "Unhandled".
-type Answer = bootstrap.Answer
+type Answer = processes.Answer
 
 // Config describes a function. Name and Bootstrap are required.
 type Config struct {
@@ -56,7 +56,7 @@ type Config struct {
 // Function is a local Lambda function. It is safe for concurrent use and must be closed.
 type Function struct {
 	cfg    Config
-	runner *bootstrap.Runner
+	runner *processes.Runner
 }
 
 // New returns the function that cfg describes. It starts no process: the first invocation does.
@@ -72,7 +72,7 @@ func New(cfg Config) (*Function, error) {
 	cfg.Env = maps.Clone(cfg.Env)
 	cfg.MemoryMB = cmp.Or(cfg.MemoryMB, 128)
 	f := &Function{cfg: cfg}
-	f.runner, err = bootstrap.New(bootstrap.Config{
+	f.runner, err = processes.New(processes.Config{
 		Name: cfg.Name, Bootstrap: cfg.Bootstrap, Timeout: cfg.Timeout, InitTimeout: cfg.InitTimeout,
 		Concurrency: cfg.Concurrency, Log: cfg.Log, Watch: cfg.Watch,
 		Environ: f.environ, API: f.runtimeAPI, Failed: failed,
@@ -113,7 +113,7 @@ func event(payload []byte) []byte {
 }
 
 // failed says in Lambda's words why there is no answer of the function.
-func failed(id string, end bootstrap.End) Answer {
+func failed(id string, end processes.End) Answer {
 	errorType, message := "Runtime.ExitError", "Runtime exited without providing a reason"
 	switch {
 	case end.NotStarted != "":

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // maxEvent is Lambda's limit for the payload of an asynchronous invocation.
@@ -51,7 +51,7 @@ func (api InvokeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if way == "Event" {
 		limit = maxEvent
 	}
-	payload, err := bootstrap.ReadAll(r.Body, limit)
+	payload, err := processes.ReadAll(r.Body, limit)
 	switch {
 	case err != nil:
 		deny(w, http.StatusBadRequest, "InvalidRequestContentException",
@@ -131,5 +131,5 @@ func deny(w http.ResponseWriter, status int, errorType, message string) {
 		by = "Service"
 	}
 	w.Header().Set("X-Amzn-Errortype", errorType)
-	bootstrap.Reply(w, status, map[string]string{"Type": by, "Message": message})
+	processes.Reply(w, status, map[string]string{"Type": by, "Message": message})
 }

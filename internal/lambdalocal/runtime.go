@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // maxPayload is Lambda's limit for an event and for an answer; the Runtime API takes maxResponse.
@@ -22,7 +22,7 @@ const (
 
 // runtimeAPI serves the Runtime API, and as much of the Extensions API as a function needs that
 // wants SIGTERM.
-func (f *Function) runtimeAPI(p *bootstrap.Process) http.Handler {
+func (f *Function) runtimeAPI(p *processes.Process) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
 		f.next(w, r, p)
@@ -38,7 +38,7 @@ func (f *Function) runtimeAPI(p *bootstrap.Process) http.Handler {
 	})
 	mux.HandleFunc("POST /2020-01-01/extension/register", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Lambda-Extension-Identifier", uuid.NewString())
-		bootstrap.Reply(w, http.StatusOK, map[string]string{
+		processes.Reply(w, http.StatusOK, map[string]string{
 			"functionName": f.cfg.Name, "functionVersion": "$LATEST", "handler": "bootstrap",
 		})
 	})
@@ -49,9 +49,9 @@ func (f *Function) runtimeAPI(p *bootstrap.Process) http.Handler {
 }
 
 // next hands the process its next invocation.
-func (f *Function) next(w http.ResponseWriter, r *http.Request, p *bootstrap.Process) {
+func (f *Function) next(w http.ResponseWriter, r *http.Request, p *processes.Process) {
 	inv, err := p.Next(r.Context())
-	if errors.Is(err, bootstrap.ErrUnanswered) {
+	if errors.Is(err, processes.ErrUnanswered) {
 		refuse(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
 		return
 	}
@@ -69,10 +69,10 @@ func (f *Function) next(w http.ResponseWriter, r *http.Request, p *bootstrap.Pro
 }
 
 // finish takes the answer to the current invocation, once.
-func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functionError string) {
+func finish(w http.ResponseWriter, r *http.Request, p *processes.Process, functionError string) {
 	a := Answer{FunctionError: functionError}
 	var err error
-	a.Payload, err = bootstrap.ReadAll(r.Body, maxResponse)
+	a.Payload, err = processes.ReadAll(r.Body, maxResponse)
 	tooLarge := len(a.Payload) > maxResponse
 	switch {
 	case err != nil:
@@ -92,7 +92,7 @@ func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functi
 
 	err = p.Post(r.PathValue("id"), a)
 	switch {
-	case errors.Is(err, bootstrap.ErrUnknown):
+	case errors.Is(err, processes.ErrUnknown):
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", err.Error())
 	case err != nil:
 		refuse(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
@@ -100,12 +100,12 @@ func finish(w http.ResponseWriter, r *http.Request, p *bootstrap.Process, functi
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 			fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxResponse))
 	default:
-		bootstrap.Reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
+		processes.Reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
 	}
 }
 
-func failInit(w http.ResponseWriter, r *http.Request, p *bootstrap.Process) {
-	body, err := bootstrap.ReadAll(r.Body, maxResponse)
+func failInit(w http.ResponseWriter, r *http.Request, p *processes.Process) {
+	body, err := processes.ReadAll(r.Body, maxResponse)
 	if err != nil {
 		return
 	}
@@ -113,9 +113,9 @@ func failInit(w http.ResponseWriter, r *http.Request, p *bootstrap.Process) {
 		refuse(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
 		return
 	}
-	bootstrap.Reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
+	processes.Reply(w, http.StatusAccepted, map[string]string{"status": "OK"})
 }
 
 func refuse(w http.ResponseWriter, status int, errorType, message string) {
-	bootstrap.Reply(w, status, map[string]string{"errorType": errorType, "errorMessage": message})
+	processes.Reply(w, status, map[string]string{"errorType": errorType, "errorMessage": message})
 }

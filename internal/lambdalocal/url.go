@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
 
-	"registrar/internal/bootstrap"
+	"registrar/internal/processes"
 )
 
 // URL is the function URL of a function, an [http.Handler] that invokes it with the request and
@@ -20,7 +20,7 @@ type URL struct{ Function *Function }
 
 // ServeHTTP implements [http.Handler].
 func (u URL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := bootstrap.ReadAll(r.Body, maxPayload)
+	body, err := processes.ReadAll(r.Body, maxPayload)
 	if err != nil || len(body) > maxPayload {
 		http.Error(w, `{"Message":"Request Entity Too Large"}`, http.StatusRequestEntityTooLarge)
 		return

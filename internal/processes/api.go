@@ -1,4 +1,4 @@
-package bootstrap
+package processes
 
 import (
 	"context"
@@ -16,9 +16,9 @@ var (
 	ErrStarted    = errors.New("the init phase is over")
 )
 
-// Next ends the invocation before and waits for another. Work comes only from the process' owner,
-// once, and so do no two calls get the same invocation. The error is [ErrUnanswered], or that of
-// ctx.
+// Next ends the invocation before and waits for another. Work comes only from the owner of the
+// process, and each invocation once, so two calls never get the same one. The error is
+// [ErrUnanswered], or that of ctx.
 func (p *Process) Next(ctx context.Context) (*Invocation, error) {
 	p.mu.Lock()
 	before := p.current

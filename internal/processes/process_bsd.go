@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package bootstrap
+package processes
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package bootstrap
+package processes
 
 import (
 	"cmp"
@@ -18,7 +18,8 @@ import (
 // ErrClosed is returned for what [Runner.Close] has ended.
 var ErrClosed = errors.New("the function is closed")
 
-// Config says what to run, and how. All but Log and Watch is required, or has a default.
+// Config says what to run, and how. Log and Watch may be nil; of the others,
+// those without a default are required.
 type Config struct {
 	// Name is the function's name, for errors.
 	Name string
