@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"registrar/internal/credentials"
 	"registrar/internal/handler"
 	"registrar/pkg/client"
 	"registrar/pkg/wire"
@@ -29,24 +30,31 @@ const (
 // Source: page "Custom Runtime" of FunctionGraph's developer guide. It doesn't say how long a poll
 // is kept open, nor when an invocation ends but for the function's timeout.
 type functionGraph struct {
-	Address  string `env:"RUNTIME_API_ADDR"`            // host and port
-	Timeout  uint32 `env:"RUNTIME_TIMEOUT, default=60"` // how many seconds an invocation may take
-	DomainID string `env:"HUAWEICLOUD_SDK_DOMAIN_ID"`   // the account of the function's agency
-	Agency   string `env:"HUAWEICLOUD_AGENCY_URN"`      // must be empty if the function has an agency of its own
+	Address string `env:"RUNTIME_API_ADDR"`            // host and port
+	Timeout uint32 `env:"RUNTIME_TIMEOUT, default=60"` // how many seconds an invocation may take
+
+	configured credentials.Config // what the environment says of credentials, besides those that are given
 }
 
-// serve takes one event after another until ctx ends. It answers the last one first.
+// serve takes one event after another until ctx ends. An event that is under way then is answered
+// before serve returns. Of polls that fail one after another, the log shows the first.
 func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
 	api := &http.Client{Transport: &http.Transport{}} // no proxy stands before it, and a poll takes its time
+	failing := false
 	for ctx.Err() == nil {
 		event, err := fg.next(ctx, api)
 		if err != nil {
+			if !failing && ctx.Err() == nil {
+				slog.WarnContext(ctx, "runtime", "function", h.Name, "err", err)
+			}
+			failing = true
 			select {
 			case <-time.After(pollAgain):
 			case <-ctx.Done():
 			}
 			continue
 		}
+		failing = false
 		ctx := handler.WithRequestID(context.WithoutCancel(ctx), wire.Clean(event.id, 100))
 		answer, failed := fg.invoke(ctx, h, event)
 		if err := fg.answer(ctx, api, event.id, answer, failed); err != nil {
@@ -76,7 +84,8 @@ func (fg functionGraph) next(ctx context.Context, api *http.Client) (invocation,
 	payload, err := io.ReadAll(resp.Body)
 	event := invocation{resp.Header.Get("X-Cff-Request-Id"), resp.Header, payload}
 	if resp.StatusCode != http.StatusOK || event.id == "" {
-		err = errors.New("no event came")
+		err = fmt.Errorf("no event came: status %d, with %d bytes and the request id %q",
+			resp.StatusCode, len(payload), event.id)
 	}
 	return event, err
 }
@@ -100,7 +109,7 @@ func (fg functionGraph) invoke(ctx context.Context, h *handler.Handler, event in
 // other runtimes have it.
 func (fg functionGraph) credentials(header http.Header) (client.Credentials, error) {
 	const prefix = "X-CFF-"
-	given := client.Credentials{DomainID: client.DomainID(fg.DomainID)}
+	given := client.Credentials{DomainID: fg.configured.Keys.DomainID}
 	keys := [2]string{"Security-Access-Key", "Security-Secret-Key"}
 	if header.Get(prefix+keys[0])+header.Get(prefix+keys[1]) == "" {
 		keys = [2]string{"Access-Key", "Secret-Key"}
@@ -122,7 +131,7 @@ func (fg functionGraph) credentials(header http.Header) (client.Credentials, err
 	case missing != nil:
 		return client.Credentials{}, fmt.Errorf("FunctionGraph gave only a part of the credentials of the function's "+
 			"agency, without %s: check the agency", strings.Join(missing, " and "))
-	case fg.Agency != "":
+	case fg.configured.AgencyURN != "":
 		return client.Credentials{}, errors.New("HUAWEICLOUD_AGENCY_URN: must not be set where the function has an " +
 			"agency of its own, whose credentials come with each event; unset one of them")
 	}

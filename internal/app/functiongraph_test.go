@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/credentials"
 	"registrar/internal/handler"
 	"registrar/internal/huaweitest"
 	"registrar/pkg/client"
@@ -182,7 +183,9 @@ func TestCredentialsOfAnInvocationAreWholeOrNone(t *testing.T) {
 			for name := range strings.FieldsSeq(c.headers) {
 				header.Set("X-CFF-"+name, name)
 			}
-			got, err := functionGraph{Agency: c.agency, DomainID: "domain"}.credentials(header)
+			configured := credentials.Config{AgencyURN: credentials.AgencyURN(c.agency)}
+			configured.Keys.DomainID = "domain"
+			got, err := functionGraph{configured: configured}.credentials(header)
 			if c.err != "" {
 				require.EqualError(t, err, c.err)
 				assert.Zero(t, got)

@@ -35,9 +35,10 @@ const (
 )
 
 // registering makes the account of each event an administrator, in one call.
-func registering(environment map[string]string) program[struct{}] {
-	return program[struct{}]{
-		session: client.Session{Name: "register-admin", Policy: administer},
+func registering(environment map[string]string) *program[struct{}] {
+	return &program[struct{}]{
+		name:   "register-admin",
+		policy: administer,
 		function: func(api *client.Client, _ struct{}) handler.Function {
 			return handler.NewFunction(events.AccountCreatedInput(),
 				func(ctx context.Context, _ events.Event, d events.AccountCreated) (events.Result, error) {
@@ -124,12 +125,13 @@ func TestHoursWithCredentialsThatExpire(t *testing.T) { //nolint:paralleltest //
 		}, "/v5/agencies/assume"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { hours(t, c.environment, c.path) })
+			synctest.Test(t, func(t *testing.T) { work(t, c.environment, c.path) })
 		})
 	}
 }
 
-func hours(t *testing.T, environment map[string]string, path string) {
+// work works for some hours under load.
+func work(t *testing.T, environment map[string]string, path string) {
 	t.Helper()
 	out, before := new(left), slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(out, nil)))

@@ -58,10 +58,7 @@ func Main[C any](
 	stdlog.SetOutput(libraryLog{})
 
 	ctx := context.Background()
-	p := program[C]{
-		session: client.Session{Name: name, Policy: policy}, function: function,
-		environment: envconfig.OsLookuper(), level: level,
-	}
+	p := program[C]{name: name, policy: policy, function: function, environment: envconfig.OsLookuper(), level: level}
 	switch {
 	case os.Getenv("AWS_LAMBDA_RUNTIME_API") != "":
 		lambda.Start(p.start(ctx, warm))
@@ -69,6 +66,7 @@ func Main[C any](
 		var fg functionGraph
 		p.common.Credentials.Given = true
 		h := p.start(ctx, warm, &fg)
+		fg.configured = p.common.Credentials
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		fg.serve(ctx, h)
@@ -89,22 +87,23 @@ func Main[C any](
 
 // program is a function before it is configured.
 type program[C any] struct {
-	session     client.Session // its name is the function's
+	name        string // the function's folder
+	policy      string
 	function    func(*client.Client, C) handler.Function
 	environment envconfig.Lookuper
 	level       *slog.LevelVar
-	common      Config // what the host knows before the environment is read
+	common      Config // what the host knows; build adds what the environment says
 }
 
 // start makes the handler for a host that hardly shows why a program ends before its first event.
 // So it starts whatever is wrong with the configuration, and then every invocation says so.
-func (p program[C]) start(
+func (p *program[C]) start(
 	ctx context.Context, warm func(*client.Client, context.Context), host ...any,
 ) *handler.Handler {
 	h, api, err := p.build(ctx, host...)
 	if err != nil {
-		slog.ErrorContext(ctx, "every invocation will fail", "function", p.session.Name, "err", err)
-		return &handler.Handler{Name: p.session.Name, Broken: err}
+		slog.ErrorContext(ctx, "every invocation will fail", "function", p.name, "err", err)
+		return &handler.Handler{Name: p.name, Broken: err}
 	}
 	warm(api, ctx)
 	return h
@@ -113,28 +112,29 @@ func (p program[C]) start(
 // build makes the handler of the function and its client, and fills whatever else the host reads
 // from the environment. The error names everything that is wrong with the configuration. Nothing is
 // called.
-func (p program[C]) build(ctx context.Context, host ...any) (*handler.Handler, *client.Client, error) {
+func (p *program[C]) build(ctx context.Context, host ...any) (*handler.Handler, *client.Client, error) {
 	var (
-		common     = p.common
 		own        C
 		unreadable problems
 	)
-	for _, target := range append([]any{&common, &own}, host...) {
+	for _, target := range append([]any{&p.common, &own}, host...) {
 		unreadable = append(unreadable, load(ctx, target, p.environment)...)
 	}
+	common := p.common
 	wrong := common.Validate()
 	if v, ok := any(own).(interface{ Validate() error }); ok {
 		wrong = errors.Join(wrong, v.Validate())
 	}
 	p.level.Set(slog.Level(common.LogLevel))
 	deliver, noSink := sink.New(ctx, common.Sink)
-	found, noCredentials := credentials.New(ctx, common.Credentials, common.Client, p.session)
+	session := client.Session{Name: p.name, Policy: p.policy}
+	found, noCredentials := credentials.New(ctx, common.Credentials, common.Client, session)
 	if err := unreadable.and(errors.Join(wrong, noSink, noCredentials)); err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	api := client.New(common.Client, found)
 	return &handler.Handler{
-		Name: p.session.Name, Config: common.Handler, Function: p.function(api, own), Sink: deliver,
+		Name: p.name, Config: common.Handler, Function: p.function(api, own), Sink: deliver,
 	}, api, nil
 }
 

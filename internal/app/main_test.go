@@ -35,9 +35,10 @@ func (o own) Validate() error {
 }
 
 // ownProgram finds the region unchanged that it is configured with.
-func ownProgram(environment map[string]string) program[own] {
-	return program[own]{
-		session: client.Session{Name: "register-region", Policy: `{"Version":"5.0"}`},
+func ownProgram(environment map[string]string) *program[own] {
+	return &program[own]{
+		name:   "register-region",
+		policy: `{"Version":"5.0"}`,
 		function: func(_ *client.Client, o own) handler.Function {
 			unchanged := events.Registration{RegionID: o.RegionID, Outcome: events.Unchanged}
 			return handler.NewFunction(events.BootstrapRegionInput(),

@@ -26,7 +26,7 @@ type logLine struct {
 	result   events.Result // nil if there is none; beside err, what was known when it failed
 	err      error         // nil or one of the three named errors
 	heldBack bool          // the event stays untouched, for the reason that err gives
-	ignored  *events.Trace // nil unless the record came from it and asks for nothing
+	ignored  *events.Trace // the trace that asks for nothing, else nil
 	stack    []byte        // where the function panicked
 
 	mu    sync.Mutex

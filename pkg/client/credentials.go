@@ -118,7 +118,7 @@ func newLoaded(c Credentials, number int) loaded {
 func (l loaded) due() bool { return !l.renew.IsZero() && !time.Now().Before(l.renew) }
 
 // newer returns the credentials of a later load than that of the given number, 0 for any. If there
-// are none, or if they are due, it loads others, and says so.
+// are none, or if they are due, it loads others, and now is true.
 func (c *credentialsCache) newer(ctx context.Context, than int) (l loaded, now bool, err error) {
 	select {
 	case c.lock <- struct{}{}:

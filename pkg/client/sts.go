@@ -18,7 +18,7 @@ import (
 // more than an agency allows.
 const sessionTime = time.Hour
 
-// Session is what credentials are asked for.
+// Session describes the temporary credentials that are wanted.
 type Session struct {
 	AgencyURN string // iam::<account id>:agency:<name>
 	Name      string // 2 to 128 characters; traces name it
