@@ -162,7 +162,7 @@ func New(ctx context.Context, c Config, api client.Config, session client.Sessio
 	switch {
 	case c.Secret != SecretID{}:
 		var err error
-		if keys, err = fromAWS(ctx, c.LoadAWS, c.Secret); err != nil {
+		if keys, err = fromSecretsManager(ctx, c.LoadAWS, c.Secret); err != nil {
 			return nil, err
 		}
 	case c.Keys.AccessKey == "":

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	algorithm    = "RS256" // the one that other issuers' tokens, which are known to work, are signed with
+	algorithm    = "RS256" // as GitHub signs its tokens, which others exchange on Huawei Cloud
 	tokenSeconds = 300     // what AWS STS gives if nothing else is asked for; the token is used at once
 	maxToken     = 20_000  // bytes, as many as Huawei Cloud takes
 	maxClaim     = 300     // bytes of a claim that are shown

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -17,11 +16,7 @@ import (
 	"registrar/pkg/client"
 )
 
-const (
-	attempts     = 3 // to make one call of AWS
-	attemptLimit = 5 * time.Second
-	stage        = "AWSCURRENT"
-)
+const stage = "AWSCURRENT"
 
 // SecretID is the name or the ARN of a secret. The zero SecretID names none.
 //
@@ -50,8 +45,8 @@ func (id *SecretID) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// fromAWS makes the func that reads the secret on each call.
-func fromAWS(ctx context.Context, load awsapi.Load, id SecretID) (client.CredentialsFunc, error) {
+// fromSecretsManager makes the func that reads the secret on each call.
+func fromSecretsManager(ctx context.Context, load awsapi.Load, id SecretID) (client.CredentialsFunc, error) {
 	c, err := awsapi.Config(ctx, load, id.region)
 	if err != nil {
 		return nil, named(id, err)
@@ -74,23 +69,12 @@ func fromAWS(ctx context.Context, load awsapi.Load, id SecretID) (client.Credent
 	}, nil
 }
 
-// ask calls AWS, again if it fails and may not the next time.
-func ask[T any](ctx context.Context, call func(context.Context) (T, *attempt.Failure)) (answer T, err error) {
-	err = attempt.Do(ctx, attempts, func(ctx context.Context) (f *attempt.Failure) {
-		ctx, cancel := attempt.Timeout(ctx, attemptLimit)
-		defer cancel()
-		answer, f = call(ctx)
-		return f
-	})
-	return answer, err
-}
-
 // get makes one attempt to read the value of a secret.
 func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *attempt.Failure) {
 	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: new(stage)})
 	switch {
 	case err != nil:
-		return nil, failure(ctx, err, remedy)
+		return nil, failure(ctx, err, secretRemedy)
 	case out.SecretString != nil:
 		return []byte(*out.SecretString), nil
 	case out.SecretBinary != nil:
@@ -103,21 +87,7 @@ func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *a
 // named adds the name of the secret to err.
 func named(id SecretID, err error) error { return fmt.Errorf("secret %s: %w", id.name, err) }
 
-// failure makes a failure of the error of a client of AWS. If an operator must act, it begins with
-// what the operator can do about the code that AWS answered with, which may be empty.
-func failure(ctx context.Context, err error, remedy func(code string) string) *attempt.Failure {
-	f := awsapi.Failure(ctx, err)
-	if f.Kind == attempt.Misconfigured {
-		code := ""
-		if refusal, ok := errors.AsType[*awsapi.APIError](f); ok {
-			code = refusal.Code
-		}
-		f.Err = fmt.Errorf("%s: %w", remedy(code), f.Err)
-	}
-	return f
-}
-
-func remedy(code string) string {
+func secretRemedy(code string) string {
 	switch code {
 	case "ResourceNotFoundException":
 		return "create it and give it a value, or correct HUAWEICLOUD_CREDENTIALS_SECRET or the AWS region"
