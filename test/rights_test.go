@@ -258,6 +258,23 @@ func TestTheTrustPoliciesNameEachRoleOfTheStack(t *testing.T) {
 	}
 }
 
+func TestWhoeverAssumesAnAgencyMayDoThatAlone(t *testing.T) {
+	t.Parallel()
+	for _, heading := range []string{"Rights of a key that only assumes an agency", "Trust policy for a key"} {
+		assert.Equal(t, []string{"sts:agencies:assume"}, policies(t)[heading].actions(), heading)
+		assert.Equal(t, "5.0", policies(t)[heading].Version, heading)
+	}
+	role := policies(t)["Right of a role on AWS"]
+	assert.Equal(t, []string{"sts:GetWebIdentityToken"}, role.actions())
+	template := strings.Join(lines(t, "deploy/function.yaml"), "\n")
+	for operator, keys := range role.Statement[0].Condition {
+		for key := range keys {
+			assert.Regexp(t, `"?`+operator+`"?: \{`+key+`: `, template, "as the roles of the stack have it")
+		}
+	}
+	assert.Len(t, role.Statement[0].Condition, 4)
+}
+
 func TestTheRightsOnAWSAreForWhatTheStackHas(t *testing.T) {
 	t.Parallel()
 	documents := policies(t)

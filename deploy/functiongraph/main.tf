@@ -172,8 +172,8 @@ resource "huaweicloud_identityv5_policy" "function" {
   })
 }
 
-# Unverified: that FunctionGraph takes a trust agency, which can have nothing but policies of this
-# kind, and only for services that support it. The provider documents the resource as incubating.
+# Unverified: that FunctionGraph takes a trust agency. A trust agency takes only policies of version
+# 5, and not every service supports one. The provider documents the resource as incubating.
 resource "huaweicloud_identity_trust_agency" "function" {
   for_each     = local.functions
   name         = "${var.name}-${each.key}"

@@ -1,6 +1,7 @@
 // Package huaweitest is a fake Huawei Cloud: IAM Identity Center, Organizations and STS behind one
 // API gateway, as far as registering regions, trusted services and delegated administrators needs
 // them, with stored keys or without. It is constructed from the documents alone.
+//
 // It keeps state, verifies every signature over the bytes it received, can be told to fail, and
 // remembers every request. A [Cloud] is an [net/http.Handler] for any server and an
 // [net/http.RoundTripper] for tests without a network, such as those in a testing/synctest bubble.
