@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -106,7 +107,13 @@ func TestEveryArgumentIsInTheProvidersDocuments(t *testing.T) {
 			assert.NotEmpty(t, d.Document, kind)
 		}
 	}
-	assert.Contains(t, documented().Source, "1.97.1", "the version that the comments and providers.tf name")
+	const version = "1.97.1"
+	assert.Contains(t, documented().Source, version)
+	for _, file := range []string{"main.tf", "providers.tf"} {
+		text, err := os.ReadFile("../../deploy/functiongraph/" + file)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), version, file)
+	}
 }
 
 // What the test above would find.
