@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"registrar/pkg/attempt"
 	"registrar/pkg/wire"
 )
 
@@ -85,13 +87,15 @@ func WithCredentials(ctx context.Context, c Credentials) context.Context {
 const (
 	renewBefore = 5 * time.Minute  // how long before credentials expire others are loaded
 	renewAgain  = 30 * time.Second // when that is tried again if it failed
+	renewTime   = 5 * time.Second  // how long it may keep the one call that does it
 )
 
-// credentialsCache keeps what load returned, and counts the loads. The channel is the lock: whoever
-// waits for it gives up with its context.
+// credentialsCache keeps what load returned, and counts the loads.
 type credentialsCache struct {
-	load CredentialsFunc
-	lock chan struct{} // holds one element while locked
+	load    CredentialsFunc
+	loading chan struct{} // holds one element during a load; whoever waits for it gives up with its context
+
+	mu   sync.Mutex // guards last
 	last loaded
 }
 
@@ -104,40 +108,82 @@ type loaded struct {
 }
 
 // newLoaded prepares credentials. Those that live for less than twice renewBefore are renewed after
-// half of their life. Those that seem to have expired already are not renewed by the clock, since
-// it is ours that is wrong.
+// half of their life. STS gives none for less than a quarter of an hour: if some seem to have less
+// left than renewBefore, it is our clock that is wrong, and they are kept until they are refused.
 func newLoaded(c Credentials, number int) loaded {
 	l := loaded{credentials: c, number: number, secrets: wire.NewSecrets(
 		string(c.AccessKey), string(c.SecretKey), string(c.SecurityToken))}
-	if life := time.Until(c.Expires); life > 0 {
+	if life := time.Until(c.Expires); life >= renewBefore {
 		l.renew = c.Expires.Add(-min(renewBefore, life/2))
+	} else {
+		l.credentials.Expires = time.Time{}
 	}
 	return l
 }
 
+// hold reports whether the credentials have not expired.
+func (l loaded) hold() bool {
+	return l.credentials.Expires.IsZero() || time.Now().Before(l.credentials.Expires)
+}
+
 func (l loaded) due() bool { return !l.renew.IsZero() && !time.Now().Before(l.renew) }
 
+func (c *credentialsCache) get() loaded {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+func (c *credentialsCache) put(l loaded) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = l
+}
+
 // newer returns the credentials of a later load than that of the given number, 0 for any. If there
-// are none, or if they are due, it loads others, and now is true.
-func (c *credentialsCache) newer(ctx context.Context, than int) (l loaded, now bool, err error) {
-	select {
-	case c.lock <- struct{}{}:
-		defer func() { <-c.lock }()
-	case <-ctx.Done():
-		return loaded{}, false, context.Cause(ctx)
+// are none it loads others, and now is true. Those that still hold but are due are renewed by one
+// call, for a few seconds, while the others go on with them.
+func (c *credentialsCache) newer(ctx context.Context, than int) (_ loaded, now bool, err error) {
+	last := c.get()
+	usable := last.number > than && last.hold()
+	if usable && !last.due() {
+		return last, false, nil
 	}
-	had := c.last.number > than
-	if had && !c.last.due() {
-		return c.last, false, nil
+	if usable {
+		select {
+		case c.loading <- struct{}{}:
+		default:
+			return last, false, nil
+		}
+	} else {
+		select {
+		case c.loading <- struct{}{}:
+		case <-ctx.Done():
+			return loaded{}, false, fmt.Errorf("another call is loading them: %w", context.Cause(ctx))
+		}
+	}
+	defer func() { <-c.loading }()
+
+	last = c.get() // another call may have loaded some meanwhile
+	usable = last.number > than && last.hold()
+	if usable && !last.due() {
+		return last, false, nil
+	}
+	if usable {
+		var cancel context.CancelFunc
+		ctx, cancel = attempt.Timeout(ctx, renewTime)
+		defer cancel()
 	}
 	credentials, err := c.load(ctx)
 	switch {
 	case err == nil:
-		c.last = newLoaded(credentials, c.last.number+1)
-		return c.last, true, nil
-	case had && time.Now().Before(c.last.credentials.Expires):
-		c.last.renew = time.Now().Add(renewAgain)
-		return c.last, false, nil
+		last = newLoaded(credentials, last.number+1)
+		c.put(last)
+		return last, true, nil
+	case usable && last.hold():
+		last.renew = time.Now().Add(renewAgain)
+		c.put(last)
+		return last, false, nil
 	}
 	return loaded{}, false, err
 }

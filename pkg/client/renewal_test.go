@@ -72,6 +72,7 @@ func TestCredentialsAreRenewedOnceBeforeTheyExpire(t *testing.T) {
 		"six minutes":             {6 * time.Minute, 6 * time.Minute, 3 * time.Minute},
 		"less than was said":      {time.Hour, 10 * time.Minute, 10 * time.Minute},
 		"expired, says our clock": {-time.Hour, 10 * time.Minute, 10 * time.Minute},
+		"seconds, says our clock": {time.Second, 10 * time.Minute, 10 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,6 +104,59 @@ func TestARenewalThatFailsFailsNoCallAsLongAsTheCredentialsHold(t *testing.T) {
 		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 		a.fail = nil
 		readUntil(t, api, time.Minute)
+	})
+}
+
+// STS that doesn't answer costs one call a few seconds each half minute, and the others nothing.
+func TestARenewalThatHangsHoldsUpOneCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgency(time.Hour)
+		api := client.New(config(a.cloud), func(ctx context.Context) (client.Credentials, error) {
+			if time.Since(a.begun) < 55*time.Minute {
+				return a.load(ctx)
+			}
+			<-ctx.Done()
+			return client.Credentials{}, context.Cause(ctx)
+		})
+		readUntil(t, api, 55*time.Minute)
+		slow := 0
+		for range 8 { // two minutes
+			var calls sync.WaitGroup
+			took := make([]time.Duration, 4)
+			for i := range took {
+				calls.Go(func() {
+					begun := time.Now()
+					ctx, cancel := context.WithTimeout(t.Context(), 28*time.Second)
+					defer cancel()
+					_, err := api.RegisteredRegions(ctx)
+					assert.NoError(t, err)
+					took[i] = time.Since(begun)
+				})
+			}
+			calls.Wait()
+			for _, d := range took {
+				assert.LessOrEqual(t, d, 5*time.Second)
+				if d > 0 {
+					slow++
+				}
+			}
+			time.Sleep(15 * time.Second)
+		}
+		assert.Equal(t, 4, slow)
+
+		time.Sleep(5 * time.Minute) // and then they have expired
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		other := make(chan error)
+		go func() {
+			_, err := api.RegisteredRegions(ctx)
+			other <- err
+		}()
+		_, err := api.RegisteredRegions(ctx)
+		texts := err.Error() + "\n" + (<-other).Error()
+		assert.Contains(t, texts, "credentials: context deadline exceeded")
+		assert.Contains(t, texts, "credentials: another call is loading them: context deadline exceeded")
 	})
 }
 

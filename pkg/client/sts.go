@@ -70,7 +70,9 @@ func (c *Client) AssumeAgencyWithOIDC(
 	fields := session.fields()
 	fields["provider_urn"] = providerURN
 	fields["id_token"] = string(token)
-	s := &signer{unsigned: true, loaded: loaded{secrets: wire.NewSecrets(string(token))}}
+	s := &signer{unsigned: true, loaded: loaded{
+		secrets: wire.NewSecrets(append(strings.Split(string(token), "."), string(token))...), // parts are quoted, too
+	}}
 	return c.assume(ctx, "AssumeAgencyWithOIDC", "assume-with-oidc", session, fields, s)
 }
 

@@ -2,9 +2,11 @@ package client_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,11 +203,30 @@ func TestAnExchangeThatFailsHasItsKind(t *testing.T) {
 // A gateway may quote the request that it didn't like.
 func TestATokenThatIsQuotedIsRedacted(t *testing.T) {
 	t.Parallel()
-	cloud, token := trusting(), token()
-	cloud.Script("POST", "", huaweitest.Fault{Status: 403, Code: "STS5.1001", Body: fmt.Appendf(nil,
-		`{"error_code":"STS5.1001","error_msg":"%s is not trusted"}`, string(token))})
-	_, err := client.New(config(cloud), nil).AssumeAgencyWithOIDC(t.Context(), session, provider, token)
-	require.ErrorContains(t, err, "[redacted] is not trusted")
+	token := token()
+	parts := strings.Split(string(token), ".")
+	for name, quoted := range map[string]string{
+		"all of it":              string(token),
+		"its claims":             parts[1],
+		"its signature":          parts[2],
+		"its parts":              strings.Join(parts, `\",\"`),
+		"with dots as in URLs":   strings.Join(parts, "%2E"),
+		"a part of its claims":   parts[1][:40],
+		"the end of its parts":   parts[1][len(parts[1])-30:] + " " + parts[2][len(parts[2])-30:],
+		"as base64 of an answer": base64.StdEncoding.EncodeToString([]byte("got " + string(token))),
+	} {
+		cloud := trusting()
+		cloud.Script("POST", "", huaweitest.Fault{Status: 403, Code: "STS5.1001", Body: fmt.Appendf(nil,
+			`{"error_code":"STS5.1001","error_msg":"%s is not trusted"}`, quoted)})
+		_, err := client.New(config(cloud), nil).AssumeAgencyWithOIDC(t.Context(), session, provider, token)
+		require.ErrorContains(t, err, "[redacted]", name)
+		require.ErrorContains(t, err, " is not trusted", name)
+		for _, part := range parts[1:] {
+			for i := 0; i+16 <= len(part); i++ {
+				require.NotContains(t, err.Error(), part[i:i+16], name)
+			}
+		}
+	}
 }
 
 func TestTheKeysOfAnAgencyMayBeRotatedToo(t *testing.T) {
