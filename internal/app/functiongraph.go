@@ -22,6 +22,7 @@ import (
 const (
 	pollAgain  = 50 * time.Millisecond // after a poll that brought no event
 	answerTime = 10 * time.Second      // to hand over an answer
+	maxPayload = 6 << 20               // bytes of an event, as FunctionGraph has it for synchronous ones
 )
 
 // functionGraph is the API by which FunctionGraph runs a program of runtime Custom, and what the
@@ -39,11 +40,13 @@ type functionGraph struct {
 // serve takes one event after another until ctx ends. An event that is under way then is answered
 // before serve returns. Of polls that fail one after another, the log shows the first.
 func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
-	api := &http.Client{Transport: &http.Transport{}} // no proxy stands before it, and a poll takes its time
+	// No proxy stands before the API, and a poll takes its time. A connection that the API has closed
+	// in the meantime would lose an answer, so each request has its own.
+	api := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	failing := false
 	for ctx.Err() == nil {
 		event, err := fg.next(ctx, api)
-		if err != nil {
+		if event.id == "" {
 			if !failing && ctx.Err() == nil {
 				slog.WarnContext(ctx, "runtime", "function", h.Name, "err", err)
 			}
@@ -56,9 +59,15 @@ func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
 		}
 		failing = false
 		ctx := handler.WithRequestID(context.WithoutCancel(ctx), wire.Clean(event.id, 100))
-		answer, failed := fg.invoke(ctx, h, event)
-		if err := fg.answer(ctx, api, event.id, answer, failed); err != nil {
-			slog.ErrorContext(ctx, "runtime", "function", h.Name, "err", err)
+		var answer []byte
+		if err == nil {
+			answer, err = fg.invoke(ctx, h, event)
+		} else {
+			err = &handler.TransientError{Err: fmt.Errorf("the event didn't come whole: %w", err)}
+			slog.ErrorContext(ctx, "runtime", "function", h.Name, "requestId", event.id, "err", err)
+		}
+		if err := fg.answer(ctx, api, event.id, answer, err); err != nil {
+			slog.ErrorContext(ctx, "runtime", "function", h.Name, "requestId", event.id, "err", err)
 		}
 	}
 }
@@ -70,24 +79,30 @@ type invocation struct {
 	payload []byte
 }
 
-// next waits for an event.
+// next waits for an event. Beside an error, the invocation has an id if it must be answered all the
+// same.
 func (fg functionGraph) next(ctx context.Context, api *http.Client) (invocation, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fg.url("request"), nil)
 	if err != nil {
-		return invocation{}, err
+		return invocation{}, errors.New("RUNTIME_API_ADDR: must be a host and a port")
 	}
 	resp, err := api.Do(req)
 	if err != nil {
-		return invocation{}, err
+		return invocation{}, wire.Unanswered(ctx, err, wire.Secrets{})
 	}
 	defer resp.Body.Close()
-	payload, err := io.ReadAll(resp.Body)
-	event := invocation{resp.Header.Get("X-Cff-Request-Id"), resp.Header, payload}
-	if resp.StatusCode != http.StatusOK || event.id == "" {
-		err = fmt.Errorf("no event came: status %d, with %d bytes and the request id %q",
-			resp.StatusCode, len(payload), event.id)
+	id := resp.Header.Get("X-Cff-Request-Id")
+	if resp.StatusCode != http.StatusOK || id == "" {
+		return invocation{}, fmt.Errorf("no event came: status %d, and the request id %.100q", resp.StatusCode, id)
 	}
-	return event, err
+	payload, err := io.ReadAll(io.LimitReader(resp.Body, maxPayload+1))
+	switch {
+	case err != nil:
+		err = wire.Unanswered(ctx, err, wire.Secrets{})
+	case len(payload) > maxPayload:
+		err = fmt.Errorf("it has more than %d bytes", maxPayload)
+	}
+	return invocation{id, resp.Header, payload}, err
 }
 
 // invoke handles an event with the credentials that came with it, within the function's timeout.
@@ -138,11 +153,12 @@ func (fg functionGraph) credentials(header http.Header) (client.Credentials, err
 	return given, nil
 }
 
-// answer hands over what the function answered, or the error in which it failed.
+// answer hands over what the function answered, or the error in which it failed. An answer that
+// isn't taken is handed over as an error. What went wrong on the way is the error of answer.
 func (fg functionGraph) answer(ctx context.Context, api *http.Client, id string, answer []byte, failed error) error {
+	var refused error
 	if failed == nil {
-		refused := fg.post(ctx, api, "response", id, answer)
-		if refused == nil {
+		if refused = fg.post(ctx, api, "response", id, answer); refused == nil {
 			return nil
 		}
 		failed = &handler.TransientError{Err: refused}
@@ -150,33 +166,30 @@ func (fg functionGraph) answer(ctx context.Context, api *http.Client, id string,
 	body, _ := json.Marshal(map[string]string{ // strings can't fail
 		"errorType": handler.ErrorType(failed), "errorMessage": failed.Error(),
 	})
-	return fg.post(ctx, api, "error", id, body)
+	return errors.Join(refused, fg.post(ctx, api, "error", id, body))
 }
 
 func (fg functionGraph) post(ctx context.Context, api *http.Client, what, id string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fg.url(what, id), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, fg.url(what)+"/"+url.PathEscape(id), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := api.Do(req)
 	if err != nil {
-		return err
+		return fmt.Errorf("FunctionGraph wasn't reached with the %s: %w",
+			what, wire.Unanswered(ctx, err, wire.Secrets{}))
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("FunctionGraph didn't take the %s: status %d", what, resp.StatusCode)
 	}
-	_, err = io.Copy(io.Discard, resp.Body) // so that the connection is used again
-	return err
+	return nil
 }
 
-func (fg functionGraph) url(parts ...string) string {
-	u := url.URL{Scheme: "http", Host: fg.Address}
-	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
-	}
-	return u.JoinPath("v1", "runtime", "invocation").JoinPath(parts...).String()
+func (fg functionGraph) url(what string) string {
+	return "http://" + fg.Address + "/v1/runtime/invocation/" + what
 }

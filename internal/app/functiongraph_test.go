@@ -1,10 +1,14 @@
 package app
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +42,9 @@ type delivery struct {
 	status  int
 	header  http.Header
 	payload string
-	refuse  int // the status that the answer to it is refused with
+	id      string // another id
+	cut     bool   // the connection breaks in the middle of the event
+	answer  int    // the status that the answer to it gets, if that isn't 200
 }
 
 // answered is what was posted.
@@ -47,9 +53,10 @@ type answered struct{ path, body string }
 func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		body, _ := io.ReadAll(r.Body)
-		p.got = append(p.got, answered{strings.TrimPrefix(r.URL.Path, "/v1/runtime/invocation/"), string(body)})
-		if refuse := p.events[p.polls-1].refuse; refuse != 0 && strings.Contains(r.URL.Path, "/response/") {
-			w.WriteHeader(refuse)
+		path := strings.TrimPrefix(r.URL.EscapedPath(), "/v1/runtime/invocation/")
+		p.got = append(p.got, answered{path, string(body)})
+		if status := p.events[p.polls-1].answer; status != 0 && strings.Contains(r.URL.Path, "/response/") {
+			w.WriteHeader(status)
 		}
 		return
 	}
@@ -63,7 +70,10 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), d.header)
 	if d.status == 0 {
 		d.status = http.StatusOK
-		w.Header().Set("X-Cff-Request-Id", "request-"+string(rune('0'+p.polls)))
+		w.Header().Set("X-Cff-Request-Id", cmp.Or(d.id, fmt.Sprint("request-", p.polls)))
+	}
+	if d.cut {
+		w.Header().Set("Content-Length", "500")
 	}
 	w.WriteHeader(d.status)
 	_, _ = io.WriteString(w, d.payload)
@@ -100,16 +110,23 @@ func TestFunctionGraphGetsAnAnswerForEachEvent(t *testing.T) {
 		delivery{status: http.StatusNoContent}, event,
 		delivery{status: http.StatusInternalServerError, header: http.Header{"X-Cff-Request-Id": {"x"}}},
 		delivery{status: http.StatusOK, payload: bootstrap}, // without an id
-		event, delivery{payload: `hello`}, delivery{payload: bootstrap, refuse: http.StatusRequestEntityTooLarge})
-	require.Len(t, got, 5)
+		event, delivery{payload: `hello`}, delivery{payload: bootstrap, answer: http.StatusRequestEntityTooLarge},
+		delivery{payload: bootstrap, cut: true}, delivery{payload: strings.Repeat(" ", maxPayload+1)},
+		delivery{payload: bootstrap, answer: http.StatusAccepted}, delivery{payload: bootstrap, id: ".."},
+		delivery{payload: bootstrap, id: "a/b?c#d%e"})
+	require.Len(t, got, 10)
 	for i, path := range []string{
 		"response/request-2", "response/request-5", "error/request-6", "response/request-7", "error/request-7",
+		"error/request-8", "error/request-9", "response/request-10", "response/..", "response/a%2Fb%3Fc%23d%25e",
 	} {
 		assert.Equal(t, path, got[i].path)
 	}
 	assert.Contains(t, got[0].body, `"type":"org.region.skipped"`)
 	assert.JSONEq(t, `{"errorType":"TransientError",
 		"errorMessage":"FunctionGraph didn't take the response: status 413"}`, got[4].body)
+	assert.JSONEq(t, `{"errorType":"TransientError",
+		"errorMessage":"the event didn't come whole: unexpected EOF"}`, got[5].body)
+	assert.Contains(t, got[6].body, "it has more than 6291456 bytes")
 }
 
 func TestFunctionGraphIsToldFailuresByTheirNames(t *testing.T) {
@@ -249,4 +266,29 @@ func TestTheEventUnderWayIsAnsweredBeforeTheProgramEnds(t *testing.T) {
 	functionGraph{Address: strings.TrimPrefix(server.URL, "http://"), Timeout: 60}.serve(ctx, h)
 	require.Len(t, p.got, 1)
 	assert.Equal(t, "response/request-1", p.got[0].path)
+}
+
+// It replaces the default logger, so it can't run beside others.
+func TestWhatGoesWrongWithFunctionGraphIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	nothing := delivery{status: http.StatusNoContent}
+	onFunctionGraph(t, functionGraph{Timeout: 60}, failing(nil, nil),
+		nothing, nothing, nothing, delivery{payload: bootstrap, answer: http.StatusRequestEntityTooLarge},
+		nothing, nothing, delivery{payload: bootstrap, cut: true})
+	var lines []string
+	for line := range strings.Lines(out.String()) {
+		var fields struct{ Level, Msg, Err, RequestID string }
+		require.NoError(t, json.Unmarshal([]byte(line), &fields))
+		lines = append(lines, strings.TrimSpace(fields.Level+" "+fields.Msg+" "+fields.RequestID+" "+fields.Err))
+	}
+	assert.Equal(t, []string{
+		`WARN runtime  no event came: status 204, and the request id ""`,
+		"INFO event handled request-4",
+		"ERROR runtime request-4 FunctionGraph didn't take the response: status 413",
+		`WARN runtime  no event came: status 204, and the request id ""`,
+		"ERROR runtime request-7 the event didn't come whole: unexpected EOF",
+	}, lines)
 }

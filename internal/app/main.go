@@ -68,7 +68,7 @@ func Main[C any](
 		h := p.start(ctx, warm, &fg)
 		fg.configured = p.common.Credentials
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends the program at once
 		fg.serve(ctx, h)
 	default:
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
