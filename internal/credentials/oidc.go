@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"registrar/internal/awsapi"
@@ -60,31 +61,30 @@ func withOIDC(
 
 // claims says whom a token is about, and nothing that could be used in its place.
 func claims(token client.Secret) string {
-	var payload struct {
-		Issuer   any `json:"iss"`
-		Audience any `json:"aud"` // one, or an array
-		Subject  any `json:"sub"`
-	}
+	var payload map[string]any // a struct would also take keys in another case
 	parts := strings.Split(string(token), ".")
 	b, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
 	if err != nil || len(parts) != 3 || json.Unmarshal(b, &payload) != nil {
 		return "that isn't a JSON Web Token"
 	}
 	secrets := wire.NewSecrets(string(token))
-	show := func(claim any) string { return secrets.Clean(fmt.Sprint(claim), maxClaim) }
-	return fmt.Sprintf("of issuer %s for audience %s about subject %s",
-		show(payload.Issuer), show(payload.Audience), show(payload.Subject))
+	show := func(claim string) string {
+		value, ok := payload[claim] // an audience may be an array
+		if !ok {
+			return "none"
+		}
+		return secrets.Clean(fmt.Sprint(value), maxClaim)
+	}
+	return fmt.Sprintf("of issuer %s for audience %s about subject %s", show("iss"), show("aud"), show("sub"))
 }
 
 // fromFile reads the token of a file, again for each exchange, since it is replaced all the time.
 func fromFile(name string) tokenFunc {
-	return func(context.Context) (token client.Secret, err error) {
+	return func(context.Context) (client.Secret, error) {
 		text, err := readFile(name)
+		var token client.Secret
 		if err == nil {
-			err = token.UnmarshalText(bytes.TrimSpace(text))
-		}
-		if err == nil && token == "" {
-			err = errors.New("is empty")
+			token, err = parseToken(bytes.TrimSpace(text))
 		}
 		if err != nil {
 			return "", attempt.Misconfigured.Errorf("HUAWEICLOUD_OIDC_TOKEN_FILE: %w", err)
@@ -93,17 +93,33 @@ func fromFile(name string) tokenFunc {
 	}
 }
 
+// readFile reads the first bytes of a file, more than a token may have.
 func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular(): // another one may block for ever
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	if err == nil && len(text) > maxToken {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxToken)
+	return io.ReadAll(io.LimitReader(f, 2*maxToken))
+}
+
+// parseToken checks what Huawei Cloud would refuse without a word that helps.
+func parseToken(text []byte) (token client.Secret, err error) {
+	switch {
+	case len(text) == 0:
+		return "", errors.New("the token is empty")
+	case len(text) > maxToken:
+		return "", fmt.Errorf("the token has more than %d bytes", maxToken)
 	}
-	return text, err
+	err = token.UnmarshalText(text)
+	return token, err
 }
 
 // fromAWSSTS asks AWS STS for a token about the role that the function has. That needs the right
@@ -121,16 +137,21 @@ func fromAWSSTS(ctx context.Context, load awsapi.Load, audience string) (tokenFu
 		Audience: []string{audience}, SigningAlgorithm: new(algorithm), DurationSeconds: new(int32(tokenSeconds)),
 	}
 	return func(ctx context.Context) (client.Secret, error) {
-		return ask(ctx, func(ctx context.Context) (client.Secret, *attempt.Failure) {
+		token, err := ask(ctx, func(ctx context.Context) (client.Secret, *attempt.Failure) {
 			out, err := api.GetWebIdentityToken(ctx, &input)
-			switch {
-			case err != nil:
+			if err != nil {
 				return "", failure(ctx, err, tokenRemedy)
-			case out.WebIdentityToken == nil:
-				return "", &attempt.Failure{Err: errors.New("the answer holds no token"), Answered: true}
 			}
-			return client.Secret(*out.WebIdentityToken), nil
+			token, err := parseToken([]byte(aws.ToString(out.WebIdentityToken)))
+			if err != nil { // AWS always answers with one: this was not AWS
+				return "", &attempt.Failure{Err: err, Answered: true}
+			}
+			return token, nil
 		})
+		if err != nil {
+			return "", fmt.Errorf("AWS STS: %w", err)
+		}
+		return token, nil
 	}, nil
 }
 

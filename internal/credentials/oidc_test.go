@@ -106,13 +106,16 @@ func TestATokenIsReadFromAFileForEachExchange(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 	}
-	fails("OIDC token: HUAWEICLOUD_OIDC_TOKEN_FILE: open " + file + ": no such file or directory")
+	fails("OIDC token: HUAWEICLOUD_OIDC_TOKEN_FILE: stat " + file + ": no such file or directory")
 	write("\n")
-	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: is empty")
+	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: the token is empty")
 	write(strings.Repeat("a", 20_001))
-	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: " + file + " has more than 20000 bytes")
+	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: the token has more than 20000 bytes")
 	write("two words")
 	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: contains white space")
+	c.OIDC.TokenFile = os.DevNull // as a named pipe, from which one might wait for ever
+	_, err := from(t, c, cloud)(t.Context())
+	require.ErrorContains(t, err, "HUAWEICLOUD_OIDC_TOKEN_FILE: "+os.DevNull+" is not a regular file")
 	assert.Empty(t, cloud.Requests())
 	for range 2 {
 		token := awstest.Token("RS256", map[string]any{
@@ -169,8 +172,8 @@ func TestClaimsAreShownAsTheyAre(t *testing.T) {
 		"of issuer i for audience [a b] about subject s": client.Secret(awstest.Token("RS256", map[string]any{
 			"iss": "i", "aud": []string{"a", "b"}, "sub": "s",
 		})),
-		"of issuer <nil> for audience 7 about subject a b": client.Secret(awstest.Token("RS256", map[string]any{
-			"aud": 7, "sub": "a\nb",
+		"of issuer none for audience 7 about subject a b": client.Secret(awstest.Token("RS256", map[string]any{
+			"ISS": "x", "aud": 7, "sub": "a\nb",
 		})),
 		"of issuer " + long[:297] + "… for audience a about subject s": client.Secret(awstest.Token("RS256",
 			map[string]any{"iss": long, "aud": "a", "sub": "s"})),
@@ -218,14 +221,19 @@ func TestAFailureToGetATokenHasItsKind(t *testing.T) {
 		"a proxy":   {awstest.Garbage(http.StatusForbidden, "<html>"), attempt.Misconfigured, "the way to AWS STS"},
 		"throttled": {awstest.Refuse(status, "Throttling"), attempt.Transient, "status 400 Throttling"},
 		"away":      {awstest.Garbage(http.StatusServiceUnavailable, ""), attempt.Transient, "status 503"},
-		"silence":   {awstest.Silence, attempt.Transient, "no answer within 5s"},
+		"silence":   {awstest.Silence, attempt.Transient, "OIDC token: AWS STS: no answer within 5s"},
 		"an answer of another": {
 			awstest.Garbage(http.StatusOK, "<html></html>"), attempt.Transient, "OIDC token: ",
 		},
 		"no token": {
 			awstest.Garbage(http.StatusOK, `<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>`+
 				`</GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`), attempt.Transient,
-			"the answer holds no token",
+			"OIDC token: AWS STS: the token is empty",
+		},
+		"an empty token": {
+			awstest.Garbage(http.StatusOK, `<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>`+
+				`<WebIdentityToken></WebIdentityToken></GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`),
+			attempt.Transient, "the token is empty",
 		},
 		"an echo": {awstest.Echo, attempt.Transient, "status 400"},
 	} {
