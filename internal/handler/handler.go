@@ -135,12 +135,12 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (_ *event.Ev
 		line.err = err
 		line.log(ctx)
 	}()
-	if record.Err != nil {
-		return nil, record.Err
-	}
 	e := &line.record.Event
 	if line.ignored = h.ignored(record); line.ignored != nil {
 		return nil, nil
+	}
+	if record.Err != nil {
+		return nil, record.Err
 	}
 	if err = h.checkType(record); err != nil {
 		return nil, err

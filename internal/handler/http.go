@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +78,10 @@ func (h *Handler) takeRequest(
 	if envelope.Shape == events.Array {
 		mediaType = events.BatchMediaType
 	}
-	body, err = answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
+	all := slices.DeleteFunc(h.handleAll(ctx, envelope.Records), func(done handled) bool {
+		return done.out == nil && done.err == nil // a batch holds nothing but events
+	})
+	body, err = answer(envelope.Shape, all)
 	return mediaType, body, err
 }
 

@@ -2,6 +2,8 @@ package events
 
 import (
 	"fmt"
+	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,8 +60,8 @@ func enrolled(trace object) (member, id string) {
 	return "account_id", trace.nested("response").scalar("account_id")
 }
 
-// readTrace makes an event of a trace, which is size bytes long, or says why it asks for nothing.
-func readTrace(trace object, size int) Record {
+// readTrace makes an event of a trace, or says why it asks for nothing.
+func readTrace(trace object) Record {
 	service, name := trace.text("service_type"), trace.text("trace_name")
 	r := Record{Count: 1, Trace: &Trace{}}
 	r.Event.ID = wire.Clean(trace.scalar("trace_id"), maxAttribute)
@@ -73,7 +75,7 @@ func readTrace(trace object, size int) Record {
 	}
 	t := all[i]
 	r.Event.Source, r.Event.Type = "/huaweicloud/cts/"+t.service, t.eventType
-	if code, _ := strconv.ParseFloat(trace.scalar("code"), 64); code >= 400 {
+	if trace.number("code") >= http.StatusBadRequest {
 		r.Trace.Ignored = fmt.Sprintf("%s of %s failed with code %.20q", t.name, t.service, trace.scalar("code"))
 		return r
 	}
@@ -103,7 +105,7 @@ func readTrace(trace object, size int) Record {
 			event["time"] = quote(at.Format(time.RFC3339Nano))
 		}
 	}
-	made := readRecord(event, size)
+	made := readRecord(event, len(encoded)) // the rest of the trace is thrown away
 	made.Trace = r.Trace
 	return made
 }
@@ -112,6 +114,18 @@ func readTrace(trace object, size int) Record {
 func (o object) nested(name string) object {
 	inner, _ := parseObject(content(o[name]))
 	return inner
+}
+
+// number returns the member if it is a number, or the one with which a string begins, else 0.
+func (o object) number(name string) float64 {
+	text := strings.TrimSpace(o.scalar(name))
+	n, _ := strconv.ParseFloat(regexp.MustCompile(`^[0-9.]{1,9}([eE][0-9]{1,3})?`).FindString(text), 64)
+	return n
+}
+
+// empty reports whether the member is absent, null or an empty string.
+func (o object) empty(name string) bool {
+	return o[name] == nil || string(o[name]) == "null" || string(o[name]) == `""`
 }
 
 // scalar returns the member if it is a string or a number, else "".

@@ -139,6 +139,13 @@ func TestWhatTracesBecome(t *testing.T) {
 		"null code":   {members{"code": `null`}, "Organizations", "account.created", account1},
 		"object code": {members{"code": `{}`}, "Organizations", "account.created", account1},
 		"text code":   {members{"code": `"OK"`}, "Organizations", "account.created", account1},
+		"a large request, which isn't used": {
+			members{"request": quoted(strings.Repeat("x", 300<<10))}, "Organizations", "account.created", account1,
+		},
+		"a response with a byte order mark": {
+			members{"response": quoted("\ufeff" + `{"create_account_status":{"account_id":"account-1"}}`)},
+			"Organizations", "account.created", account1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +207,7 @@ func TestTracesThatAskForNothing(t *testing.T) {
 		"long names":           {members{"service_type": long, "trace_name": long}, asks, false},
 		"a call that failed":   {members{"code": `400`}, `createAccount of Organizations failed with code "4`, false},
 		"likewise, as text":    {members{"code": `"403"`}, `failed with code "403"`, false},
+		"likewise, with words": {members{"code": `" 500 Internal"`}, `failed with code " 500 Internal"`, false},
 		"likewise, a fraction": {members{"code": `4.04e2`}, `failed with code "4.04e2"`, false},
 		"a server that failed": {members{"code": `500`, "response": ""}, `failed with code "500"`, false},
 		"a failed bootstrap":   {members{"trace_name": `"createOrganization"`, "code": `500`}, `failed`, false},

@@ -139,7 +139,7 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 	case Timer:
 		records, err = u.timer(o)
 	case CTS:
-		records, err = []Record{readTrace(o.object("cts"), size)}, u.count(1)
+		records, err = []Record{readTrace(o.object("cts"))}, u.count(1)
 	default: // HTTP
 		if depth > 0 {
 			err = invalid("payload is an HTTP request inside another event")
@@ -277,9 +277,9 @@ func (u *unwrapper) settle(records []Record, err error) ([]Record, error) {
 
 // eventBridge takes the event out of detail if there is one, and else makes one of the envelope.
 func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
-	detail := o["detail"]
-	if text := o.text("detail"); text != "" && json.Valid([]byte(text)) {
-		detail = json.RawMessage(text) // as EventBridge Scheduler sends it
+	detail := json.RawMessage(content(o["detail"])) // a string of JSON is what EventBridge Scheduler sends
+	if !json.Valid(detail) {
+		detail = o["detail"]
 	}
 	at, _ := time.Parse(time.RFC3339, o.text("time"))
 	if bytes.HasPrefix(detail, []byte("[")) {
@@ -375,14 +375,15 @@ func (u *unwrapper) notifications(o object, list []json.RawMessage, depth int) (
 // succeeded.
 func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 	context, request, response := "requestContext", "requestPayload", "responsePayload"
-	functionError := o.object("responseContext").text("functionError")
+	answered, functionError, statusCode := o.object("responseContext"), "functionError", "statusCode"
 	if o[request] == nil { // as FunctionGraph spells them
 		context, request, response = "request_context", "request_payload", "response_payload"
-		functionError = o.object("response_context").text("function_error")
+		answered, functionError, statusCode = o.object("response_context"), "function_error", "status_code"
 	}
 	// Lambda says Success. FunctionGraph documents an empty condition beside an answer.
 	condition := o.object(context).text("condition")
-	if functionError == "" && (condition == "Success" || condition == "") {
+	failed := !answered.empty(functionError) || answered.number(statusCode) >= http.StatusBadRequest
+	if !failed && (condition == "Success" || condition == "") {
 		return u.inside(content(o[response]), depth)
 	}
 	return u.inside(content(o[request]), depth)
@@ -416,7 +417,7 @@ func (u *unwrapper) timer(o object) ([]Record, error) {
 // moment reads a time: RFC 3339, or milliseconds since 1970 as a number or a string.
 func moment(raw json.RawMessage) (time.Time, bool) {
 	text := string(content(raw))
-	if ms, err := strconv.ParseFloat(text, 64); err == nil {
+	if ms, err := strconv.ParseFloat(text, 64); err == nil && !strings.ContainsAny(text, "_xX") {
 		return time.UnixMilli(int64(ms)).UTC(), ms >= 1 && ms < 1<<47
 	}
 	at, err := time.Parse(time.RFC3339, strings.ToUpper(text))
@@ -427,7 +428,7 @@ func moment(raw json.RawMessage) (time.Time, bool) {
 func content(raw json.RawMessage) []byte {
 	var text string
 	if bytes.HasPrefix(raw, []byte(`"`)) && json.Unmarshal(raw, &text) == nil {
-		return []byte(text)
+		return []byte(strings.TrimPrefix(text, "\ufeff"))
 	}
 	return raw
 }

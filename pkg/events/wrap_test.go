@@ -479,7 +479,7 @@ func TestATimerThatCantBeTaken(t *testing.T) {
 	}
 	for _, garbage := range []string{
 		"", `null`, `""`, `{}`, `[]`, `true`, `0`, `-5`, `1e300`, `140737488355328`, `"NaN"`, `"now"`, `"2026-01-02"`,
-		`"2026-01-02 03:14:15"`,
+		`"2026-01-02 03:14:15"`, `"0x1p40"`, `"1_767_294_245_000"`,
 	} {
 		rows["time "+garbage] = row{garbage, event, "so its firings can't be told apart"}
 	}
@@ -517,7 +517,9 @@ func TestADestinationHoldsWhatFailedOrTheAnswer(t *testing.T) {
 		"a condition that is null, error": {`null`, `"x"`, "given"},
 		"a condition that is a number":    {`5`, `"x"`, "given"},
 		"a condition that is an object":   {`{}`, `"x"`, "given"},
-		"errors that aren't text":         {`"Success"`, `{}`, "answered"},
+		"an error that is an object":      {`"Success"`, `{}`, "given"},
+		"an error that is true":           {`""`, `true`, "given"},
+		"an error that is a number":       {`null`, `5`, "given"},
 	} {
 		for cloud, record := range map[string]func(_, _, _, _ string) string{
 			"Lambda": lambda, "FunctionGraph": functionGraph,
@@ -536,6 +538,21 @@ func TestADestinationHoldsWhatFailedOrTheAnswer(t *testing.T) {
 					assert.Equal(t, c.want, envelope.Records[0].Event.ID)
 				})
 			}
+		}
+	}
+	for status, want := range map[string]string{
+		`200`: "answered", `"200"`: "answered", `null`: "answered", `{}`: "answered", `""`: "answered", `"OK"`: "answered",
+		`500`: "given", `"500"`: "given", `" 404 Not Found"`: "given", `4e2`: "given",
+	} {
+		for _, record := range []string{
+			`{"requestContext":{"condition":"Success"},"requestPayload":` + given +
+				`,"responseContext":{"statusCode":` + status + `},"responsePayload":` + answered + `}`,
+			`{"request_context":{"condition":""},"request_payload":` + given +
+				`,"response_context":{"status_code":` + status + `},"response_payload":` + answered + `}`,
+		} {
+			envelope, err := events.Unwrap([]byte(record))
+			require.NoError(t, err)
+			assert.Equal(t, want, envelope.Records[0].Event.ID, record)
 		}
 	}
 	for _, payload := range []string{`null`, `""`, `5`, `{}`, `"hello world!"`, `[]`} {
