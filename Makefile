@@ -34,7 +34,7 @@ run: build-local ## Run the functions against a fake Huawei Cloud on this machin
 	@dist/bin/sandbox run dist/local $(EVENTS)
 
 .PHONY: start
-start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, URLs, queues, a fake Huawei Cloud
+start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, FunctionGraph, URLs, queues, a fake Huawei Cloud
 ##   PORT=3001  where: curl http://127.0.0.1:3001 says what there is
 ##   DRY_RUN=true, REGION_ID=...  or whatever a function reads
 	@exec dist/bin/sandbox start dist/local
