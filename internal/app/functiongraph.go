@@ -40,8 +40,8 @@ type functionGraph struct {
 // serve takes one event after another until ctx ends. An event that is under way then is answered
 // before serve returns. Of polls that fail one after another, the log shows the first.
 func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
-	// No proxy stands before the API, and a poll takes its time. A connection that the API has closed
-	// in the meantime would lose an answer, so each request has its own.
+	// No proxy stands before the API, and a poll takes its time. A connection that the API has
+	// closed in the meantime would lose an answer, so each request has its own.
 	api := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	failing := false
 	for ctx.Err() == nil {
