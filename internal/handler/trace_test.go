@@ -49,6 +49,10 @@ func TestATraceIsAnsweredAsItsShapeAsks(t *testing.T) {
 		"without an id":         {nobody, "", "InvalidEventError"},
 		"another's without one": {traced("", "createAccount", `{"create_account_status":{"id":"c"}}`), `null`, ""},
 		"an array":              {"[" + other + "," + bootstraps + "]", `[null,"registered"]`, ""},
+		"one among garbage": {
+			"[" + traced("", "createAccount", `{"create_account_status":{"id":"c"}}`) + `,{"hello":1}]`, "",
+			"InvalidEventError",
+		},
 		"an array of one":       {"[" + other + "]", `[null]`, ""},
 		"an array that fails":   {"[" + other + "," + nobody + "]", "", "InvalidEventError"},
 		"a destination":         {`{"request_context":{"condition":"x"},"request_payload":` + other + `}`, `null`, ""},

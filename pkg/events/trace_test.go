@@ -175,6 +175,7 @@ func TestTheTimeOfATrace(t *testing.T) {
 		{`null`, `1767323650000`, called},
 		{`{}`, `1767323650000`, called},
 		{`-1`, `1767323650000`, called},
+		{`1767323655`, `1767323650000`, called},
 		{`"soon"`, `1767323650000`, called},
 		{"", "", none},
 		{`null`, `null`, none},

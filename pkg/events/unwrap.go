@@ -241,7 +241,7 @@ func merge(records []Record) []Record {
 	merged := records[:0]
 	for _, r := range records {
 		switch {
-		case r.Err == nil || r.Event.ID != "":
+		case r.Err == nil || r.Event.ID != "" || r.Trace != nil: // a trace may be none of the function's business
 			merged = append(merged, r)
 		case shared < 0:
 			shared = len(merged)
@@ -418,7 +418,7 @@ func (u *unwrapper) timer(o object) ([]Record, error) {
 func moment(raw json.RawMessage) (time.Time, bool) {
 	text := string(content(raw))
 	if ms, err := strconv.ParseFloat(text, 64); err == nil && !strings.ContainsAny(text, "_xX") {
-		return time.UnixMilli(int64(ms)).UTC(), ms >= 1 && ms < 1<<47
+		return time.UnixMilli(int64(ms)).UTC(), ms >= 1e11 && ms < 1<<47 // less would be seconds
 	}
 	at, err := time.Parse(time.RFC3339, strings.ToUpper(text))
 	return at, err == nil
