@@ -150,6 +150,9 @@ func (c *credentialsCache) newer(ctx context.Context, than int) (_ loaded, now b
 		return last, false, nil
 	}
 	if usable {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < 2*renewTime {
+			return last, false, nil // the call itself needs the time
+		}
 		select {
 		case c.loading <- struct{}{}:
 		default:

@@ -160,6 +160,23 @@ func TestARenewalThatHangsHoldsUpOneCall(t *testing.T) {
 	})
 }
 
+// A renewal may not use up the time of a call that could go on.
+func TestACallWithLittleTimeLeavesTheRenewalToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgency(time.Hour)
+		api := client.New(config(a.cloud), a.load)
+		readUntil(t, api, 50*time.Minute)
+		time.Sleep(6 * time.Minute)
+		a.took = nil
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		_, err := api.RegisteredRegions(ctx)
+		require.NoError(t, err)
+		assert.Empty(t, a.took)
+	})
+}
+
 func TestGivenCredentialsSignTheCallsOfTheirContextAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
