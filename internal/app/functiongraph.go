@@ -42,7 +42,7 @@ type functionGraph struct {
 func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
 	// No proxy stands before the API, and a poll takes its time. A connection that the API has
 	// closed in the meantime would lose an answer, so each request has its own.
-	api := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	api := wire.Client(&http.Transport{DisableKeepAlives: true}) // it follows no redirects
 	failing := false
 	for ctx.Err() == nil {
 		event, err := fg.next(ctx, api)
