@@ -543,7 +543,7 @@ func TestADestinationHoldsWhatFailedOrTheAnswer(t *testing.T) {
 	for status, want := range map[string]string{
 		`200`: "answered", `"200"`: "answered", `null`: "answered", `{}`: "answered", `""`: "answered",
 		`"OK"`: "answered",
-		`500`: "given", `"500"`: "given", `" 404 Not Found"`: "given", `4e2`: "given",
+		`500`:  "given", `"500"`: "given", `" 404 Not Found"`: "given", `4e2`: "given",
 	} {
 		for _, record := range []string{
 			`{"requestContext":{"condition":"Success"},"requestPayload":` + given +
