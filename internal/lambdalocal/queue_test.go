@@ -672,15 +672,7 @@ func TestEachMessageIsDeletedOrDeadWhoeverSendsAndRuns(t *testing.T) {
 				q := newQueue(t, QueueConfig{Name: "q" + suffix, DeadLetters: dead, MaxReceiveCount: 3})
 				var mu sync.Mutex
 				done := map[string][]string{}
-				m := Mapping{Queue: q, OnDelivery: func(batch []Message) {
-					mu.Lock()
-					defer mu.Unlock()
-					for _, d := range batch {
-						if d.Failure == "" {
-							done[d.Group] = append(done[d.Group], d.Body)
-						}
-					}
-				}}
+				m := Mapping{Queue: q}
 				// Numbers that end in 3 always fail, in 6 the first time, and what comes after them
 				// in their batch isn't tried.
 				m.Invoke = func(_ context.Context, payload []byte) (Answer, error) {
@@ -692,7 +684,12 @@ func TestEachMessageIsDeletedOrDeadWhoeverSendsAndRuns(t *testing.T) {
 							strings.HasSuffix(r.Body, "6") && r.Attributes["ApproximateReceiveCount"] == "1" {
 							failed := events.SQSBatchItemFailure{ItemIdentifier: r.MessageId}
 							answer.BatchItemFailures = append(answer.BatchItemFailures, failed)
+							continue
 						}
+						group := r.Attributes["MessageGroupId"]
+						mu.Lock() // here, since the next of the group may begin before OnDelivery is told
+						done[group] = append(done[group], r.Body)
+						mu.Unlock()
 					}
 					a, err := json.Marshal(answer)
 					return Answer{Payload: a}, err
