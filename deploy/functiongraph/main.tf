@@ -14,7 +14,7 @@
 #
 # What Terraform can't make, and you do first: CTS switched on in this region, and FunctionGraph
 # opened once in the console, which asks to be allowed what it needs. Agencies of some services
-# can't be made by API (issue 4126 of the provider), among them cts_admin_trust, by which CTS
+# can't be made by API, say the maintainers of the provider, among them cts_admin_trust, by which CTS
 # reaches others.
 #
 # An organization that is there already makes no trace: invoke register-region and register-service
