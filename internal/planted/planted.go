@@ -1,0 +1,73 @@
+// Package planted looks for secrets that a test has planted. It knows how others write a secret, and
+// is built apart from what hides secrets, so that one can't share a fault with the other.
+package planted
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"net/url"
+	"strings"
+)
+
+// In returns the forms of the secrets that stand in a text, none if it is clean. A secret is looked
+// for as it is, and as base64, hexadecimal digits, URLs, HTML and JSON write it, and in such a text
+// within another. It must have at least 8 characters.
+func In(text string, secrets ...string) []string {
+	var found []string
+	for _, secret := range secrets {
+		if len(secret) < 8 {
+			panic("planted: a secret of less than 8 characters would be found by chance")
+		}
+		for form := range forms(secret) {
+			if strings.Contains(text, form) {
+				found = append(found, form)
+			}
+		}
+	}
+	return found
+}
+
+// forms are all ways to write a secret.
+func forms(secret string) map[string]bool {
+	all := map[string]bool{}
+	for _, one := range encoded(secret) {
+		for _, form := range escaped(one) {
+			all[form] = true
+			for _, again := range escaped(form) {
+				all[again] = true
+			}
+		}
+	}
+	return all
+}
+
+// encoded are a secret as it is, and the characters of its base64 that don't depend on what stands
+// around it.
+func encoded(secret string) []string {
+	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret)))}
+	for before := range 3 {
+		// Four characters stand for three bytes: those that share one with what is around are cut off.
+		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + secret + "xxx"))
+		middle := text[4*min(before, 1) : len(text)-8]
+		all = append(all, middle, strings.NewReplacer("+", "-", "/", "_").Replace(middle))
+	}
+	return all
+}
+
+// escaped are the ways in which a text is written within others.
+func escaped(text string) []string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string can always be encoded
+	}
+	inJSON := strings.Trim(string(quoted), `"`)
+	numbers := strings.NewReplacer("+", "&#x2b;", "/", "&#x2f;", "=", "&#x3d;")
+	return []string{
+		text, inJSON, strings.ReplaceAll(inJSON, "/", `\/`),
+		strings.NewReplacer("=", `\u003d`, "+", `\u002b`, "/", `\u002f`).Replace(inJSON),
+		url.QueryEscape(text), url.PathEscape(text), strings.ToLower(url.QueryEscape(text)),
+		html.EscapeString(text), numbers.Replace(html.EscapeString(text)),
+	}
+}

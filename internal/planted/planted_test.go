@@ -1,0 +1,51 @@
+package planted
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"html"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+const secret = `SK/ex+am&ple"01<23==`
+
+func TestASecretIsFoundInEachForm(t *testing.T) {
+	t.Parallel()
+	inJSON := func(s string) string {
+		quoted, _ := json.Marshal(map[string]string{"message": s})
+		return string(quoted)
+	}
+	inBase64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	inBase64OfURLs := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	for name, write := range map[string]func(string) string{
+		"as it is":               func(s string) string { return s },
+		"base64":                 inBase64,
+		"base64 of URLs":         inBase64OfURLs,
+		"a query":                url.QueryEscape,
+		"a path":                 url.PathEscape,
+		"HTML":                   html.EscapeString,
+		"JSON":                   inJSON,
+		"JSON in JSON":           func(s string) string { return inJSON(inJSON(s)) },
+		"a page in JSON":         func(s string) string { return inJSON(html.EscapeString(s)) },
+		"base64 in a query":      func(s string) string { return url.QueryEscape(inBase64(s)) },
+		"base64 in a page":       func(s string) string { return html.EscapeString(inBase64(s)) },
+		"base64 in JSON in JSON": func(s string) string { return inJSON(inJSON(inBase64(s))) },
+		"a query within a query": func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, around := range []string{"", "a", "ab", "abc"} {
+				assert.NotEmpty(t, In(write(around+secret+around), secret), around)
+			}
+			assert.Empty(t, In(write("SK/another+one&01<23=="), secret))
+		})
+	}
+}
+
+func TestASecretThatIsTooShortIsAFaultOfTheTest(t *testing.T) {
+	t.Parallel()
+	assert.Panics(t, func() { In("text", "short") })
+}
