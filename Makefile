@@ -173,6 +173,15 @@ lint: go ## Check form and style (the first time builds the linter: a minute or 
 	$(TOOL) golangci-lint run ./...
 	go fix -diff ./...
 
+VULNDB = $(or $(GOVULNDB),https://vuln.go.dev)
+
+.PHONY: vulncheck
+vulncheck: go ## Look for known vulnerabilities in what the code calls, if their database can be reached
+##   GOVULNDB=https://vuln.go.dev  another database
+	@if curl -fsSL -m 10 -o /dev/null '$(VULNDB)/index/db.json' 2>/dev/null; then \
+	  set -x; go tool -modfile=tools/vulncheck/go.mod govulncheck -db '$(VULNDB)' ./...; \
+	else echo 'left out: known vulnerabilities, since curl gets no answer from $(VULNDB)'; fi
+
 .PHONY: fuzz
 # A count, since Go's fuzzer now and then takes the end of its time for a failure.
 fuzz: go ## Fuzz whatever parses, FUZZTIME executions each
