@@ -116,10 +116,11 @@ node:
 TEMPLATES   = template.yaml deploy/function.yaml deploy/audit.yaml
 
 .PHONY: check-deploy
-check-deploy: go deploy/node_modules ## Check the templates and the Terraform, and run the workflow, without a cloud
+check-deploy: go deploy/node_modules ## Check templates, Terraform and schemas, and run the workflow, without a cloud
 	@deploy/tools.sh
 	@deploy/validate.sh
 	node deploy/check.cjs $(TEMPLATES) deploy/statemachine/onboarding.asl.json
+	node deploy/schemas.cjs docs/schemas
 	@! command -v cfn-lint >/dev/null || { set -x; cfn-lint -c I -t $(TEMPLATES); }
 	cd test/terraform && go vet ./... && go test -count=1 ./...
 	DEPLOY_TOOLS=1 go test -count=1 ./test/deploy

@@ -74,3 +74,38 @@ func TestValidatorsReportABrokenTemplate(t *testing.T) {
 		assert.Contains(t, string(out), said)
 	}
 }
+
+func TestValidatorsPassTheSchemas(t *testing.T) {
+	t.Parallel()
+	out, err := node(t, "schemas.cjs", filepath.Join(root, "docs", "schemas")).CombinedOutput()
+	assert.NoError(t, err)
+	assert.Empty(t, string(out))
+}
+
+func TestValidatorsReportASchemaThatStrictModeRefuses(t *testing.T) {
+	t.Parallel()
+	for name, way := range map[string]struct{ file, before, after, says string }{
+		"no type beside properties": {
+			"org.audit.json", `"type": "object",`, "", `missing type "object" for keyword "properties"`,
+		},
+		"a required property nobody knows": {
+			"org.region.planned.json", `"required": ["region_id"]`, `"required": ["region"]`,
+			`required property "region" is not defined`,
+		},
+		"an unknown keyword": {"parts.json", `"maxLength"`, `"maxLenght"`, `unknown keyword: "maxLenght"`},
+		"another's name":     {"parts.json", "/parts.json", "/part.json", "can't resolve reference parts.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "docs", "schemas"))))
+			schema := string(read(t, "docs/schemas/"+way.file))
+			broken := strings.Replace(schema, way.before, way.after, 1)
+			require.NotEqual(t, schema, broken)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, way.file), []byte(broken), 0o600))
+			out, err := node(t, "schemas.cjs", dir).CombinedOutput()
+			require.Error(t, err)
+			assert.Contains(t, string(out), way.says)
+		})
+	}
+}
