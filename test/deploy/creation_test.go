@@ -22,7 +22,8 @@ import (
 // What moto, an imitation of AWS, can't make. It leaves that out and makes the rest. It can't make
 // AWS::SecretsManager::Secret either, so the test gives the stack a secret.
 var unknownToMoto = []string{
-	"AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::QueryDefinition",
+	"AWS::CloudWatch::Alarm", "AWS::Events::EventBusPolicy", "AWS::Lambda::EventInvokeConfig",
+	"AWS::Logs::QueryDefinition",
 	"AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
 }
 

@@ -147,6 +147,12 @@ func (s *stack) call(name string, argument any) any {
 			items = append(items, fmt.Sprint(item))
 		}
 		return strings.Join(items, text(dig(argument, 0)))
+	case "Fn::Split":
+		var items []any
+		for item := range strings.SplitSeq(text(s.eval(dig(argument, 1))), text(dig(argument, 0))) {
+			items = append(items, item)
+		}
+		return items
 	case "Fn::Select":
 		return dig(s.eval(dig(argument, 1)), number(dig(argument, 0)))
 	case "Fn::FindInMap":
@@ -260,6 +266,7 @@ type statement struct {
 	Where              string
 	Effect             string
 	Service            string // if the principal is one
+	Principals         []any  // of AWS, in a policy of the bus
 	Actions, Resources []any
 	Condition          map[string]any
 }
