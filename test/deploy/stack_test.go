@@ -44,6 +44,7 @@ func (tpl *template) instance(own map[string]any, name, prefix string, given map
 		"AWS::Region":    "eu-central-1",
 		"AWS::AccountId": "123456789012",
 		"AWS::Partition": "aws",
+		"AWS::URLSuffix": "amazonaws.com",
 	}}
 	for name, declared := range object(own["Parameters"]) {
 		v, ok := given[name]
@@ -266,7 +267,8 @@ type statement struct {
 	Where              string
 	Effect             string
 	Service            string // if the principal is one
-	Principals         []any  // of AWS, in a policy of the bus
+	Principals         []any  // those of AWS
+	Anybody            bool   // whether it is about every principal
 	Actions, Resources []any
 	Condition          map[string]any
 }
@@ -280,15 +282,20 @@ func (s *stack) statements() []statement {
 				Where: id + " " + text(dig(st, "Sid")), Effect: text(dig(st, "Effect")),
 				Service: text(dig(st, "Principal", "Service")), Actions: list(dig(st, "Action")),
 				Resources: list(dig(st, "Resource")), Condition: object(dig(st, "Condition")),
+				Anybody: dig(st, "Principal") == "*",
 			})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Resources)) {
+		if condition := text(dig(s.Resources, id, "Condition")); condition != "" && !s.holds(condition) {
+			continue
+		}
 		for _, policy := range list(s.get(id, "Policies")) {
 			add(id, dig(policy, "PolicyDocument"))
 		}
 		add(id, s.get(id, "PolicyDocument"))
 		add(id, s.get(id, "KeyPolicy"))
+		add(id, s.get(id, "ResourcePolicy"))
 	}
 	return all
 }
