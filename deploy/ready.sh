@@ -50,8 +50,8 @@ case $verb in
     echo "This deploys the stack $where, with the parameters of $settings and artifacts in s3://${bucket:-?}."
     ;;
   delete)
-    echo "This deletes the stack $where, with its queues, dead letters, archive and logs." \
-      "A secret of its own can be restored for 30 days."
+    echo "This deletes the stack $where. Its bus, archive, queues, dead letters and logs stay only if it was" \
+      "deployed with Retain=true. A secret of its own can be restored for 30 days."
     ;;
   pause)
     echo "This stops the stack $where from doing anything by itself: the schedule of its audit, and what brings" \

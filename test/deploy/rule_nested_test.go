@@ -35,7 +35,7 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 					r.want(text(dig(declared, "Description")) != "", "%s: %s says nothing", id, name)
 					r.want(dig(declared, "Default") == nil, "%s: %s has a second default", id, name)
 				}
-				r.want(nested.own["Transform"] == nil, "%s: needs a transform of its own", id)
+				r.want(nested.own["Transform"] == "AWS::LanguageExtensions", "%s: needs another transform", id)
 			}
 		},
 		map[string]func(any){
@@ -50,6 +50,7 @@ func TestEachFunctionHasWhatItNeedsFromItsOwnNestedStack(t *testing.T) {
 			"a parameter that isn't":     set(given+"Fnction", "x"),
 			"a parameter not given":      drop(given + "LogDays"),
 			"a parameter nobody uses":    drop(needed + "Logs/Properties/RetentionInDays"),
+			"another transform":          set("Nested/audit.yaml/Transform", "AWS::Serverless-2016-10-31"),
 			"a default that hides a gap": set("Nested/function.yaml/Parameters/LogDays/Default", 30),
 		},
 	}.test(t)

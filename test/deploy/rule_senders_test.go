@@ -11,6 +11,7 @@ func TestNobodySpeaksForUsAndOnlyKnownSendersMaySendIfThereAreAny(t *testing.T) 
 	const (
 		sender = "arn:aws:iam::123456789012:role/landing-zone"
 		other  = "arn:aws:iam::210987654321:user/path/to/another"
+		like   = "ForAnyValue:StringLike/events:source"
 	)
 	rights := "/Properties/Statement/"
 	speaking := "Resources/OwnSources" + rights
@@ -66,7 +67,9 @@ func TestNobodySpeaksForUsAndOnlyKnownSendersMaySendIfThereAreAny(t *testing.T) 
 				}
 			}
 			for parameter, wrong := range map[string][]string{
-				"Senders":      {"*", "123456789012", "arn:aws:iam::123456789012:root", sender + " ", "arn:aws:iam::1:role/x"},
+				"Senders": {
+					"*", "123456789012", "arn:aws:iam::123456789012:root", sender + " ", "arn:aws:iam::1:role/x",
+				},
 				"EventSources": {"*", "/a b", "/landing-zone/*"},
 			} {
 				for _, v := range wrong {
@@ -79,7 +82,7 @@ func TestNobodySpeaksForUsAndOnlyKnownSendersMaySendIfThereAreAny(t *testing.T) 
 		},
 		map[string]func(any){
 			"anybody as us":         drop("Resources/OwnSources"),
-			"some as us":            set(speaking+"Condition/ForAnyValue:StringLike/events:source", "/registrar/audit-*"),
+			"some as us":            set(speaking+"Condition/"+like, "/registrar/audit-*"),
 			"anybody as us at will": set(speaking+"Effect", "Allow"),
 			"a function that may not send results": func(tree any) {
 				parent, _ := walk(tree, speaking+"Condition/ArnNotEquals/aws:PrincipalArn")
@@ -115,8 +118,9 @@ func (s *stack) busPolicies(r *report) map[string]statement {
 		}
 		said := s.get(id, "Statement")
 		st := statement{
-			Effect: text(dig(said, "Effect")), Actions: list(dig(said, "Action")), Resources: list(dig(said, "Resource")),
-			Principals: list(dig(said, "Principal", "AWS")), Condition: object(dig(said, "Condition")),
+			Effect: text(dig(said, "Effect")), Principals: list(dig(said, "Principal", "AWS")),
+			Actions: list(dig(said, "Action")), Resources: list(dig(said, "Resource")),
+			Condition: object(dig(said, "Condition")),
 		}
 		r.want(slices.Equal(st.Actions, []any{"events:PutEvents"}), "%s: is about %v", id, st.Actions)
 		r.want(slices.Equal(st.Resources, []any{"Bus.Arn"}), "%s: is about %v", id, st.Resources)
