@@ -113,7 +113,7 @@ deploy/node_modules: deploy/package-lock.json | node
 node:
 	@[ "$$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')" -ge 20 ] 2>/dev/null || { echo "Node.js 20 or newer is missing: install it from https://nodejs.org"; exit 1; }
 
-TEMPLATES   = template.yaml deploy/function.yaml deploy/audit.yaml
+TEMPLATES   = template.yaml $(wildcard deploy/*.yaml)
 
 .PHONY: check-deploy
 check-deploy: go deploy/node_modules ## Check templates, Terraform and schemas, and run the workflow, without a cloud

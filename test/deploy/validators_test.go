@@ -3,6 +3,8 @@ package deploy
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,9 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// templates are the files with one: template.yaml, and those that it nests.
+func templates(t *testing.T) []string {
+	t.Helper()
+	nested, err := filepath.Glob(filepath.Join(root, "deploy", "*.yaml"))
+	require.NoError(t, err)
+	found := []string{"template.yaml"}
+	for _, file := range nested {
+		found = append(found, path.Join("deploy", filepath.Base(file)))
+	}
+	return found
+}
+
 func TestValidatorsPassTheTemplate(t *testing.T) {
 	t.Parallel()
-	cmd := node(t, "check.cjs", "template.yaml", "deploy/function.yaml", "deploy/audit.yaml", definition)
+	cmd := node(t, "check.cjs", append(templates(t), definition)...)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	assert.NoError(t, err)
@@ -106,6 +120,49 @@ func TestValidatorsReportASchemaThatStrictModeRefuses(t *testing.T) {
 			out, err := node(t, "schemas.cjs", dir).CombinedOutput()
 			require.Error(t, err)
 			assert.Contains(t, string(out), way.says)
+		})
+	}
+}
+
+// AWS's own transform, which cfn-lint runs, sees what a text of ours doesn't show. Each template is
+// checked, and each way to break one is reported.
+func TestCfnLintPassesTheTemplatesAndReportsBrokenOnes(t *testing.T) {
+	t.Parallel()
+	needsTools(t, "cfn-lint")
+	if _, err := exec.LookPath("cfn-lint"); err != nil {
+		t.Skip("cfn-lint isn't on this machine")
+	}
+	for name, way := range map[string]struct{ file, before, after, says string }{
+		"as they are": {},
+		"a mapping with the id of another resource": {
+			"template.yaml", "        Messages:", "        Resources:", "E0001",
+		},
+		"a policy that isn't": {"template.yaml", "RetainExceptOnCreate", "Keep", "E3035"},
+		"a nested one":        {"deploy/audit.yaml", "!GetAtt Logs.Arn", "!GetAtt Log.Arn", "E1010"},
+		"a parameter too many": {
+			"template.yaml", "        LogDays: !Ref LogDays", "        LogDayz: !Ref LogDays", "E3043",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(definition)), 0o700))
+			for _, file := range append(templates(t), definition) {
+				template := string(read(t, file))
+				if file == way.file {
+					require.Contains(t, template, way.before)
+					template = strings.Replace(template, way.before, way.after, 1)
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(template), 0o600))
+			}
+			args := append([]string{"-c", "I", "-t"}, templates(t)...)
+			lint := exec.CommandContext(t.Context(), "cfn-lint", args...)
+			lint.Dir = dir
+			out, err := lint.CombinedOutput()
+			assert.Equal(t, way.says == "", err == nil, "%s", out)
+			if assert.Contains(t, string(out), way.says); way.says == "" {
+				assert.Empty(t, string(out))
+			}
 		})
 	}
 }
