@@ -27,7 +27,7 @@ const (
 	// What every audit reads, before it reads what each administrator administers.
 	lists = region + ", " + trusted + ", " + accounts + ", " + administrators
 
-	dry = `{"dry_run":true}`
+	askForBoth = "account.admin.missing " + decisions.Account + " service.SecMaster service.CTS"
 )
 
 func calls(all ...string) string { return strings.Join(all, ", ") }
@@ -45,143 +45,240 @@ func delegates(principals ...string) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) { c.Delegate(decisions.Account, principals...) }
 }
 
-func answers(path string, fault huaweitest.Fault) func(*huaweitest.Cloud) {
-	return func(c *huaweitest.Cloud) { c.Script("GET", path, fault) }
-}
-
-// asWanted is a cloud that is as the rules of the table say.
+// asWanted is a cloud that is as the rules of the tables say.
 func asWanted(c *huaweitest.Cloud) { all(delegates("service.SecMaster", "service.CTS"))(c) }
 
-const askForBoth = "account.admin.missing " + decisions.Account + " service.SecMaster service.CTS"
+func distrust(principals ...string) func(*huaweitest.Cloud) {
+	return func(c *huaweitest.Cloud) { c.Distrust(principals...) }
+}
 
-var rows = map[string]decisions.Row{
-	"all is as it shall be": {Data: `{}`, Cloud: asWanted, Want: "passed", Calls: calls(lists, services)},
-	"the event has no data": {Data: `null`, Cloud: asWanted, Want: "passed", Calls: calls(lists, services)},
-	"no region is registered": {
-		Data: `{}`, Cloud: delegates("service.SecMaster", "service.CTS"), Want: "drifted",
-		Calls: calls(lists, services), State: (*huaweitest.Cloud).Region,
-	},
-	"another region is registered, and is left alone": {
-		Data: `{}`, Want: "drifted", Calls: calls(lists, services),
-		Cloud: all(asWanted, func(c *huaweitest.Cloud) { c.SetRegion("cn-south-1") }),
-		State: (*huaweitest.Cloud).Region, WantState: "cn-south-1",
-	},
-	"an administrator is missing": {
-		Data: `{}`, Cloud: all(delegates("service.CTS")), Want: "drifted", Calls: calls(lists, services),
-		Sent:  "account.admin.missing " + decisions.Account + " service.SecMaster",
-		State: administers, WantState: "service.CTS",
-	},
-	"two are missing, of one account": {Data: `{}`, Cloud: all(), Want: "drifted", Calls: lists, Sent: askForBoth},
-	"a dry run":                       {Data: dry, Cloud: all(), Want: "drifted", Calls: lists},
-	"trusted access is missing, and the administrator has to wait for it": {
-		Data: `{}`, Want: "drifted", Calls: lists,
-		Cloud: all(func(c *huaweitest.Cloud) { c.Distrust("service.CTS") }),
-		Sent:  "org.service.missing service.CTS, account.admin.missing " + decisions.Account + " service.SecMaster",
-	},
-	"trusted access is missing, but what needs it is registered": {
-		Data: `{}`, Want: "drifted", Calls: calls(lists, services),
-		Cloud: all(asWanted, func(c *huaweitest.Cloud) { c.Distrust("service.CTS") }),
-		Sent:  "org.service.missing service.CTS",
-	},
-	"the account administers what no rule gives it": {
-		Data: `{}`, Cloud: all(asWanted, delegates("service.RAM")), Want: "drifted", Calls: calls(lists, services),
-		State: administers, WantState: "service.SecMaster service.CTS service.RAM",
-	},
-	"another account administers what a rule gives this one": {
-		Data: `{}`, Want: "drifted", Calls: calls(lists, "GET accounts/other/delegated-services"), Sent: askForBoth,
-		Cloud: all(func(c *huaweitest.Cloud) { c.Delegate("other", "service.SecMaster") }),
-	},
-	"the account is suspended": {
-		Data: `{}`, Want: "drifted", Calls: lists,
-		Cloud: all(func(c *huaweitest.Cloud) { c.AddAccount(decisions.Account, "suspended") }),
-	},
-	"the account is suspended, and still administers": {
-		Data: `{}`, Want: "drifted", Calls: calls(lists, services),
-		Cloud: all(asWanted, func(c *huaweitest.Cloud) { c.AddAccount(decisions.Account, "suspended") }),
-	},
-	"the account isn't in the organization": {
-		Data: `{}`, Want: "drifted", Calls: lists,
-		Cloud: all(func(c *huaweitest.Cloud) {
-			c.RemoveAccount(decisions.Account)
-			c.AddAccount("other", "active")
-		}),
-	},
+func has(region string) func(*huaweitest.Cloud) {
+	return func(c *huaweitest.Cloud) { c.SetRegion(region) }
+}
 
-	"there is no account, which can't be true": {
-		Data: `{}`, Want: "TransientError", Text: "lists no account", Calls: calls(region, trusted, accounts),
-		Cloud: all(func(c *huaweitest.Cloud) { c.RemoveAccount(decisions.Account) }),
-	},
-	"the region can't be read": {
-		Data: `{}`, Want: "MisconfiguredError", Text: "403", Calls: region,
-		Cloud: answers("/v1/registered-regions", huaweitest.Fault{Status: 403}),
-	},
-	"trusted services can't be read": {
-		Data: `{}`, Want: "MisconfiguredError", Text: "403", Calls: calls(region, trusted),
-		Cloud: answers("/v1/organizations/trusted-services", huaweitest.Fault{Status: 403}),
-	},
-	"accounts can't be read": {
-		Data: `{}`, Want: "TransientError", Text: "429", Calls: calls(region, trusted, accounts),
-		Cloud: answers("/v1/organizations/accounts", huaweitest.Fault{Status: 429, Code: "APIGW.0308"}),
-	},
-	"administrators can't be read": {
-		Data: `{}`, Want: "TransientError", Text: "Organizations.9999", Calls: lists,
-		Cloud: answers("/v1/organizations/delegated-administrators",
-			huaweitest.Fault{Status: 400, Code: "Organizations.9999"}),
-	},
-	"what an administrator administers can't be read": {
-		Data: `{}`, Want: "TransientError", Text: "Organizations.9999", Calls: calls(lists, services),
-		Cloud: all(asWanted, answers("/v1/organizations/accounts/{account_id}/delegated-services",
-			huaweitest.Fault{Status: 404, Code: "Organizations.9999"})),
-	},
+func status(status string) func(*huaweitest.Cloud) {
+	return func(c *huaweitest.Cloud) { c.AddAccount(decisions.Account, status) }
+}
 
-	"the event says dry_run with a number": {
-		Data: `{"dry_run":3}`, Want: "rejected invalid_data", Text: "dry_run: must not be a JSON number",
-	},
-	"the data of the event isn't an object": {Data: `[]`, Want: "rejected invalid_data"},
+func named(name string) func(*huaweitest.Cloud) {
+	return func(c *huaweitest.Cloud) { c.NameAccount(decisions.Account, name) }
 }
 
 func administers(c *huaweitest.Cloud) string {
 	return strings.Join(c.Delegations(decisions.Account), " ")
 }
 
-func build(t *testing.T, rules string) func(*client.Client) handler.Function {
-	t.Helper()
-	var c config
-	require.NoError(t, c.Trusted.Administrators.UnmarshalText([]byte(rules)))
-	c.Region.ID = "cn-north-4"
-	require.NoError(t, c.Validate())
-	return func(api *client.Client) handler.Function {
-		return handler.NewFunction(events.AuditInput(), newFunction(api, c).audit)
+var tables = []decisions.Table{
+	{Title: "What is as it shall be", Rows: []decisions.Row{
+		{Name: "all", Data: `{}`, Cloud: asWanted, Want: "passed", Calls: calls(lists, services), Built: true},
+		{
+			Name: "all, and the event has no data",
+			Data: `null`, Cloud: asWanted, Want: "passed", Calls: calls(lists, services),
+		},
+		{
+			Name: "all but the region: none is registered",
+			Data: `{}`, Cloud: delegates("service.SecMaster", "service.CTS"), Want: "drifted", Found: "region none",
+			Calls: calls(lists, services), State: (*huaweitest.Cloud).Region,
+		},
+		{
+			Name: "all but the region: another is registered, and is left alone",
+			Data: `{}`, Want: "drifted", Found: "region cn-south-1", Calls: calls(lists, services),
+			Cloud: all(asWanted, has("cn-south-1")),
+			State: (*huaweitest.Cloud).Region, WantState: "cn-south-1",
+		},
+		{
+			Name: "all but one administrator",
+			Data: `{}`, Cloud: all(delegates("service.CTS")), Want: "drifted", Found: "missing 1",
+			Calls: calls(lists, services),
+			Sent:  "account.admin.missing " + decisions.Account + " service.SecMaster",
+			State: administers, WantState: "service.CTS", Built: true,
+		},
+		{
+			Name: "all but two administrators, which are one account",
+			Data: `{}`, Cloud: all(), Want: "drifted", Found: "missing 2", Calls: lists, Sent: askForBoth,
+		},
+		{
+			Name: "the same, in a dry run", Data: `{"dry_run":true}`, Cloud: all(), Want: "drifted", Found: "missing 2",
+			Calls: lists,
+		},
+		{
+			Name: "neither trusted access nor the administrator, who has to wait for it",
+			Data: `{}`, Want: "drifted", Found: "missing_services 1, missing 2", Calls: lists,
+			Cloud: all(distrust("service.CTS")),
+			Sent:  "org.service.missing service.CTS, account.admin.missing " + decisions.Account + " service.SecMaster",
+		},
+		{
+			Name: "all but trusted access, though what needs it is registered",
+			Data: `{}`, Want: "drifted", Found: "missing_services 1", Calls: calls(lists, services),
+			Cloud: all(asWanted, distrust("service.CTS")),
+			Sent:  "org.service.missing service.CTS",
+		},
+		{
+			Name: "all, and the account administers what no rule gives it",
+			Data: `{}`, Cloud: all(asWanted, delegates("service.RAM")), Want: "drifted", Found: "unexpected 1",
+			Calls: calls(lists, services),
+			State: administers, WantState: "service.SecMaster service.CTS service.RAM",
+		},
+		{
+			Name: "another account administers what a rule gives this one",
+			Data: `{}`, Want: "drifted", Found: "missing 2, unexpected 1",
+			Calls: calls(lists, "GET accounts/other/delegated-services"), Sent: askForBoth,
+			Cloud: all(func(c *huaweitest.Cloud) { c.Delegate("other", "service.SecMaster") }),
+		},
+		{
+			Name: "the account is suspended",
+			Data: `{}`, Want: "drifted", Found: "inactive 2", Calls: lists, Cloud: all(status("suspended")),
+		},
+		{
+			Name: "the account is suspended, and still administers",
+			Data: `{}`, Want: "drifted", Found: "inactive 2", Calls: calls(lists, services),
+			Cloud: all(asWanted, status("suspended")),
+		},
+		{
+			Name: "the account isn't in the organization",
+			Data: `{}`, Want: "drifted", Found: "unmatched 2", Calls: lists,
+			Cloud: all(func(c *huaweitest.Cloud) {
+				c.RemoveAccount(decisions.Account)
+				c.AddAccount("other", "active")
+			}),
+		},
+		{
+			Name: "there is no account at all, which can't be true",
+			Data: `{}`, Want: "TransientError", Text: "lists no account", Calls: calls(region, trusted, accounts),
+			Cloud: all(func(c *huaweitest.Cloud) { c.RemoveAccount(decisions.Account) }),
+		},
+		{
+			Name: "all, on many pages",
+			Data: `{}`, Want: "passed", Calls: calls(region, trusted, trusted, accounts, accounts, administrators,
+				services, services),
+			Cloud: all(asWanted, func(c *huaweitest.Cloud) {
+				c.AddAccount("other", "active")
+				c.PageSize(1)
+			}),
+		},
+	}},
+	{
+		Title: "If the rules go by the name of the account",
+		Env: map[string]string{
+			"REGION_ID": "cn-north-4", "ADMINISTRATORS": "service.SecMaster=name:security,service.CTS=name:security",
+		},
+		Rows: []decisions.Row{
+			{
+				Name: "the account has the name",
+				Data: `{}`, Cloud: all(named("security")), Want: "drifted", Found: "missing 2", Calls: lists,
+				Sent: askForBoth,
+			},
+			{
+				Name: "the account has the name, and administers",
+				Data: `{}`, Cloud: all(named("security"), asWanted), Want: "passed", Calls: calls(lists, services),
+			},
+			{
+				Name: "the account was renamed, and administers",
+				Data: `{}`, Cloud: all(named("retired"), asWanted), Want: "drifted",
+				Found: "unmatched 2, unexpected 2", Calls: calls(lists, services),
+			},
+			{
+				Name: "an invited account has the name",
+				Data: `{}`, Want: "drifted", Found: "unmatched 2", Calls: lists,
+				Cloud: all(func(c *huaweitest.Cloud) { c.InviteAccount("guest", "security") }),
+			},
+		},
+	},
+	{
+		Title: "If the region doesn't matter",
+		Env:   map[string]string{"REGION_ID": "*", "ADMINISTRATORS": rules},
+		Rows: []decisions.Row{
+			{Name: "any is registered", Data: `{}`, Cloud: asWanted, Want: "passed", Calls: calls(lists, services)},
+			{
+				Name: "none is registered",
+				Data: `{}`, Cloud: delegates("service.SecMaster", "service.CTS"), Want: "passed",
+				Calls: calls(lists, services),
+			},
+		},
+	},
+	{Title: "When somebody changes it meanwhile", Rows: []decisions.Row{
+		{
+			Name: "an administrator is removed before the administrators are read",
+			Data: `{}`, Cloud: asWanted, After: accounts, Meanwhile: func(c *huaweitest.Cloud) {
+				c.Undelegate(decisions.Account, "service.SecMaster")
+			},
+			Want: "drifted", Found: "missing 1", Calls: calls(lists, services),
+			Sent: "account.admin.missing " + decisions.Account + " service.SecMaster",
+		},
+		{
+			Name: "an administrator is registered before the administrators are read",
+			Data: `{}`, Cloud: all(delegates("service.CTS")), After: accounts,
+			Meanwhile: delegates("service.SecMaster"),
+			Want:      "passed", Calls: calls(lists, services),
+		},
+		{
+			Name: "the account is removed before its services are read",
+			Data: `{}`, Cloud: asWanted, After: administrators, Meanwhile: func(c *huaweitest.Cloud) {
+				c.RemoveAccount(decisions.Account)
+			},
+			Want: "TransientError", Text: "404", Calls: calls(lists, services),
+		},
+	}},
+	{Title: "Failures", Rows: []decisions.Row{
+		{
+			Name: "the region may not be read",
+			Data: `{}`, Want: "MisconfiguredError", Text: "403", Calls: region,
+			Cloud: decisions.Script(region, huaweitest.Fault{Status: 403}), Built: true,
+		},
+		{
+			Name: "the accounts are throttled",
+			Data: `{}`, Want: "TransientError", Text: "429", Calls: calls(region, trusted, accounts),
+			Cloud: decisions.Script(accounts, huaweitest.Fault{Status: 429, Code: "APIGW.0308"}), Built: true,
+		},
+	}},
+	{Title: "What the event says", Rows: []decisions.Row{
+		{
+			Name: "a dry run, by a number",
+			Data: `{"dry_run":3}`, Want: "rejected invalid_data", Text: "dry_run: must not be a JSON number",
+			Built: true,
+		},
+		{Name: "nothing that is an object", Data: `[]`, Want: "rejected invalid_data"},
+	}},
+}
+
+// passes is a call of an audit that passes if it works. Nothing else than a whole answer will do.
+func passes(call, before, after string) decisions.Call {
+	return decisions.Call{
+		Call: call, Before: before, Row: decisions.Row{Data: `{}`, Cloud: asWanted},
+		Ends: map[decisions.Meaning]decisions.End{decisions.Works: {Want: "passed", Calls: after}},
 	}
 }
+
+func apiCalls() []decisions.Call {
+	first := passes(region, "", calls(trusted, accounts, administrators, services))
+	first.Ends[decisions.NoRegion] = decisions.End{
+		Want: "drifted", Found: "region none", Calls: calls(trusted, accounts, administrators, services),
+	}
+	return []decisions.Call{
+		first,
+		passes(trusted, region, calls(accounts, administrators, services)),
+		passes(accounts, calls(region, trusted), calls(administrators, services)),
+		passes(administrators, calls(region, trusted, accounts), services),
+		passes(services, lists, ""),
+	}
+}
+
+const rules = "service.SecMaster=id:" + decisions.Account + ",service.CTS=id:" + decisions.Account
 
 func TestDecisions(t *testing.T) {
 	t.Parallel()
-	const id = "=id:" + decisions.Account
-	decisions.Run(t, "org.audit", build(t, "service.SecMaster"+id+",service.CTS"+id), rows)
-}
-
-func TestDecisionsByTheNameOfTheAccount(t *testing.T) {
-	t.Parallel()
-	named := func(name string) func(*huaweitest.Cloud) {
-		return func(c *huaweitest.Cloud) { c.NameAccount(decisions.Account, name) }
-	}
-	decisions.Run(t, "org.audit", build(t, "service.SecMaster=name:security,service.CTS=name:security"),
-		map[string]decisions.Row{
-			"the account has the name": {
-				Data: `{}`, Cloud: all(named("security")), Want: "drifted", Calls: lists, Sent: askForBoth,
-			},
-			"the account has the name, and administers": {
-				Data: `{}`, Cloud: all(named("security"), asWanted), Want: "passed", Calls: calls(lists, services),
-			},
-			"the account was renamed, and administers": {
-				Data: `{}`, Cloud: all(named("retired"), asWanted), Want: "drifted", Calls: calls(lists, services),
-			},
-			"an invited account has the name": {
-				Data: `{}`, Want: "drifted", Calls: lists,
-				Cloud: all(func(c *huaweitest.Cloud) { c.InviteAccount("guest", "security") }),
-			},
-		})
+	decisions.Run(t, decisions.Function[config]{
+		Type:   "org.audit",
+		Env:    map[string]string{"REGION_ID": "cn-north-4", "ADMINISTRATORS": rules},
+		Tables: tables, Calls: apiCalls(),
+		Words: map[string]string{
+			region: "region", trusted: "trusted", accounts: "accounts", administrators: "administrators",
+			services: "administered",
+		},
+		Build: func(api *client.Client, c config) handler.Function {
+			return handler.NewFunction(events.AuditInput(), newFunction(api, c).audit)
+		},
+	})
 }
 
 func TestABoundIsNeverMissingSilently(t *testing.T) {

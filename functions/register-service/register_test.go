@@ -20,10 +20,6 @@ const (
 	services = "GET services"
 	write    = "POST trusted-services/enable"
 
-	trustedPath  = "/v1/organizations/trusted-services"
-	servicesPath = "/v1/organizations/services"
-	writePath    = "/v1/organizations/trusted-services/enable"
-
 	one = `{"service_principals":["service.Config"]}`
 	two = `{"service_principals":["service.Config","service.RAM"]}`
 )
@@ -54,114 +50,199 @@ func trust(principals ...string) func(*huaweitest.Cloud) {
 	return func(c *huaweitest.Cloud) { c.TrustService(principals...) }
 }
 
-func answers(method, path string, faults ...huaweitest.Fault) func(*huaweitest.Cloud) {
-	return func(c *huaweitest.Cloud) { c.Script(method, path, faults...) }
+func distrust(principals ...string) func(*huaweitest.Cloud) {
+	return func(c *huaweitest.Cloud) { c.Distrust(principals...) }
 }
 
 func refuses(times, status int) func(*huaweitest.Cloud) {
-	return answers("POST", writePath, huaweitest.Fault{
+	return decisions.Script(write, huaweitest.Fault{
 		Times: times, Status: status, Code: "Organizations.9999", Message: "for reasons",
 	})
 }
 
-// raced is a cloud in which the service was trusted just after it was read that it isn't.
-func raced(c *huaweitest.Cloud) {
-	c.TrustService("service.Config")
-	c.Script("GET", trustedPath, huaweitest.Fault{Status: 200, Body: []byte(`{"trusted_services":[]}`)})
-}
-
-var rows = map[string]decisions.Row{
-	"nothing is trusted": {
-		Data: one, Cloud: known(), Want: "registered", Each: "registered",
-		Calls: calls(trusted, services, write), State: trusts, WantState: "service.Config",
+var tables = []decisions.Table{
+	{Title: "Which services have trusted access", Rows: []decisions.Row{
+		{
+			Name: "not the wanted one",
+			Data: one, Cloud: known(), Want: "registered", Each: "registered",
+			Calls: calls(trusted, services, write), State: trusts, WantState: "service.Config", Built: true,
+		},
+		{
+			Name: "none of two",
+			Data: two, Cloud: known(), Want: "registered", Each: "registered, registered",
+			Calls: calls(trusted, services, write, write), State: trusts, WantState: "service.Config service.RAM",
+		},
+		{
+			Name: "one of two",
+			Data: two, Cloud: known(trust("service.Config")), Want: "registered", Each: "unchanged, registered",
+			Calls: calls(trusted, services, write),
+		},
+		{
+			Name: "both",
+			Data: two, Cloud: known(trust("service.RAM", "service.Config")),
+			Want: "unchanged", Each: "unchanged, unchanged", Calls: trusted, Built: true,
+		},
+		{
+			Name: "both, and the second stands on the third page of the list",
+			Data: two, Want: "unchanged", Each: "unchanged, unchanged", Calls: calls(trusted, trusted, trusted),
+			Cloud: known(trust("service.Config", "service.A", "service.RAM"),
+				func(c *huaweitest.Cloud) { c.PageSize(2) }),
+		},
+		{
+			Name: "one of two, in a dry run",
+			Data: strings.Replace(two, "{", `{"dry_run":true,`, 1), Cloud: known(trust("service.Config")),
+			Want: "planned", Each: "unchanged, planned", Calls: calls(trusted, services),
+			State: trusts, WantState: "service.Config", Built: true,
+		},
+	}},
+	{Title: "Which services there are", Rows: []decisions.Row{
+		{
+			Name: "one of two",
+			Data: `{"service_principals":["service.config","service.RAM"]}`, Cloud: known(),
+			Want: "rejected", Each: "rejected unknown_service, registered", Text: "knows no service service.config",
+			Calls: calls(trusted, services, write), State: trusts, WantState: "service.RAM", Built: true,
+		},
+		{
+			Name: "not the wanted one, in a dry run",
+			Data: `{"dry_run":true,"service_principals":["service.config"]}`, Cloud: known(),
+			Want: "rejected", Each: "rejected unknown_service", Calls: calls(trusted, services),
+		},
+		{
+			Name: "none, by an empty list, which proves nothing",
+			Data: one, Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
+			Cloud: known(decisions.Script(services,
+				huaweitest.Fault{Status: 200, Body: []byte(`{"services":[]}`)})),
+		},
+	}},
+	{Title: "When the services change meanwhile", Rows: []decisions.Row{
+		{
+			Name: "somebody trusts it before the write",
+			Data: one, Cloud: known(), After: services, Meanwhile: trust("service.Config"),
+			Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, trusted),
+		},
+		{
+			Name: "somebody trusts it after the write is refused",
+			Data: one, Cloud: known(refuses(1, 409)), After: write, Meanwhile: trust("service.Config"),
+			Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, trusted),
+		},
+		{
+			Name: "somebody trusts the second of two while the first is written",
+			Data: two, Cloud: known(), After: write, Meanwhile: trust("service.RAM"),
+			Want: "registered", Each: "registered, unchanged", Calls: calls(trusted, services, write, write, trusted),
+		},
+		{
+			Name: "somebody distrusts it after it was read",
+			Data: one, Cloud: known(trust("service.Config")), After: trusted, Meanwhile: distrust("service.Config"),
+			Want: "unchanged", Each: "unchanged", Calls: trusted,
+		},
+		{
+			Name: "refused once by a 400, and nothing explains it",
+			Data: one, Cloud: known(refuses(1, 400)), Want: "registered", Each: "registered",
+			Calls: calls(trusted, services, write, trusted, write), State: trusts, WantState: "service.Config",
+		},
+		{
+			Name: "the first of two is refused twice",
+			Data: two, Cloud: known(refuses(2, 400)), Want: "rejected", Each: "rejected refused, registered",
+			Text:  "enable trusted access for service.Config: status 400 Organizations.9999 for reasons",
+			Calls: calls(trusted, services, write, trusted, write, trusted, write),
+			State: trusts, WantState: "service.RAM", Built: true,
+		},
+	}},
+	{Title: "Failures", Rows: []decisions.Row{
+		{
+			Name: "the first of two may not be written, and so the second isn't tried",
+			Data: two, Cloud: known(refuses(1, 403)), Want: "MisconfiguredError",
+			Text: "enable trusted access for service.Config: " +
+				"EnableTrustedService: status 403 Organizations.9999 for reasons",
+			Calls: calls(trusted, services, write), State: trusts, Built: true,
+		},
+		{
+			Name: "the second of two is throttled, after the first was written",
+			Data: two, Want: "TransientError", Calls: calls(trusted, services, write, write),
+			Text: "enable trusted access for service.RAM: EnableTrustedService: status 429 APIGW.0308",
+			Cloud: known(decisions.Script(write,
+				huaweitest.Fault{Skip: 1, Status: 429, Code: "APIGW.0308"})),
+			State: trusts, WantState: "service.Config", Built: true,
+		},
+		{
+			Name: "the read after a refusal fails, and the refusal is told as well",
+			Data: one, Cloud: known(refuses(1, 400)), After: write,
+			Meanwhile: decisions.Script(trusted, huaweitest.Fault{Status: 403}),
+			Want:      "MisconfiguredError", Text: "Organizations.9999",
+			Calls: calls(trusted, services, write, trusted),
+		},
+	}},
+	{Title: "What the event asks for, if `TRUSTED_SERVICES` is `*`", Rows: []decisions.Row{
+		{Name: "no service", Data: `{"region_id":"cn-north-4"}`, Want: "skipped", Built: true},
+		{
+			Name: "what isn't a service",
+			Data: `{"service_principals":["a b"]}`, Want: "rejected invalid_data", Built: true,
+		},
+		{Name: "what isn't a region, which doesn't matter", Data: `{"region_id":5}`, Want: "skipped"},
+		{Name: "what isn't a list", Data: `{"service_principals":"a"}`, Want: "rejected invalid_data"},
+		{
+			Name: "more than 20 services",
+			Data: `{"service_principals":[` + numbered(21) + `]}`, Want: "rejected invalid_data", Text: "more than 20",
+		},
+		{
+			Name: "a service, by a field of another event",
+			Data: `{"service_principal":"service.Config"}`, Want: "skipped",
+		},
+		{Name: "nothing that is an object", Data: `[]`, Want: "rejected invalid_data"},
+	}},
+	{
+		Title: "What the event asks for, if `TRUSTED_SERVICES` names a service",
+		Env:   map[string]string{"TRUSTED_SERVICES": "service.Config"},
+		Rows: []decisions.Row{
+			{
+				Name: "no service",
+				Data: `{}`, Cloud: known(), Want: "registered", Each: "registered",
+				Calls: calls(trusted, services, write),
+			},
+			{
+				Name: "that service",
+				Data: one, Cloud: known(), Want: "registered", Each: "registered",
+				Calls: calls(trusted, services, write),
+			},
+			{
+				Name: "that service and another one",
+				Data: two, Cloud: known(), Want: "rejected", Each: "registered, rejected not_allowed",
+				Text:  "Neither TRUSTED_SERVICES nor ADMINISTRATORS names service.RAM.",
+				Calls: calls(trusted, services, write), State: trusts, WantState: "service.Config", Built: true,
+			},
+			{
+				Name: "only another one",
+				Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
+				Want: "rejected", Each: "rejected not_allowed",
+			},
+			{
+				Name: "that service, which an audit found to be missing",
+				Type: "org.service.missing", Data: one, Cloud: known(), Want: "registered", Each: "registered",
+				Calls: calls(trusted, services, write),
+			},
+			{
+				Name: "another one, by a request that isn't the audit's",
+				Type: "org.service.missing", Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
+				Want: "rejected", Each: "rejected not_allowed",
+			},
+		},
 	},
-	"two services, nothing is trusted": {
-		Data: two, Cloud: known(), Want: "registered", Each: "registered, registered",
-		Calls: calls(trusted, services, write, write), State: trusts, WantState: "service.Config service.RAM",
+	{
+		Title: "What the event asks for, if `ADMINISTRATORS` alone names a service",
+		Env:   map[string]string{"ADMINISTRATORS": "service.Config=id:" + decisions.Account},
+		Rows: []decisions.Row{
+			{
+				Name: "no service, so that one is meant",
+				Data: `{}`, Cloud: known(), Want: "registered", Each: "registered",
+				Calls: calls(trusted, services, write),
+			},
+			{
+				Name: "another one, which has no administrator",
+				Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected",
+				Each: "rejected not_allowed",
+			},
+		},
 	},
-	"one of two is trusted": {
-		Data: two, Cloud: known(trust("service.Config")), Want: "registered", Each: "unchanged, registered",
-		Calls: calls(trusted, services, write),
-	},
-	"all is trusted": {
-		Data: two, Cloud: known(trust("service.RAM", "service.Config")),
-		Want: "unchanged", Each: "unchanged, unchanged",
-		Calls: trusted,
-	},
-	"a dry run, one of two is trusted": {
-		Data: strings.Replace(two, "{", `{"dry_run":true,`, 1), Cloud: known(trust("service.Config")),
-		Want: "planned", Each: "unchanged, planned", Calls: calls(trusted, services),
-	},
-	"one of two doesn't exist": {
-		Data: `{"service_principals":["service.config","service.RAM"]}`, Cloud: known(),
-		Want: "rejected", Each: "rejected unknown_service, registered", Text: "knows no service service.config",
-		Calls: calls(trusted, services, write), State: trusts, WantState: "service.RAM",
-	},
-	"a dry run, and it doesn't exist": {
-		Data: `{"dry_run":true,"service_principals":["service.config"]}`, Cloud: known(),
-		Want: "rejected", Each: "rejected unknown_service", Calls: calls(trusted, services),
-	},
-	"the list of services is empty, which proves nothing": {
-		Data: one, Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
-		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 200, Body: []byte(`{"services":[]}`)})),
-	},
-	"the list of services is refused, which proves nothing": {
-		Data: one, Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
-		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 400, Code: "Organizations.9999"})),
-	},
-	"the list of services may not be read": {
-		Data: one, Want: "MisconfiguredError", Text: "403", Calls: calls(trusted, services),
-		Cloud: known(answers("GET", servicesPath, huaweitest.Fault{Status: 403, Code: "Organizations.1007"})),
-	},
-	"every call is answered by a success that says nothing": {
-		Data: one, Want: "TransientError", Text: "it has no list of trusted_services",
-		Calls: calls(trusted, trusted, trusted, trusted),
-		Cloud: answers("", "", huaweitest.Fault{
-			Status: 200, Body: []byte(`{"status":"ok"}`), Times: huaweitest.Forever,
-		}),
-	},
-	"what is trusted can't be read": {
-		Data: one, Want: "TransientError", Text: "503", Calls: calls(trusted, trusted, trusted, trusted),
-		Cloud: known(answers("GET", trustedPath, huaweitest.Fault{Status: 503, Times: huaweitest.Forever})),
-	},
-
-	"trusted between read and write": {
-		Data: one, Cloud: known(raced), Want: "unchanged", Each: "unchanged",
-		Calls: calls(trusted, services, write, trusted),
-	},
-	"the write worked, and its answer was lost": {
-		Data: one, Want: "unchanged", Each: "unchanged", Calls: calls(trusted, services, write, write, trusted),
-		Cloud: known(answers("POST", writePath, huaweitest.Fault{When: huaweitest.AfterWrite, Reset: true})),
-	},
-	"refused once by a 400, and nothing explains it": {
-		Data: one, Cloud: known(refuses(1, 400)), Want: "registered", Each: "registered",
-		Calls: calls(trusted, services, write, trusted, write),
-	},
-	"refused twice": {
-		Data: two, Cloud: known(refuses(2, 400)), Want: "rejected", Each: "rejected refused, registered",
-		Text:  "enable trusted access for service.Config: status 400 Organizations.9999 for reasons",
-		Calls: calls(trusted, services, write, trusted, write, trusted, write), State: trusts, WantState: "service.RAM",
-	},
-	"refused by a 409, and it isn't trusted": {
-		Data: one, Cloud: known(refuses(1, 409)), Want: "TransientError", Text: "409 Organizations.9999",
-		Calls: calls(trusted, services, write, trusted),
-	},
-	"refused by a 403": {
-		Data: two, Cloud: known(refuses(1, 403)), Want: "MisconfiguredError",
-		Text: "enable trusted access for service.Config: " +
-			"EnableTrustedService: status 403 Organizations.9999 for reasons",
-		Calls: calls(trusted, services, write),
-	},
-
-	"the event names no service":         {Data: `{"region_id":"cn-north-4"}`, Want: "skipped"},
-	"the event names a service wrongly":  {Data: `{"service_principals":["a b"]}`, Want: "rejected invalid_data"},
-	"the event names the region wrongly": {Data: `{"region_id":5}`, Want: "skipped"},
-	"the event names what isn't a list":  {Data: `{"service_principals":"a"}`, Want: "rejected invalid_data"},
-	"the event names more than 20": {
-		Data: `{"service_principals":[` + numbered(21) + `]}`, Want: "rejected invalid_data", Text: "more than 20",
-	},
-	"a field of another event is ignored":   {Data: `{"service_principal":"service.Config"}`, Want: "skipped"},
-	"the data of the event isn't an object": {Data: `[]`, Want: "rejected invalid_data"},
 }
 
 func numbered(n int) string {
@@ -172,64 +253,67 @@ func numbered(n int) string {
 	return strings.TrimSuffix(names.String(), ",")
 }
 
+var (
+	registered = decisions.End{Want: "registered", Each: "registered", State: "service.Config"}
+	unchanged  = decisions.End{Want: "unchanged", Each: "unchanged", Calls: trusted, State: "service.Config"}
+
+	// once is a cloud that refuses the first write.
+	once = decisions.Row{Data: one, Cloud: known(refuses(1, 400)), State: trusts}
+)
+
+var apiCalls = []decisions.Call{
+	{
+		Call: trusted, Row: decisions.Row{Data: one, Cloud: known(), State: trusts},
+		Ends: map[decisions.Meaning]decisions.End{
+			decisions.Works: {
+				Want: "registered", Each: "registered", Calls: calls(services, write),
+				State: "service.Config",
+			},
+		},
+	},
+	{
+		Call: services, Before: trusted, Row: decisions.Row{Data: one, Cloud: known(), State: trusts},
+		Ends: map[decisions.Meaning]decisions.End{
+			decisions.Works:   {Want: "registered", Each: "registered", Calls: write, State: "service.Config"},
+			decisions.Refused: {Want: "registered", Each: "registered", Calls: write, State: "service.Config"},
+		},
+	},
+	{
+		Call: write, Before: calls(trusted, services),
+		Row: decisions.Row{Data: one, Cloud: known(), State: trusts},
+		Ends: map[decisions.Meaning]decisions.End{
+			decisions.Works:    registered,
+			decisions.Lost:     unchanged,
+			decisions.Refused:  {Want: "rejected", Each: "rejected refused", Calls: calls(trusted, write, trusted)},
+			decisions.Conflict: {Want: "TransientError", Calls: trusted},
+		},
+	},
+	{
+		Call: trusted, When: "after a refusal", Before: calls(trusted, services, write), Row: once,
+		Ends: map[decisions.Meaning]decisions.End{
+			decisions.Works: {Want: "registered", Each: "registered", Calls: write, State: "service.Config"},
+		},
+	},
+	{
+		Call: write, When: "once more", Before: calls(trusted, services, write, trusted), Scripted: 1, Row: once,
+		Ends: map[decisions.Meaning]decisions.End{
+			decisions.Works:    registered,
+			decisions.Lost:     unchanged,
+			decisions.Refused:  {Want: "rejected", Each: "rejected refused", Calls: trusted},
+			decisions.Conflict: {Want: "TransientError", Calls: trusted},
+		},
+	},
+}
+
 func TestDecisions(t *testing.T) {
 	t.Parallel()
-	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		f := newFunction(api, register.Trusted{Services: register.Principals{Any: true}})
-		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
-	}, rows)
-}
-
-func TestDecisionsWithinABound(t *testing.T) {
-	t.Parallel()
-	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		bound := register.Principals{Names: []events.ServicePrincipal{"service.Config"}}
-		f := newFunction(api, register.Trusted{Services: bound})
-		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
-	}, map[string]decisions.Row{
-		"the event names no service": {
-			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
-		},
-		"the event names the service": {
-			Data: one, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
-		},
-		"the event names one that isn't allowed": {
-			Data: two, Cloud: known(), Want: "rejected", Each: "registered, rejected not_allowed",
-			Text:  "Neither TRUSTED_SERVICES nor ADMINISTRATORS names service.RAM.",
-			Calls: calls(trusted, services, write),
-			State: trusts, WantState: "service.Config",
-		},
-		"the event names only what isn't allowed": {
-			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
-			Want: "rejected", Each: "rejected not_allowed",
-		},
-		"an audit found that the service is missing": {
-			Type: "org.service.missing", Data: one, Cloud: known(), Want: "registered", Each: "registered",
-			Calls: calls(trusted, services, write),
-		},
-		"an audit asks for what isn't allowed": {
-			Type: "org.service.missing", Data: `{"service_principals":["service.RAM"]}`, Cloud: known(),
-			Want: "rejected", Each: "rejected not_allowed",
+	decisions.Run(t, decisions.Function[config]{
+		Type: "org.bootstrap", Env: map[string]string{"TRUSTED_SERVICES": "*"}, Tables: tables, Calls: apiCalls,
+		Words: map[string]string{trusted: "trusted", services: "services", write: "**write**"},
+		Build: func(api *client.Client, c config) handler.Function {
+			return handler.NewFunction(events.BootstrapServicesInput(), newFunction(api, c.Trusted).register)
 		},
 	})
-}
-
-func TestDecisionsByTheServicesThatHaveAnAdministrator(t *testing.T) {
-	t.Parallel()
-	rules := register.Administrators{{ServicePrincipal: "service.Config", AccountID: decisions.Account}}
-	rows := map[string]decisions.Row{
-		"the event names no service": {
-			Data: `{}`, Cloud: known(), Want: "registered", Each: "registered", Calls: calls(trusted, services, write),
-		},
-		"the event names one without an administrator": {
-			Data: `{"service_principals":["service.RAM"]}`, Cloud: known(), Want: "rejected",
-			Each: "rejected not_allowed",
-		},
-	}
-	decisions.Run(t, "org.bootstrap", func(api *client.Client) handler.Function {
-		f := newFunction(api, register.Trusted{Administrators: rules})
-		return handler.NewFunction(events.BootstrapServicesInput(), f.register)
-	}, rows)
 }
 
 func TestABoundIsNeverMissingSilently(t *testing.T) {

@@ -1,6 +1,7 @@
 // Package decisions runs decision tables. A row says in which state the cloud is, what it answers,
 // and which outcome and calls of a function must follow. Each row runs in this process, on its own
-// clock, against a fake Huawei Cloud that keeps state and checks signatures.
+// clock, against a fake Huawei Cloud that keeps state and checks signatures. So does every class of
+// answer to each of the function's calls.
 package decisions
 
 import (
@@ -8,12 +9,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -31,53 +39,257 @@ const (
 	Trusted = "service.SecMaster service.CTS"
 )
 
+// What signs each call, and must stand in nothing that a function emits.
+const (
+	accessKey     = "AKplanted0001"
+	secretKey     = "SKplanted0001/abc+"
+	securityToken = "TOKENplanted0001=="
+)
+
+// Function is a function with its tables. C is its configuration.
+type Function[C any] struct {
+	Type   string                                         // the type of the events
+	Build  func(api *client.Client, c C) handler.Function // as main does
+	Env    map[string]string                              // its environment
+	Tables []Table
+	Calls  []Call
+	Words  map[string]string // a short word for each call, for docs/outcomes.md
+
+	emitted *buffer // all that came out of the function, and what it logged in this process
+}
+
+// Table is a number of rows that belong together.
+type Table struct {
+	Title string
+	Env   map[string]string // in place of the function's, if the rows need another
+	Rows  []Row
+}
+
 // Row is one row of a decision table.
 type Row struct {
-	Type      string                         // the type of the event; empty for that of the table
+	Name      string
+	Type      string                         // the type of the event; empty for that of the function
 	Data      string                         // the data of the event
 	Age       time.Duration                  // how old the event is; Timeless if it has no time
 	Cloud     func(*huaweitest.Cloud)        // sets the state, and answers of the cloud; nil leaves both alone
+	After     string                         // the call after which Meanwhile happens, the first time
+	Meanwhile func(*huaweitest.Cloud)        // what somebody else does in between
 	Want      string                         // the outcome and reason of the result, or the name of the error
 	Each      string                         // the outcomes and reasons of several registrations, if there are any
 	Text      string                         // what the message, with what was observed, or the error must contain
 	Calls     string                         // the calls in their order, each a method and the end of a path
+	Found     string                         // the lists of an audit that aren't empty but shall be, and the region
 	Sent      string                         // the requests that are sent: each a type, an account and services
 	State     func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
 	WantState string                         // what State must return
+	Built     bool                           // the row also runs with the function as it is built, on each host
 }
 
 // Timeless is the Age of an event without a time.
 const Timeless = time.Duration(-1)
 
-// Run runs each row against the function that build returns.
-func Run(t *testing.T, eventType string, build func(*client.Client) handler.Function, rows map[string]Row) {
+// Call is one of the calls that a function makes. Each class of answer is given to it.
+type Call struct {
+	Call   string            // a method and the end of a path
+	When   string            // tells it apart from others like it
+	Before string            // the calls before it
+	Row    Row               // the event, and the state of the cloud
+	Env    map[string]string // in place of the function's, if the call needs another
+
+	// Scripted is how many such calls before it are answered by what Cloud of the Row scripts.
+	Scripted int
+
+	// Ends say what comes of it. What isn't there is a failure of its kind, but Contradicted is as
+	// Conflict, and that as Refused, and so is NoRegion.
+	Ends map[Meaning]End
+}
+
+// End is what comes of a call that is answered in some way.
+type End struct {
+	Want, Each string // as in a Row
+	Found      string // likewise
+	Text       string // likewise; a failure tells the answer itself if this is empty
+	Calls      string // the calls after it
+	State      string // what State of the Row returns then
+}
+
+// Any is the Ends of a call from which the same comes, whatever it is answered.
+func Any(end End) map[Meaning]End {
+	return map[Meaning]End{Works: end, Refused: end, Transient: end, Misconfigured: end}
+}
+
+// end is what comes of the call if its answer means that.
+func (c Call) end(meaning Meaning) End {
+	like := map[Meaning][]Meaning{
+		Contradicted: {Conflict, Refused}, Conflict: {Refused}, NoRegion: {Refused},
+	}
+	for _, m := range append([]Meaning{meaning}, like[meaning]...) {
+		if end, ok := c.Ends[m]; ok {
+			return end
+		}
+	}
+	if meaning == Misconfigured {
+		return End{Want: "MisconfiguredError"}
+	}
+	return End{Want: "TransientError"}
+}
+
+// method and path are those of the requests that the call makes.
+func (c Call) method() string { return strings.Fields(c.Call)[0] }
+
+func (c Call) path() string {
+	end := strings.Replace(strings.Fields(c.Call)[1], "{id}", Account, 1)
+	if strings.Contains(end, "region") {
+		return "/v1/" + end
+	}
+	return "/v1/organizations/" + end
+}
+
+// isList reports whether the answer is a list that comes in pages.
+func (c Call) isList() bool {
+	return c.method() == http.MethodGet && slices.Contains([]string{
+		"accounts", "trusted-services", "delegated-services", "delegated-administrators",
+	}, path.Base(c.path()))
+}
+
+// row is the call with an answer, as a row.
+func (c Call) row(class Class, answer Answer) Row {
+	meaning, times := class.meaning(c.method())
+	end := c.end(meaning)
+	row := c.Row
+	row.Name = answer.Name
+	row.Want, row.Each, row.Found, row.WantState = end.Want, end.Each, end.Found, end.State
+	if class.Worked && c.method() != http.MethodGet {
+		row.WantState = c.Ends[Lost].State
+	}
+	row.Text = end.Text
+	if status := answer.Fault.Status; status >= 300 && meaning != Works && strings.HasSuffix(row.Want, "Error") {
+		row.Text = cmp.Or(row.Text, strconv.Itoa(status)) // the answer itself is told
+	}
+	var all []string
+	if c.Before != "" {
+		all = append(all, c.Before)
+	}
+	all = append(all, slices.Repeat([]string{c.Call}, times)...)
+	if end.Calls != "" {
+		all = append(all, end.Calls)
+	}
+	row.Calls = strings.Join(all, ", ")
+	fault := answer.Fault
+	fault.Skip = strings.Count(", "+c.Before+",", ", "+c.Call+",") - c.Scripted
+	if answer.List != nil || answer.Cut {
+		fault.Header = http.Header{marked: {"yes"}}
+	}
+	row.Cloud = func(cloud *huaweitest.Cloud) {
+		if c.Row.Cloud != nil {
+			c.Row.Cloud(cloud)
+		}
+		cloud.Script(c.method(), c.path(), fault)
+	}
+	return row
+}
+
+// Run runs all that there is of a function, and holds that docs/outcomes.md shows it.
+func Run[C any](t *testing.T, f Function[C]) {
 	t.Helper()
-	for name, row := range rows {
-		t.Run(name, func(t *testing.T) {
+	f.emitted = &buffer{}
+	slog.SetDefault(slog.New(slog.NewJSONHandler(f.emitted, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	t.Cleanup(func() { f.emitted.showNoSecret(t) })
+	for _, table := range f.Tables {
+		t.Run(table.Title, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { row.run(t, eventType, build) })
+			for _, row := range table.Rows {
+				t.Run(row.Name, func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { f.run(t, table.Env, row, Answer{}) })
+				})
+			}
+		})
+	}
+	classes := Classes()
+	for _, call := range f.Calls {
+		t.Run(strings.TrimSpace(call.Call+" "+call.When), func(t *testing.T) {
+			t.Parallel()
+			for _, class := range classes {
+				for _, answer := range class.Answers {
+					if class.Lists && !call.isList() {
+						continue
+					}
+					t.Run(answer.Name, func(t *testing.T) {
+						t.Parallel()
+						synctest.Test(t, func(t *testing.T) { f.run(t, call.Env, call.row(class, answer), answer) })
+					})
+				}
+			}
 		})
 	}
 }
 
-func (row Row) run(t *testing.T, eventType string, build func(*client.Client) handler.Function) {
+// run runs a row in this process. The answer is what the row scripts, if there is more to it than
+// the fake does.
+func (f Function[C]) run(t *testing.T, env map[string]string, row Row, answer Answer) {
 	t.Helper()
-	keys := huaweitest.Credentials{AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001"}
-	cloud := huaweitest.New(keys)
+	cloud := row.cloud()
+	var config C
+	require.NoError(t, envconfig.ProcessWith(t.Context(), &envconfig.Config{
+		Target: &config, Lookuper: envconfig.MapLookuper(f.env(env)),
+	}))
+	var sent []event.Event
+	h := handler.Handler{Name: "function"}
+	h.Function = f.Build(newClient(t, &transport{Cloud: cloud, Answer: answer}), config)
+	h.Sink = func(_ context.Context, all ...event.Event) error {
+		sent = append(sent, all...)
+		return nil
+	}
+	ctx := t.Context()
+	if answer.Within != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answer.Within)
+		defer cancel()
+	}
+	answered, err := h.Invoke(ctx, f.payload(t, row))
+	done := end{answer: answered}
+	if err != nil {
+		done.failure, done.text = handler.ErrorType(err), err.Error()
+		name := fmt.Sprintf("%T", err)
+		assert.Equal(t, done.failure, name[strings.LastIndex(name, ".")+1:], "the outermost error")
+	}
+	f.check(t, row, done, cloud, sent)
+}
+
+func (f Function[C]) env(instead map[string]string) map[string]string {
+	if instead != nil {
+		return instead
+	}
+	return f.Env
+}
+
+// cloud is a cloud in the state of the row.
+func (row Row) cloud() *huaweitest.Cloud {
+	cloud := huaweitest.New(huaweitest.Credentials{
+		AccessKey: accessKey, SecretKey: secretKey, SecurityToken: securityToken,
+	})
 	cloud.AddAccount(Account, "active")
 	cloud.TrustService(strings.Fields(Trusted)...)
 	if row.Cloud != nil {
 		row.Cloud(cloud)
 	}
-	var sent []string
-	h := handler.Handler{Name: "function", Function: build(newClient(t, cloud, keys))}
-	h.Sink = func(_ context.Context, all ...event.Event) error {
-		sent = append(sent, requests(t, all)...)
-		return nil
+	if row.After != "" {
+		var once sync.Once
+		cloud.OnRequest(func(r huaweitest.Request) {
+			if callOf(r) == row.After {
+				once.Do(func() { row.Meanwhile(cloud) })
+			}
+		})
 	}
+	return cloud
+}
 
+// payload is the event of the row.
+func (f Function[C]) payload(t *testing.T, row Row) []byte {
+	t.Helper()
 	in := map[string]any{
-		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": cmp.Or(row.Type, eventType),
+		"specversion": "1.0", "id": "1", "source": "/landing-zone", "type": cmp.Or(row.Type, f.Type),
 		"data": json.RawMessage(row.Data),
 	}
 	if row.Age != Timeless {
@@ -85,20 +297,10 @@ func (row Row) run(t *testing.T, eventType string, build func(*client.Client) ha
 	}
 	payload, err := json.Marshal(in)
 	require.NoError(t, err)
-	answer, err := h.Invoke(t.Context(), payload)
-
-	whole, each, text := summary(t, answer, err)
-	assert.Equal(t, row.Want, whole)
-	assert.Equal(t, row.Each, each)
-	assert.Contains(t, text, row.Text)
-	assert.Equal(t, row.Calls, calls(cloud))
-	assert.Equal(t, row.Sent, strings.Join(sent, ", "))
-	if row.State != nil {
-		assert.Equal(t, row.WantState, row.State(cloud))
-	}
+	return payload
 }
 
-func newClient(t *testing.T, cloud *huaweitest.Cloud, keys huaweitest.Credentials) *client.Client {
+func newClient(t *testing.T, transport http.RoundTripper) *client.Client {
 	t.Helper()
 	endpoint := func(text string) wire.Endpoint {
 		e, err := wire.ParseEndpoint(text)
@@ -108,22 +310,46 @@ func newClient(t *testing.T, cloud *huaweitest.Cloud, keys huaweitest.Credential
 	return client.New(client.Config{
 		IdentityCenter: endpoint("https://identitycenter.myhuaweicloud.com"),
 		Organizations:  endpoint("https://organizations.myhuaweicloud.com"),
-		MaxAttempts:    4, RequestTimeout: 10 * time.Second, Transport: cloud,
+		MaxAttempts:    4, RequestTimeout: 10 * time.Second, Transport: transport,
 	}, client.Static(client.Credentials{
-		AccessKey: client.Secret(keys.AccessKey), SecretKey: client.Secret(keys.SecretKey),
+		AccessKey: accessKey, SecretKey: secretKey, SecurityToken: securityToken,
 	}))
 }
 
-// summary is what an answer says: the outcome with its reason as a whole and of each registration,
-// and the messages, each with the status and the accounts that were observed.
-func summary(t *testing.T, answer []byte, err error) (whole, each, text string) {
+// end is how a delivery ended: with an answer, or with a failure and its text.
+type end struct {
+	answer        []byte
+	failure, text string
+}
+
+// check compares what came of a row with what it says.
+func (f Function[C]) check(t *testing.T, row Row, done end, cloud *huaweitest.Cloud, sent []event.Event) {
 	t.Helper()
-	if err != nil {
-		name := fmt.Sprintf("%T", err)
-		return name[strings.LastIndex(name, ".")+1:], "", err.Error()
+	whole, each, found, text := done.summary(t)
+	assert.Equal(t, row.Want, whole, "%s", text)
+	assert.Equal(t, row.Each, each)
+	assert.Equal(t, row.Found, found)
+	assert.Contains(t, text, row.Text)
+	assert.Equal(t, row.Calls, calls(cloud))
+	assert.Equal(t, row.Sent, strings.Join(requests(t, sent), ", "))
+	if row.State != nil {
+		assert.Equal(t, row.WantState, row.State(cloud))
+	}
+	events, err := json.Marshal(sent)
+	require.NoError(t, err)
+	f.emitted.add("of "+t.Name(), done.text, string(done.answer), string(events))
+}
+
+// summary is what an end says: the outcome with its reason as a whole and of each registration,
+// what an audit found, and the messages, each with the status and the accounts that were observed.
+func (e end) summary(t *testing.T) (whole, each, found, text string) {
+	t.Helper()
+	if e.failure != "" {
+		return e.failure, "", "", e.text
 	}
 	type part struct {
 		Outcome, Reason, Message string
+		ObservedRegionID         string   `json:"observed_region_id"`
 		ObservedStatus           string   `json:"observed_status"`
 		ObservedAccountIDs       []string `json:"observed_account_ids"`
 	}
@@ -131,17 +357,28 @@ func summary(t *testing.T, answer []byte, err error) (whole, each, text string) 
 		Data struct {
 			part
 			Registrations []part
+			Region        struct{ Wanted, Observed string }
+			Counts        map[string]int
 		}
 	}
-	require.NoError(t, json.Unmarshal(answer, &out))
+	require.NoError(t, json.Unmarshal(e.answer, &out))
 	outcome := func(p part) string { return strings.TrimSpace(p.Outcome + " " + p.Reason) }
 	var outcomes []string
-	messages := []string{out.Data.Message}
+	messages := []string{out.Data.Message, out.Data.ObservedRegionID}
 	for _, r := range out.Data.Registrations {
 		outcomes = append(outcomes, outcome(r))
 		messages = append(append(messages, r.Message, r.ObservedStatus), r.ObservedAccountIDs...)
 	}
-	return outcome(out.Data.part), strings.Join(outcomes, ", "), strings.Join(messages, " ")
+	var lists []string
+	for _, list := range []string{"missing_services", "missing", "inactive", "unmatched", "unexpected"} {
+		if n := out.Data.Counts[list]; n != 0 {
+			lists = append(lists, fmt.Sprint(list, " ", n))
+		}
+	}
+	if region := out.Data.Region; region.Wanted != "" && region.Observed != region.Wanted {
+		lists = append(lists, "region "+cmp.Or(region.Observed, "none"))
+	}
+	return outcome(out.Data.part), strings.Join(outcomes, ", "), strings.Join(lists, ", "), strings.Join(messages, " ")
 }
 
 // requests are what an audit asks for: each a type, an account and services.
@@ -160,13 +397,25 @@ func requests(t *testing.T, all []event.Event) []string {
 	return texts
 }
 
-// calls are the requests that the cloud saw: each a method and the end of a path.
+// calls are the requests that the cloud saw, without those that warm the connection.
 func calls(cloud *huaweitest.Cloud) string {
 	var all []string
 	for _, r := range cloud.Requests() {
-		path := strings.TrimPrefix(strings.TrimPrefix(r.Path, "/v1/"), "organizations/")
-		path = strings.Replace(path, Account, "{id}", 1)
-		all = append(all, r.Method+" "+path)
+		if r.Method != http.MethodHead {
+			all = append(all, callOf(r))
+		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// callOf is a request as a method and the end of a path.
+func callOf(r huaweitest.Request) string {
+	end := strings.TrimPrefix(strings.TrimPrefix(r.Path, "/v1/"), "organizations/")
+	return r.Method + " " + strings.Replace(end, Account, "{id}", 1)
+}
+
+// Script is a cloud that answers the requests with the method and the end of a path so.
+func Script(call string, faults ...huaweitest.Fault) func(*huaweitest.Cloud) {
+	c := Call{Call: call}
+	return func(cloud *huaweitest.Cloud) { cloud.Script(c.method(), c.path(), faults...) }
 }
