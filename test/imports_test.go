@@ -33,7 +33,8 @@ var allowed = []struct{ part, imports string }{
 	{"internal/register", "pkg/*"},
 	{"internal/handler", "pkg/*"},
 	{"internal/app", "internal/handler internal/credentials internal/sink pkg/*"},
-	{"internal/decisions", "internal/handler internal/huaweitest internal/planted pkg/*"}, // for tests
+	{"internal/decisions", "internal/functiongraphlocal internal/handler internal/huaweitest internal/lambdalocal " +
+		"internal/planted pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
 	{"cmd/sandbox", "cmd/internal/show internal/functiongraphlocal internal/huaweitest internal/lambdalocal " +
 		"pkg/events"},

@@ -1,7 +1,8 @@
 // Package decisions runs decision tables. A row says in which state the cloud is, what it answers,
 // and which outcome and calls of a function must follow. Each row runs in this process, on its own
 // clock, against a fake Huawei Cloud that keeps state and checks signatures. So does every class of
-// answer to each of the function's calls.
+// answer to each of the function's calls. Some rows run again with the function as it is built, on
+// each host.
 package decisions
 
 import (
@@ -223,6 +224,10 @@ func Run[C any](t *testing.T, f Function[C]) {
 			}
 		})
 	}
+	t.Run("built", func(t *testing.T) {
+		t.Parallel()
+		f.runBuilt(t)
+	})
 }
 
 // run runs a row in this process. The answer is what the row scripts, if there is more to it than
