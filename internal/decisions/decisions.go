@@ -2,7 +2,7 @@
 // and which outcome and calls of a function must follow. Each row runs in this process, on its own
 // clock, against a fake Huawei Cloud that keeps state and checks signatures. So does every class of
 // answer to each of the function's calls. Some rows run again with the function as it is built, on
-// each host.
+// each host. All of them are shown in docs/outcomes.md.
 package decisions
 
 import (
@@ -228,6 +228,7 @@ func Run[C any](t *testing.T, f Function[C]) {
 		t.Parallel()
 		f.runBuilt(t)
 	})
+	t.Run("outcomes.md", func(t *testing.T) { checkPage(t, f.name(t), f.page()) })
 }
 
 // run runs a row in this process. The answer is what the row scripts, if there is more to it than
