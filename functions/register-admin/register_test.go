@@ -697,6 +697,12 @@ var tables = []decisions.Table{
 				Built: true,
 			},
 			{
+				Name: "the creation made an account that is unknown, the event old",
+				Data: creating, Age: time.Hour, Cloud: creates("succeeded", decisions.Account), After: creation,
+				Meanwhile: removed, Want: "rejected account_not_found", Text: "of account " + decisions.Account,
+				Calls: calls(creation, account),
+			},
+			{
 				Name: "the account may not be read",
 				Data: bare, Want: "MisconfiguredError", Text: "403", Calls: account,
 				Cloud: decisions.Script(account, huaweitest.Fault{Status: 403}),

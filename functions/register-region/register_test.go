@@ -51,7 +51,8 @@ var tables = []decisions.Table{
 		},
 		{
 			Name: "another region, which is never moved: that deletes Identity Center's data",
-			Data: north, Cloud: has("cn-south-1"), Want: "rejected region_conflict", Text: "registered in cn-south-1",
+			Data: north, Cloud: has("cn-south-1"), Want: "rejected region_conflict",
+			Text:  "in the console first. cn-south-1",
 			Calls: read, State: (*huaweitest.Cloud).Region, WantState: "cn-south-1", Built: true,
 		},
 		{

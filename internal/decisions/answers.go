@@ -56,6 +56,8 @@ type Answer struct {
 	Name  string // begins with the status
 	Fault huaweitest.Fault
 
+	Wait time.Duration // that it asks for, and gets
+
 	// The rest is what the fake itself doesn't do.
 	Within time.Duration                          // how long the invocation may take; 0 is for ever
 	Err    error                                  // why there is no answer, in place of the Fault's Reset
@@ -113,6 +115,25 @@ func with(all []Answer, name string, change func(*Answer)) Answer {
 	a := all[0]
 	a.Name = strings.TrimSpace(a.Name[:4]) + " " + name
 	change(&a)
+	return a
+}
+
+// takes is how long the call takes if it is made so many times.
+func (a Answer) takes(times int) time.Duration {
+	const timeout, margin = 10 * time.Second, 2 * time.Second
+	waits := times - 1
+	if a.Fault.Times != huaweitest.Forever {
+		times, waits = a.Fault.Times, a.Fault.Times
+	}
+	if a.Within != 0 && a.Fault.Delay != 0 {
+		return a.Within - margin
+	}
+	return min(a.Fault.Delay, timeout)*time.Duration(times) + a.Wait*time.Duration(waits)
+}
+
+// waited is the answer, for which is waited.
+func waited(a Answer, wait time.Duration) Answer {
+	a.Wait = wait
 	return a
 }
 
@@ -280,10 +301,10 @@ func Classes() []Class {
 			[]Answer{
 				with(bare(400, "", refused+strings.Repeat(" ", 99)), "that breaks off", breaks),
 				with(pages(404), "that breaks off", breaks),
-				headed(coded(503, "APIGW.0201"), "with `Retry-After: 0`", "Retry-After", "0"),
-				headed(coded(429, "APIGW.0308"), "with `Retry-After: 20`", "Retry-After", "20"),
-				headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in the past", "Date", clock,
-					"Retry-After", "Fri, 31 Dec 1999 00:00:00 GMT"),
+				waited(headed(coded(503, "APIGW.0201"), "with `Retry-After: 0`", "Retry-After", "0"), time.Second),
+				waited(headed(coded(429, "APIGW.0308"), "with `Retry-After: 20`", "Retry-After", "20"), 20*time.Second),
+				waited(headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in the past", "Date", clock,
+					"Retry-After", "Fri, 31 Dec 1999 00:00:00 GMT"), time.Second),
 			},
 		)},
 		{Read: Transient, Write: Transient, Times: 1, Answers: []Answer{
@@ -317,9 +338,9 @@ func Classes() []Class {
 			times(1, cut, silence),
 			times(1, slices.Concat(coded(503, "APIGW.0201"), coded(400, "Organizations.1004"))...),
 			times(1,
-				headed(coded(429, "APIGW.0308"), "with `Retry-After: 3`", "Retry-After", "3"),
-				headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in 5 s", "Date", clock,
-					"Retry-After", "Sat, 01 Jan 2000 00:00:05 GMT"),
+				waited(headed(coded(429, "APIGW.0308"), "with `Retry-After: 3`", "Retry-After", "3"), 3*time.Second),
+				waited(headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in 5 s", "Date", clock,
+					"Retry-After", "Sat, 01 Jan 2000 00:00:05 GMT"), 5*time.Second),
 				skewed("APIGW.0301", ahead), skewed("APIGW.0303", behind),
 				skewed("APIGW.0305", ahead), skewed("APIGW.0307", behind),
 			),

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,7 @@ type Row struct {
 	Sent      string                         // the requests that are sent: each a type, an account and services
 	State     func(*huaweitest.Cloud) string // reads the state afterwards; nil if it doesn't matter
 	WantState string                         // what State must return
+	takes     time.Duration                  // how long the calls of Calls take; the waits of ordinary retries aside
 	Built     bool                           // the row also runs with the function as it is built, on each host
 }
 
@@ -176,6 +178,7 @@ func (c Call) row(class Class, answer Answer) Row {
 		all = append(all, end.Calls)
 	}
 	row.Calls = strings.Join(all, ", ")
+	row.takes = answer.takes(times)
 	fault := answer.Fault
 	fault.Skip = strings.Count(", "+c.Before+",", ", "+c.Call+",") - c.Scripted
 	if answer.List != nil || answer.Cut {
@@ -224,11 +227,31 @@ func Run[C any](t *testing.T, f Function[C]) {
 			}
 		})
 	}
+	t.Run("each call is listed", func(t *testing.T) { f.hasAllCalls(t) })
 	t.Run("built", func(t *testing.T) {
 		t.Parallel()
 		f.runBuilt(t)
 	})
 	t.Run("outcomes.md", func(t *testing.T) { checkPage(t, f.name(t), f.page()) })
+}
+
+// hasAllCalls holds that whatever a row calls is answered in each way.
+func (f Function[C]) hasAllCalls(t *testing.T) {
+	t.Helper()
+	listed := map[string]bool{"": true}
+	for _, call := range f.Calls {
+		listed[call.Call] = true
+		assert.NotEmpty(t, f.Words[call.Call], "%s has a word for docs/outcomes.md", call.Call)
+	}
+	account := regexp.MustCompile(`accounts/\w+/`)
+	for _, table := range f.Tables {
+		for _, row := range table.Rows {
+			for call := range strings.SplitSeq(row.Calls, ", ") {
+				call = account.ReplaceAllString(call, "accounts/{id}/")
+				assert.True(t, listed[call], "%s: the function has no Call for %s", row.Name, call)
+			}
+		}
+	}
 }
 
 // run runs a row in this process. The answer is what the row scripts, if there is more to it than
@@ -253,7 +276,12 @@ func (f Function[C]) run(t *testing.T, env map[string]string, row Row, answer An
 		ctx, cancel = context.WithTimeout(ctx, answer.Within)
 		defer cancel()
 	}
+	start := time.Now()
 	answered, err := h.Invoke(ctx, f.payload(t, row))
+	if answer.Name != "" {
+		const retries = 2 * time.Second // is more than the waits between four attempts
+		assert.WithinRange(t, time.Now(), start.Add(row.takes), start.Add(row.takes+retries))
+	}
 	done := end{answer: answered}
 	if err != nil {
 		done.failure, done.text = handler.ErrorType(err), err.Error()
@@ -347,7 +375,7 @@ func (f Function[C]) check(t *testing.T, row Row, done end, cloud *huaweitest.Cl
 }
 
 // summary is what an end says: the outcome with its reason as a whole and of each registration,
-// what an audit found, and the messages, each with the status and the accounts that were observed.
+// what an audit found, and the messages, each with what was observed, and the account.
 func (e end) summary(t *testing.T) (whole, each, found, text string) {
 	t.Helper()
 	if e.failure != "" {
@@ -362,6 +390,7 @@ func (e end) summary(t *testing.T) (whole, each, found, text string) {
 	var out struct {
 		Data struct {
 			part
+			AccountID     string `json:"account_id"`
 			Registrations []part
 			Region        struct{ Wanted, Observed string }
 			Counts        map[string]int
@@ -371,6 +400,9 @@ func (e end) summary(t *testing.T) (whole, each, found, text string) {
 	outcome := func(p part) string { return strings.TrimSpace(p.Outcome + " " + p.Reason) }
 	var outcomes []string
 	messages := []string{out.Data.Message, out.Data.ObservedRegionID}
+	if out.Data.AccountID != "" {
+		messages = append(messages, "of account "+out.Data.AccountID)
+	}
 	for _, r := range out.Data.Registrations {
 		outcomes = append(outcomes, outcome(r))
 		messages = append(append(messages, r.Message, r.ObservedStatus), r.ObservedAccountIDs...)
