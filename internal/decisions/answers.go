@@ -131,7 +131,7 @@ func (a Answer) takes(times int) time.Duration {
 	return min(a.Fault.Delay, timeout)*time.Duration(times) + a.Wait*time.Duration(waits)
 }
 
-// waited is the answer, for which is waited.
+// waited is the answer, which asks to wait so long and gets it.
 func waited(a Answer, wait time.Duration) Answer {
 	a.Wait = wait
 	return a
@@ -157,7 +157,7 @@ func times(n int, all ...Answer) []Answer {
 	return some
 }
 
-// worked are the answers, to writes that work all the same.
+// worked are the answers, though a write that is answered so works.
 func worked(all ...Answer) []Answer {
 	some := slices.Clone(all)
 	for i := range some {
@@ -198,11 +198,12 @@ func Classes() []Class {
 		large   = strings.Repeat(" ", 1<<20)
 		refused = `{"error_code":"Organizations.9999"}`
 		breaks  = func(a *Answer) { a.Cut = true }
-		ending  = func(within time.Duration) func(*Answer) { return func(a *Answer) { a.Within = within } }
+		hurried = headed(pages(503), "with `Retry-After: 15` and 10 s left", "Retry-After", "15")
 	)
 	untrusted := cut
 	untrusted.Name = "none the certificate isn't trusted"
 	untrusted.Err = &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
+	hurried.Within = 10 * time.Second
 	late := silence
 	late.Name, late.Within = "none nothing within `REQUEST_TIMEOUT`, and 15 s left", 15*time.Second
 	slow := unanswered("2xx as ever, after 9 s", huaweitest.Fault{Delay: 9 * time.Second})
@@ -235,6 +236,8 @@ func Classes() []Class {
 			),
 			quotes("as they are", secretKey+" "+securityToken),
 			quotes("in base64", base64.StdEncoding.EncodeToString([]byte(secretKey+" "+securityToken))),
+			[]Answer{headed(coded(400, "Organizations.9999"), "`Organizations.9999` whose `X-Request-Id` is a key",
+				"X-Request-Id", secretKey)},
 		)},
 		{Read: NoRegion, Write: Refused, Times: 1, Answers: coded(
 			404, "IIC.1254", "IIC.404", "IdentityCenter.1254", "IdentityCenter.404")},
@@ -301,10 +304,11 @@ func Classes() []Class {
 			[]Answer{
 				with(bare(400, "", refused+strings.Repeat(" ", 99)), "that breaks off", breaks),
 				with(pages(404), "that breaks off", breaks),
+				headed(pages(502), html+" whose `Content-Type` is a key", "Content-Type", securityToken),
 				waited(headed(coded(503, "APIGW.0201"), "with `Retry-After: 0`", "Retry-After", "0"), time.Second),
 				waited(headed(coded(429, "APIGW.0308"), "with `Retry-After: 20`", "Retry-After", "20"), 20*time.Second),
-				waited(headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in the past", "Date", clock,
-					"Retry-After", "Fri, 31 Dec 1999 00:00:00 GMT"), time.Second),
+				waited(headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in the past",
+					"Date", clock, "Retry-After", "Fri, 31 Dec 1999 00:00:00 GMT"), time.Second),
 			},
 		)},
 		{Read: Transient, Write: Transient, Times: 1, Answers: []Answer{
@@ -314,8 +318,7 @@ func Classes() []Class {
 			headed(coded(429, "APIGW.0308"), "with a `Retry-After` that is a date in an hour", "Date", clock,
 				"Retry-After", "Sat, 01 Jan 2000 01:00:00 GMT"),
 			headed(pages(503), "with `Retry-After: 3600`", "Retry-After", "3600"),
-			with([]Answer{headed(pages(503), "", "Retry-After", "15")}, "with `Retry-After: 15` and 10 s left",
-				ending(10*time.Second)),
+			hurried,
 		}},
 		{Read: Transient, Write: Transient, Times: 2, Answers: []Answer{late}},
 		{Read: Transient, Times: 2, Lists: true, Answers: []Answer{
