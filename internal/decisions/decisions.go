@@ -369,9 +369,12 @@ func (f Function[C]) check(t *testing.T, row Row, done end, cloud *huaweitest.Cl
 	if row.State != nil {
 		assert.Equal(t, row.WantState, row.State(cloud))
 	}
-	events, err := json.Marshal(sent)
+	if done.failure == "" {
+		done.checkWrites(t, cloud)
+	}
+	emitted, err := json.Marshal(sent)
 	require.NoError(t, err)
-	f.emitted.add("of "+t.Name(), done.text, string(done.answer), string(events))
+	f.emitted.add("of "+t.Name(), done.text, string(done.answer), string(emitted))
 }
 
 // summary is what an end says: the outcome with its reason as a whole and of each registration,
@@ -417,6 +420,50 @@ func (e end) summary(t *testing.T) (whole, each, found, text string) {
 		lists = append(lists, "region "+cmp.Or(region.Observed, "none"))
 	}
 	return outcome(out.Data.part), strings.Join(outcomes, ", "), strings.Join(lists, ", "), strings.Join(messages, " ")
+}
+
+// checkWrites holds that a result tells of each write: how many there were, the id of the last one
+// that was answered, and its answer if that rejected what was asked for.
+func (e end) checkWrites(t *testing.T, cloud *huaweitest.Cloud) {
+	t.Helper()
+	type part struct {
+		Outcome   string
+		Attempts  int
+		RequestID string `json:"request_id"`
+		Error     struct{ Status int }
+	}
+	var out struct {
+		Data struct {
+			part
+			Registrations []part
+		}
+	}
+	require.NoError(t, json.Unmarshal(e.answer, &out))
+	told := out.Data.Registrations
+	if told == nil {
+		told = []part{out.Data.part}
+	}
+	for _, r := range cloud.Requests() {
+		if r.Method != http.MethodPost {
+			continue
+		}
+		for len(told) > 0 && told[0].Attempts == 0 {
+			told = told[1:]
+		}
+		if !assert.NotEmpty(t, told, "%s isn't told", r) {
+			return
+		}
+		told[0].Attempts--
+		if last := told[0]; last.Attempts == 0 && r.Status != 0 && !strings.Contains(last.RequestID, wire.Redacted) {
+			assert.Equal(t, r.ID, last.RequestID)
+			if last.Outcome == string(events.Rejected) {
+				assert.Equal(t, r.Status, last.Error.Status)
+			}
+		}
+	}
+	for _, one := range told {
+		assert.Zero(t, one.Attempts, "writes that nobody saw")
+	}
 }
 
 // requests are what an audit asks for: each a type, an account and services.
