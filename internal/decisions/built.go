@@ -26,8 +26,8 @@ import (
 	"registrar/pkg/events"
 )
 
-// timeout is that of a built function.
-const timeout = 20 * time.Second
+// timeout is that of a built function and of its start. Other tests need the cores, too.
+const timeout = time.Minute
 
 // built is a built function on its way to a host.
 type built struct {
@@ -122,7 +122,7 @@ func (b *built) withKeys() map[string]string {
 
 func (b *built) onLambda(t *testing.T, payload []byte) end {
 	f, err := lambdalocal.New(lambdalocal.Config{
-		Name: b.name, Bootstrap: b.bootstrap, Env: b.withKeys(), Timeout: timeout, Log: b.log,
+		Name: b.name, Bootstrap: b.bootstrap, Env: b.withKeys(), Timeout: timeout, InitTimeout: timeout, Log: b.log,
 	})
 	require.NoError(t, err)
 	defer f.Close()
@@ -135,7 +135,7 @@ func (b *built) onLambda(t *testing.T, payload []byte) end {
 // elsewhere.
 func (b *built) onFunctionGraph(t *testing.T, payload []byte) end {
 	f, err := functiongraphlocal.New(functiongraphlocal.Config{
-		Name: b.name, Bootstrap: b.bootstrap, Env: b.env, Timeout: timeout, Log: b.log,
+		Name: b.name, Bootstrap: b.bootstrap, Env: b.env, Timeout: timeout, InitTimeout: timeout, Log: b.log,
 		Headers: func() http.Header {
 			header := http.Header{}
 			header.Set("X-CFF-Access-Key", accessKey)
