@@ -236,6 +236,15 @@ var tables = []decisions.Table{
 				Calls: calls(delegated, account),
 			},
 			{
+				Name: "read, but the answer is about another one",
+				Data: one, Age: time.Hour, Want: "TransientError", Text: "not about the account",
+				Cloud: decisions.Script(account, huaweitest.Fault{
+					Status: 200, Times: huaweitest.Forever,
+					Body: []byte(`{"account":{"id":"other","status":"active"}}`),
+				}),
+				Calls: calls(delegated, account, account, account, account),
+			},
+			{
 				Name: "being closed",
 				Data: one, Cloud: status("pending_closure"), Want: "rejected", Each: "rejected account_not_active",
 				Calls: calls(delegated, account),
