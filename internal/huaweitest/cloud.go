@@ -31,7 +31,9 @@ type Cloud struct {
 	services  []string // that can have trusted access
 	trusted   []grant
 
-	requests []Request
+	requests  []Request // the last of them if keep isn't 0
+	keep      int
+	forgotten int // how many requests there were before
 }
 
 // Credentials are what a client signs with. SecurityToken is set for temporary credentials only.

@@ -26,12 +26,39 @@ type Request struct {
 	ErrorCode string // the code in the answer, "" for none
 }
 
-// Requests returns all requests in the order of arrival, those not answered yet included. Headers
-// and bodies are shared: don't change them.
+// Requests returns all requests in the order of arrival, those not answered yet included, as far as
+// they are kept. Headers and bodies are shared: don't change them.
 func (c *Cloud) Requests() []Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.requests)
+}
+
+// KeepRequests forgets all but about the last n requests from now on, so that a fake that serves
+// for hours doesn't fill the memory. 0 keeps all.
+func (c *Cloud) KeepRequests(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep = n
+}
+
+// record needs mu. It begins the record of a request and returns its place among all requests.
+func (c *Cloud) record(r *Request) int {
+	if c.keep > 0 && len(c.requests) >= 2*c.keep { // seldom, since it copies
+		c.forgotten += len(c.requests) - c.keep
+		c.requests = slices.Clone(c.requests[len(c.requests)-c.keep:])
+	}
+	place := c.forgotten + len(c.requests)
+	r.ID = fmt.Sprintf("%032x", place+1)
+	c.requests = append(c.requests, *r)
+	return place
+}
+
+// complete needs mu. It replaces the record of a request that is answered, unless it is forgotten.
+func (c *Cloud) complete(place int, r Request) {
+	if i := place - c.forgotten; i >= 0 {
+		c.requests[i] = r
+	}
 }
 
 // OnRequest sets a function that is called with every request just before its answer is sent, from

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"registrar/internal/huaweitest"
@@ -122,6 +125,39 @@ func TestRecordIsCompleteOnceAnswered(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, 404, resp.StatusCode)
 	assert.Equal(t, "/", last(c).Path)
+}
+
+func TestOnlyTheLastRequestsAreKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := huaweitest.New()
+		c.KeepRequests(2)
+		c.Script("GET", "/slow", huaweitest.Fault{Delay: time.Minute, Status: 500})
+		send := func(path string) {
+			resp, err := c.RoundTrip(newRequest(t, "GET", "https://huawei.example"+path))
+			if assert.NoError(t, err) {
+				assert.Equal(t, fmt.Sprintf("%032x", len(path)), resp.Header.Get("X-Request-Id"), "its place")
+			}
+		}
+		var slow sync.WaitGroup
+		slow.Go(func() {
+			resp, err := c.RoundTrip(newRequest(t, "GET", "https://huawei.example/slow"))
+			if assert.NoError(t, err) {
+				assert.Equal(t, 500, resp.StatusCode, "an answer to a request that is forgotten")
+			}
+		})
+		synctest.Wait()
+		for n := 2; n <= 10; n++ {
+			send("/" + strings.Repeat("x", n-1))
+		}
+		kept := c.Requests()
+		assert.Less(t, len(kept), 5)
+		slow.Wait()
+		kept = c.Requests()
+		last := kept[len(kept)-1]
+		assert.Equal(t, "/xxxxxxxxx", last.Path)
+		assert.Equal(t, 404, last.Status)
+	})
 }
 
 func newRequest(t *testing.T, method, url string) *http.Request {

@@ -17,7 +17,7 @@ import (
 // call is a request on its way to its answer.
 type call struct {
 	Request
-	index   int         // where its record is in Cloud.requests
+	place   int         // of its record among all requests
 	route   route       // zero for an unknown API
 	id      string      // what stands for the {...} of the route
 	caller  Credentials // who signed it
@@ -131,9 +131,7 @@ func (c *Cloud) receive(r *http.Request) (call, error) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	q.index = len(c.requests)
-	q.ID = fmt.Sprintf("%032x", q.index+1)
-	c.requests = append(c.requests, q.Request)
+	q.place = c.record(&q.Request)
 	return q, err
 }
 
@@ -165,7 +163,7 @@ func (c *Cloud) serve(q call) reply {
 func (c *Cloud) send(q call, a reply, f Fault) response {
 	q.Status, q.ErrorCode = a.Status, a.Code
 	c.mu.Lock()
-	c.requests[q.index] = q.Request
+	c.complete(q.place, q.Request)
 	onRequest := c.onRequest
 	c.mu.Unlock()
 	if onRequest != nil {
