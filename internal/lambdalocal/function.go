@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -87,6 +88,10 @@ func New(cfg Config) (*Function, error) {
 // the function is left. Invocations that are cut off or come later get [ErrClosed]. Closing twice
 // is harmless.
 func (f *Function) Close() { f.runner.Close() }
+
+// Processes are the function's processes that run now, the oldest first, to be looked at or to be
+// killed.
+func (f *Function) Processes() []*os.Process { return f.runner.Processes() }
 
 // Invoke runs the function with payload, an empty one being {}, and returns its answer. Whatever
 // the function does is an Answer; the error is for what kept Lambda from running it: [ErrClosed],

@@ -103,9 +103,13 @@ func (p *Process) live(l net.Listener, in *os.File, started chan<- error) {
 	serving.Go(func() { p.copyLog(in) })
 
 	err := p.cmd.Start()
+	if err == nil {
+		p.runner.born(p.cmd.Process)
+	}
 	started <- err
 	if err == nil {
 		_ = p.cmd.Wait() // cmd.ProcessState tells
+		p.runner.died(p.cmd.Process)
 		// What the process has started dies with it. Its group can't be another's yet: process ids
 		// are not given again that soon.
 		killGroup(p.cmd.Process.Pid)

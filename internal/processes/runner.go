@@ -73,6 +73,8 @@ type Runner struct {
 	// idle are the processes that nobody owns, the last used one last. Some may have exited in the
 	// meantime.
 	idle []*Process
+	// alive are all processes that run, the oldest first.
+	alive []*os.Process
 }
 
 // New returns a runner of what cfg describes. It starts no process: the first invocation does.
@@ -116,6 +118,25 @@ func (r *Runner) Close() {
 	r.stop()
 	r.mu.Unlock()
 	r.running.Wait()
+}
+
+// Processes are the processes that run now, the oldest first, to be looked at or to be killed.
+func (r *Runner) Processes() []*os.Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.alive)
+}
+
+func (r *Runner) born(p *os.Process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alive = append(r.alive, p)
+}
+
+func (r *Runner) died(p *os.Process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alive = slices.DeleteFunc(r.alive, func(one *os.Process) bool { return one == p })
 }
 
 // spawn runs do in a goroutine that Close waits for, and reports whether it could.

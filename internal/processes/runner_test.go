@@ -85,9 +85,11 @@ func TestAnIdleProcessThatDiesIsReplaced(t *testing.T) {
 		p, err := r.acquire()
 		require.NoError(t, err)
 		require.Equal(t, strconv.Itoa(p.cmd.Process.Pid), string(a.Payload))
+		require.Equal(t, []*os.Process{p.cmd.Process}, r.Processes())
 		r.release(p)
 		require.NoError(t, syscall.Kill(p.cmd.Process.Pid, syscall.SIGKILL))
 		<-p.exited
+		require.Empty(t, r.Processes())
 		_, err = p.invoke(&Invocation{done: make(chan struct{})})
 		require.ErrorIs(t, err, errNotTaken)
 		a, err = r.Invoke(t.Context(), "2", nil)
