@@ -39,6 +39,14 @@ start: build-local ## Serve the functions on this machine until Ctrl-C: Lambda, 
 ##   DRY_RUN=true, REGION_ID=...  or whatever a function reads
 	@exec dist/bin/sandbox start dist/local
 
+.PHONY: soak
+soak: build-local ## Put the built functions under load with random faults: is anything lost, false, leaked, or growing?
+##   TIME=1m  how long; growth is judged from a minute on
+##   RATE=15  events a second
+##   SEED=...  of an earlier run, to repeat its choices
+	@go build -o dist/bin/soak ./cmd/soak
+	@exec dist/bin/soak dist/local
+
 .PHONY: invoke
 invoke: go ## Send an event to a function: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
 ##   DRY_RUN=1  with dry_run in its data

@@ -17,7 +17,7 @@ import (
 // call is a request on its way to its answer.
 type call struct {
 	Request
-	place   int         // of its record among all requests
+	place   int         // where its record is among all requests
 	route   route       // zero for an unknown API
 	id      string      // what stands for the {...} of the route
 	caller  Credentials // who signed it
