@@ -67,14 +67,15 @@ func (f function) read(ctx context.Context) (now organization, err error) {
 	if now.trusted, err = f.api.TrustedServices(ctx); err != nil {
 		return now, err
 	}
+	// Before the accounts: else one that joins in between would administer what no rule gives it.
+	if now.administrators, err = f.api.DelegatedAdministrators(ctx, ""); err != nil {
+		return now, err
+	}
 	if now.accounts, err = f.api.Accounts(ctx); err != nil {
 		return now, err
 	}
 	if len(now.accounts) == 0 { // the management account is one
 		return now, attempt.Transient.Errorf("Organizations lists no account, which can't be true")
-	}
-	if now.administrators, err = f.api.DelegatedAdministrators(ctx, ""); err != nil {
-		return now, err
 	}
 	now.services = make([][]string, len(now.administrators))
 	all, ctx := errgroup.WithContext(ctx)

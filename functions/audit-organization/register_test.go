@@ -25,7 +25,7 @@ const (
 	services       = "GET accounts/{id}/delegated-services"
 
 	// What every audit reads, before it reads what each administrator administers.
-	lists = region + ", " + trusted + ", " + accounts + ", " + administrators
+	lists = region + ", " + trusted + ", " + administrators + ", " + accounts
 
 	askForBoth = "account.admin.missing " + decisions.Account + " service.SecMaster service.CTS"
 )
@@ -144,12 +144,12 @@ var tables = []decisions.Table{
 		},
 		{
 			Name: "there is no account at all, which can't be true",
-			Data: `{}`, Want: "TransientError", Text: "lists no account", Calls: calls(region, trusted, accounts),
+			Data: `{}`, Want: "TransientError", Text: "lists no account", Calls: lists,
 			Cloud: all(func(c *huaweitest.Cloud) { c.RemoveAccount(decisions.Account) }),
 		},
 		{
 			Name: "all, on many pages",
-			Data: `{}`, Want: "passed", Calls: calls(region, trusted, trusted, accounts, accounts, administrators,
+			Data: `{}`, Want: "passed", Calls: calls(region, trusted, trusted, administrators, accounts, accounts,
 				services, services),
 			Cloud: all(asWanted, func(c *huaweitest.Cloud) {
 				c.AddAccount("other", "active")
@@ -182,6 +182,15 @@ var tables = []decisions.Table{
 				Data: `{}`, Want: "drifted", Found: "unmatched 2", Calls: lists,
 				Cloud: all(func(c *huaweitest.Cloud) { c.InviteAccount("guest", "security") }),
 			},
+			{
+				Name: "another of the name joins and administers, after the accounts were read",
+				Data: `{}`, Cloud: all(named("security"), asWanted), After: accounts,
+				Meanwhile: func(c *huaweitest.Cloud) {
+					c.NameAccount("new", "security")
+					c.Delegate("new", "service.SecMaster", "service.CTS")
+				},
+				Want: "passed", Calls: calls(lists, services),
+			},
 		},
 	},
 	{
@@ -199,7 +208,7 @@ var tables = []decisions.Table{
 	{Title: "When somebody changes it meanwhile", Rows: []decisions.Row{
 		{
 			Name: "an administrator is removed before the administrators are read",
-			Data: `{}`, Cloud: asWanted, After: accounts, Meanwhile: func(c *huaweitest.Cloud) {
+			Data: `{}`, Cloud: asWanted, After: trusted, Meanwhile: func(c *huaweitest.Cloud) {
 				c.Undelegate(decisions.Account, "service.SecMaster")
 			},
 			Want: "drifted", Found: "missing 1", Calls: calls(lists, services),
@@ -207,13 +216,13 @@ var tables = []decisions.Table{
 		},
 		{
 			Name: "an administrator is registered before the administrators are read",
-			Data: `{}`, Cloud: all(delegates("service.CTS")), After: accounts,
+			Data: `{}`, Cloud: all(delegates("service.CTS")), After: trusted,
 			Meanwhile: delegates("service.SecMaster"),
 			Want:      "passed", Calls: calls(lists, services),
 		},
 		{
 			Name: "the account is removed before its services are read",
-			Data: `{}`, Cloud: asWanted, After: administrators, Meanwhile: func(c *huaweitest.Cloud) {
+			Data: `{}`, Cloud: asWanted, After: accounts, Meanwhile: func(c *huaweitest.Cloud) {
 				c.RemoveAccount(decisions.Account)
 			},
 			Want: "TransientError", Text: "404", Calls: calls(lists, services),
@@ -227,7 +236,7 @@ var tables = []decisions.Table{
 		},
 		{
 			Name: "the accounts are throttled",
-			Data: `{}`, Want: "TransientError", Text: "429", Calls: calls(region, trusted, accounts),
+			Data: `{}`, Want: "TransientError", Text: "429", Calls: lists,
 			Cloud: decisions.Script(accounts, huaweitest.Fault{Status: 429, Code: "APIGW.0308"}), Built: true,
 		},
 	}},
@@ -250,15 +259,15 @@ func passes(call, before, after string) decisions.Call {
 }
 
 func apiCalls() []decisions.Call {
-	first := passes(region, "", calls(trusted, accounts, administrators, services))
+	first := passes(region, "", calls(trusted, administrators, accounts, services))
 	first.Ends[decisions.NoRegion] = decisions.End{
-		Want: "drifted", Found: "region none", Calls: calls(trusted, accounts, administrators, services),
+		Want: "drifted", Found: "region none", Calls: calls(trusted, administrators, accounts, services),
 	}
 	return []decisions.Call{
 		first,
-		passes(trusted, region, calls(accounts, administrators, services)),
-		passes(accounts, calls(region, trusted), calls(administrators, services)),
-		passes(administrators, calls(region, trusted, accounts), services),
+		passes(trusted, region, calls(administrators, accounts, services)),
+		passes(administrators, calls(region, trusted), calls(accounts, services)),
+		passes(accounts, calls(region, trusted, administrators), services),
 		passes(services, lists, ""),
 	}
 }
