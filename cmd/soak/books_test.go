@@ -347,9 +347,9 @@ func TestGrowth(t *testing.T) {
 		want                string
 	}{
 		"flat":         {always(memory), always(12), 16, ""},
-		"high points":  {func(s int) int { return memory + s%10/9<<20 }, func(s int) int { return 12 + s%10/9*100 }, 16, ""},
+		"high points":  {func(s int) int { return memory << (s % 10 / 9) }, func(s int) int { return s % 10 / 9 * 99 }, 16, ""},
 		"it warms up":  {func(s int) int { return min(s, 9) << 11 }, func(s int) int { return min(s, 9) }, 16, ""},
-		"memory grows": {func(s int) int { return memory + s<<8 }, always(12), 16, "memory in KiB grew from 25600 to 44032"},
+		"memory grows": {func(s int) int { return s << 10 }, always(12), 16, "memory in KiB grew from 20480 to 94208"},
 		"connections":  {always(memory), func(s int) int { return s }, 16, "descriptors grew from 20 to 92"},
 		"goroutines":   {always(memory), always(12), 40, "goroutines grew from 12 to 40"},
 	} {

@@ -252,9 +252,10 @@ func (s *soak) sink(w http.ResponseWriter, r *http.Request, d *dice) {
 	}
 	kind := ""
 	if d.chance(s.phases.now().sink) {
-		kinds := []string{
-			"sink: a delay", "sink: an error before", "sink: an error after", "sink: a reset before",
-			"sink: a reset after", "sink: throttled",
+		kinds := []string{ // a result that isn't stored is what may get lost
+			"sink: an error before", "sink: an error before", "sink: an error before", "sink: a reset before",
+			"sink: a reset before", "sink: a reset before", "sink: throttled", "sink: a delay", "sink: an error after",
+			"sink: a reset after",
 		}
 		kind = kinds[d.n(len(kinds))]
 		s.books.count(faultsInjected, kind)
