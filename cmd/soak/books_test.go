@@ -340,6 +340,7 @@ func TestAWriteNeedsALogLine(t *testing.T) {
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	always := func(n int) func(int) int { return func(int) int { return n } }
+	high := func(n int) func(int) int { return func(s int) int { return n << (s % 10 / 9) } }
 	const memory = 20 << 10
 	for name, c := range map[string]struct {
 		memory, descriptors func(second int) int
@@ -347,7 +348,7 @@ func TestGrowth(t *testing.T) {
 		want                string
 	}{
 		"flat":         {always(memory), always(12), 16, ""},
-		"high points":  {func(s int) int { return memory << (s % 10 / 9) }, func(s int) int { return s % 10 / 9 * 99 }, 16, ""},
+		"high points":  {high(memory), high(12), 16, ""},
 		"it warms up":  {func(s int) int { return min(s, 9) << 11 }, func(s int) int { return min(s, 9) }, 16, ""},
 		"memory grows": {func(s int) int { return s << 10 }, always(12), 16, "memory in KiB grew from 20480 to 94208"},
 		"connections":  {always(memory), func(s int) int { return s }, 16, "descriptors grew from 20 to 92"},

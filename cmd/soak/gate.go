@@ -193,7 +193,13 @@ func (g *gate) failure(kind string) answer {
 			{http.StatusOK, "IIC.1216"},
 		}
 	case "an error without a code":
-		all = []refusal{{http.StatusBadGateway, ""}, {http.StatusTeapot, ""}, {http.StatusForbidden, ""}}
+		all = []refusal{
+			{http.StatusBadGateway, ""},
+			{http.StatusTeapot, ""},
+			{http.StatusForbidden, ""},
+			{http.StatusNotFound, ""},
+			{http.StatusBadRequest, ""},
+		}
 	}
 	one := all[g.dice.n(len(all))]
 	a.Header().Set("Content-Type", "text/html")

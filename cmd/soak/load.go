@@ -25,9 +25,8 @@ func (j job) key() string { return key(j.function, j.source, j.id) }
 // checked.
 type load struct {
 	*soak
-	dice   *dice
-	n      int
-	joined bool // the account of the last event has joined, or will
+	dice *dice
+	n    int
 }
 
 // run makes events as fast as the phase says, until ctx ends. It waits while too many are under
@@ -66,7 +65,7 @@ func (l *load) next(ctx context.Context) {
 			l.enqueue(j)
 		}
 	}
-	if l.joined {
+	if !j.poison {
 		l.addMember(j.event)
 	}
 }
@@ -147,7 +146,9 @@ func (l *load) admin() job {
 	if invited {
 		given = nil
 	}
-	e.account = l.world.plan(id, given)
+	if !e.poison {
+		e.account = l.world.plan(id, given)
+	}
 	join := func() {
 		if joins >= 0 {
 			l.world.join(e.account, name, invited)
@@ -161,7 +162,6 @@ func (l *load) admin() job {
 	} else {
 		join()
 	}
-	l.joined = joins >= 0
 	return newJob(e, eventType, at, data)
 }
 

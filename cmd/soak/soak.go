@@ -497,6 +497,9 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// itself is this program in the table, which isn't judged: it remembers what the judge may need.
+const itself = "(this program)"
+
 // sample looks at the processes that are kept.
 func (s *soak) sample(at time.Duration) {
 	for _, i := range s.instances {
@@ -505,6 +508,9 @@ func (s *soak) sample(at time.Duration) {
 				s.samples[i.kind] = append(s.samples[i.kind], one)
 			}
 		}
+	}
+	if one, ok := look(os.Getpid(), at); ok {
+		s.samples[itself] = append(s.samples[itself], one)
 	}
 }
 
@@ -593,6 +599,7 @@ func (s *soak) report(took time.Duration, passed bool) (*report, error) {
 			}
 		}
 	}
+	r.needs = append(r.needs, summarize(itself, s.samples[itself], took))
 	s.leaks.flush()
 	return r, nil
 }
