@@ -244,8 +244,8 @@ func (b *books) waiting() int {
 	return n
 }
 
-// close compares the events that aren't acknowledged with the copies that still are in a queue or
-// among the dead letters, by their keys.
+// close compares the events that aren't acknowledged with the copies that still are in a queue,
+// among the dead letters or with a client, by their keys.
 func (b *books) close(left map[string]int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

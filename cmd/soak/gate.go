@@ -99,7 +99,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *gate) fault(method string) string {
 	p := g.phases.now()
 	kinds := []string{
-		"a delay", "a delay", "a reset before", "a reset after", "an error with a code", "an error without a code",
+		"a delay", "a reset before", "a reset after", "an error with a code", "an error without a code",
+		"an error without a code",
 	}
 	if method == http.MethodPost {
 		kinds = append(kinds, "a refusal", "a refusal", "a refusal after", "an error after")

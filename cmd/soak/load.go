@@ -213,11 +213,19 @@ func (s *soak) client(ctx context.Context, function string, number int) {
 			}
 			s.books.ended(j.key(), name, now, false)
 			if ctx.Err() != nil {
+				s.keep(j)
 				break
 			}
 			time.Sleep(max(min(wait, time.Second), dice.between(50*time.Millisecond, 400*time.Millisecond)))
 		}
 	}
+}
+
+// keep notes that a client still has an event when all ends.
+func (s *soak) keep(j job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsent = append(s.unsent, j.key())
 }
 
 // post sends an event and returns the answer, and how long to wait if it asks for that.

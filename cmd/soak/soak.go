@@ -55,6 +55,7 @@ type soak struct {
 
 	mu      sync.Mutex
 	members []*event
+	unsent  []string // the keys of the events that clients still have
 	samples map[string][]sample
 	once    map[string]int // goroutines after one event, by kind
 }
@@ -561,9 +562,12 @@ func (s *soak) bury(ctx context.Context) {
 	}
 }
 
-// left are the copies of events in queues and among dead letters, by key.
+// left are the copies of events in queues, among dead letters and with clients, by key.
 func (s *soak) left() (left map[string]int, letters int) {
 	left = map[string]int{}
+	for _, k := range s.unsent {
+		left[k]++
+	}
 	for function, t := range s.triggers {
 		dead := t.DeadLetters.Messages()
 		letters += len(dead)
