@@ -73,8 +73,8 @@ func summarize(kind string, all []sample, took time.Duration) needs {
 func (n needs) grown() []string {
 	const (
 		moreMemory      = 8 << 10 // KiB
-		moreDescriptors = 10
-		moreGoroutines  = 20 // two for each idle connection
+		moreDescriptors = 6
+		moreGoroutines  = 8 // two for each idle connection
 	)
 	var found []string
 	say := func(what string, from, to int) {

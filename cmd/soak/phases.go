@@ -20,12 +20,12 @@ var quiet = phase{name: "quiet"}
 
 // seasons follow each other, again and again.
 var seasons = []phase{
-	{"calm", 1, 0.02, 0, 0.01},
-	{"busy", 2, 0.05, 0.01, 0.02},
-	{"faults", 1, 0.25, 0.02, 0.1},
-	{"throttled", 1, 0.05, 0.3, 0.02},
+	{"calm", 1, 0.02, 0, 0.02},
+	{"busy", 2, 0.05, 0.01, 0.05},
+	{"faults", 1, 0.25, 0.02, 0.2},
+	{"throttled", 1, 0.05, 0.3, 0.1},
 	{"sink away", 1, 0.05, 0, 0.95},
-	{"away", 0.5, 0.8, 0.05, 0.05},
+	{"away", 0.5, 0.8, 0.05, 0.1},
 }
 
 // phases tells which phase it is.
