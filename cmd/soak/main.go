@@ -61,3 +61,16 @@ func run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// setting reads a variable of the environment.
+func setting[T any](name string, byDefault T, parse func(string) (T, error)) (T, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return byDefault, nil
+	}
+	value, err := parse(text)
+	if err != nil {
+		return byDefault, fmt.Errorf("%s: %w", name, err)
+	}
+	return value, nil
+}
