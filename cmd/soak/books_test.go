@@ -159,7 +159,11 @@ func TestTheJudge(t *testing.T) {
 			p.deliver()
 			p.close(map[string]int{p.key(): 1})
 		}, lost},
-		"poison that is acknowledged": {func(p *play) { p.e.poison = true; p.deliver(); p.acknowledge() }, lost},
+		"poison that is acknowledged": {func(p *play) {
+			p.e.poison = true
+			p.deliver()
+			p.ended(p.key(), p.name(), time.Now(), true)
+		}, lost},
 		"a delivery of what nobody sent": {func(p *play) {
 			p.ended("x", "1", time.Now(), true)
 		}, lost},
@@ -225,7 +229,7 @@ func TestTheJudge(t *testing.T) {
 			p.write(services[0])
 			p.ended(p.key(), p.name(), time.Now(), false)
 			time.Sleep(time.Minute)
-			p.registered()
+			p.unchanged()
 		}, untrue},
 		"a dry run that wrote": {func(p *play) {
 			p.e.dryRun = true
@@ -244,6 +248,18 @@ func TestTheJudge(t *testing.T) {
 			p.world.setRegion("", otherRegion)
 			p.deliver()
 			p.says("org.region.registered", map[string]any{"outcome": "unchanged", "region_id": region})
+		}, untrue},
+		"a region without a write": {func(p *play) {
+			p.e = &event{function: "register-region", source: source, id: "1"}
+			p.world.setRegion("", region)
+			p.deliver()
+			p.says("org.region.registered", map[string]any{"outcome": "registered", "region_id": region})
+		}, untrue},
+		"a creation that fails, and is taken": {func(p *play) {
+			p.e.fails = true
+			p.deliver()
+			p.write(services[0])
+			p.registered()
 		}, untrue},
 		"a region in place of another": {func(p *play) {
 			p.world.setRegion("", otherRegion)
@@ -273,6 +289,19 @@ func TestTheJudge(t *testing.T) {
 			p.world.trust(services[0], false)
 			time.Sleep(time.Minute)
 			p.audited("passed", nil)
+		}, untrue},
+		"an audit that passes in spite of its findings": {func(p *play) {
+			p.perfect()
+			p.world.delegate(p.a, services[0], false)
+			p.audited("passed", map[string]any{"missing": secMaster})
+		}, untrue},
+		"an audit that finds another region": {func(p *play) {
+			p.perfect()
+			p.audited("drifted", map[string]any{"region": map[string]string{"observed": otherRegion}})
+		}, untrue},
+		"an audit that finds trusted access missing": {func(p *play) {
+			p.perfect()
+			p.audited("drifted", map[string]any{"missing_services": services[:1]})
 		}, untrue},
 		"an audit that finds what isn't missing": {func(p *play) {
 			p.perfect()
