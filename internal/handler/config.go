@@ -55,7 +55,7 @@ type EventSource string
 // UnmarshalText takes a URI-reference, or an empty text, which means none.
 func (s *EventSource) UnmarshalText(text []byte) error {
 	u, err := url.Parse(string(text))
-	if err != nil || u.String() != string(text) || len(text) > 1<<10 {
+	if err != nil || u.String() != string(text) || len(text) > 1<<10 || !events.IsURIReference(string(text)) {
 		return errors.New("must be a URI-reference such as /registrar/register-region, of at most 1024 characters")
 	}
 	*s = EventSource(text)

@@ -19,9 +19,13 @@ const (
 // UnwrapHTTP takes the events out of an HTTP request, in the structured, batched or binary mode of
 // the CloudEvents HTTP binding 1.0. An error is an [*InvalidEventError].
 func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
-	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	switch {
-	case (mediaType == BatchMediaType || mediaType == StructuredMediaType) && !utf8.Valid(body):
+	mediaType, parameters, _ := mime.ParseMediaType(field(header, "Content-Type"))
+	switch charset := strings.ToLower(parameters["charset"]); {
+	case charset != "" && charset != "utf-8" && charset != "us-ascii":
+		return Envelope{}, &InvalidEventError{
+			Status: http.StatusUnsupportedMediaType, Reason: "the body must be in UTF-8, and its charset utf-8 or absent",
+		}
+	case !utf8.Valid(body):
 		return Envelope{}, invalid("body is not UTF-8")
 	case mediaType == BatchMediaType:
 		u := unwrapper{limit: maxRecords, left: maxRecords}
@@ -37,12 +41,8 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 			return Envelope{}, invalid("body is %v; it must be a CloudEvent in JSON", err)
 		}
 		return Envelope{Structured, []Record{readRecord(o, len(body))}}, nil
-	case !strings.HasPrefix(mediaType, "application/cloudevents") && header.Get("Ce-Specversion") != "":
-		o, err := binary(header, body)
-		if err != nil {
-			return Envelope{}, err
-		}
-		return Envelope{Structured, []Record{readRecord(o, len(body))}}, nil
+	case !strings.HasPrefix(mediaType, "application/cloudevents") && field(header, "Ce-Specversion") != "":
+		return Envelope{Structured, []Record{readRecord(binary(header, body), len(body))}}, nil
 	}
 	return Envelope{}, &InvalidEventError{
 		Status: http.StatusUnsupportedMediaType,
@@ -52,37 +52,39 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 }
 
 // binary makes the members of a structured event out of the headers and body of a binary one.
-func binary(header http.Header, body []byte) (object, error) {
+// Headers that aren't those of an attribute are ignored.
+func binary(header http.Header, body []byte) object {
 	o := object{}
-	if len(body) > 0 {
-		o["data"] = body
-	}
-	if contentType := header.Get("Content-Type"); contentType != "" {
-		o["datacontenttype"] = quote(contentType)
-	}
-	for name, values := range header {
+	for name := range header {
 		attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-")
-		if !ok {
+		if !ok || attribute == "" || strings.ContainsFunc(attribute, notInAttribute) {
 			continue
 		}
-		if len(values) != 1 {
-			return nil, invalid("header %.40q is there more than once", name)
-		}
-		if attribute == "data" || attribute == "datacontenttype" {
-			return nil, invalid("header %.40q is not allowed: the body and Content-Type say it", name)
-		}
-		value := values[0]
+		value := field(header, name)
 		if len(value) >= 2 && strings.HasPrefix(value, `"`) && strings.HasSuffix(value, `"`) {
 			value = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(value[1 : len(value)-1])
 		}
 		value, err := url.PathUnescape(value)
-		if err != nil || !utf8.ValidString(value) {
-			return nil, invalid("header %.40q is not percent-encoded UTF-8", name)
+		if err != nil {
+			value = "\ufffd" // which is refused in an attribute that is read
 		}
 		o[attribute] = quote(value)
 	}
-	return o, nil
+	// These are in the body and in Content-Type alone.
+	delete(o, "data")
+	delete(o, "datacontenttype")
+	if len(body) > 0 {
+		o["data"] = body
+	}
+	if contentType := field(header, "Content-Type"); contentType != "" {
+		o["datacontenttype"] = quote(contentType)
+	}
+	return o
 }
+
+// field is the value of a header. One that comes several times is a list, as RFC 9110 has it and as
+// a function URL hands it on.
+func field(header http.Header, name string) string { return strings.Join(header.Values(name), ",") }
 
 func quote(s string) json.RawMessage {
 	quoted, _ := json.Marshal(s) // a string can't fail

@@ -67,6 +67,10 @@ func (in Input[T]) Decode(e *Event) (T, error) {
 
 // readData parses data as a JSON object. Absent data reads as {}.
 func readData(e *Event) (object, error) {
+	data := unmarked(e.Data)
+	if len(data) == 0 || string(data) == "null" { // whatever type it would have
+		return object{}, nil
+	}
 	if e.ContentType != "" {
 		mediaType, _, err := mime.ParseMediaType(e.ContentType)
 		isJSON := mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
@@ -75,13 +79,10 @@ func readData(e *Event) (object, error) {
 				e.ContentType)
 		}
 	}
-	if len(e.Data) == 0 || string(e.Data) == "null" {
-		return object{}, nil
-	}
-	if !utf8.Valid(e.Data) {
+	if !utf8.Valid(data) {
 		return nil, errors.New("data is not UTF-8")
 	}
-	o, err := parseObject(e.Data)
+	o, err := parseObject(data)
 	if err != nil {
 		return nil, fmt.Errorf("data is %w; it must be a JSON object", err)
 	}

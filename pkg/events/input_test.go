@@ -268,7 +268,20 @@ func TestDataIsJSON(t *testing.T) {
 		} else {
 			require.ErrorContains(t, err, contentType)
 		}
+		for _, none := range []string{"", "null", "\ufeff"} { // there is nothing to judge
+			e.Data = json.RawMessage(none)
+			_, err = events.BootstrapRegionInput().Decode(&e)
+			require.NoError(t, err, contentType)
+		}
 	}
+}
+
+func TestDataMayBeginWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	e := received("\ufeff" + `{"region_id":"cn-north-4"}`)
+	data, err := events.BootstrapRegionInput().Decode(&e)
+	require.NoError(t, err)
+	assert.Equal(t, events.RegionID("cn-north-4"), data.RegionID)
 }
 
 func TestTheEventOrTheHostAsksForADryRun(t *testing.T) {

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -21,9 +19,13 @@ type object map[string]json.RawMessage
 // maxMembers bounds an object: nothing that we read has nearly as many, and each costs memory.
 const maxMembers = 1000
 
+// unmarked is b without the byte order mark that some editors and senders begin a text with.
+func unmarked(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\ufeff")) }
+
 // parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the
 // sentence "it is ...".
 func parseObject(b []byte) (object, error) {
+	b = unmarked(b)
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, errors.New("empty")
 	}
@@ -54,6 +56,7 @@ func parseObject(b []byte) (object, error) {
 // parseArray reads the elements of a JSON array, up to one more than most. The caller refuses a
 // list that is longer than most, so the rest would only cost memory.
 func parseArray(b []byte, most int) ([]json.RawMessage, error) {
+	b = unmarked(b)
 	if err := validJSON(b); err != nil {
 		return nil, err
 	}
@@ -124,7 +127,7 @@ func readEvent(o object) (e Event, err error) {
 			err = fmt.Errorf("%.60s: %w", name, fmt.Errorf(format, args...))
 		}
 	}
-	var specversion, timestamp, ignored string
+	var specversion, timestamp string
 	known := map[string]*string{
 		"specversion": &specversion, "time": &timestamp,
 		"id": &e.ID, "source": &e.Source, "type": &e.Type, "datacontenttype": &e.ContentType,
@@ -138,12 +141,10 @@ func readEvent(o object) (e Event, err error) {
 			fail(fmt.Sprintf("%.40q", name), "is not the name of an attribute: only a-z and 0-9")
 			continue
 		}
-		target, isKnown := known[name]
-		if !isKnown {
-			target = &ignored
-		}
-		if problem := readAttribute(o[name], isKnown, target); problem != nil {
-			fail(name, "%w", problem)
+		if target := known[name]; target != nil { // any other is ignored, whatever it is
+			if problem := readAttribute(o[name], target); problem != nil {
+				fail(name, "%w", problem)
+			}
 		}
 	}
 	if specversion != "1.0" {
@@ -154,15 +155,12 @@ func readEvent(o object) (e Event, err error) {
 			fail(name, "is missing")
 		}
 	}
-	if strings.ContainsFunc(e.Source, notInURI) {
-		fail("source", "has a character that can't stand in a URI")
-	}
-	if _, problem := url.Parse(e.Source); problem != nil {
-		fail("source", "must be a URI-reference")
+	if !IsURIReference(e.Source) {
+		fail("source", "must be a URI-reference (RFC 3986)")
 	}
 	if timestamp != "" {
 		var problem error
-		if e.Time, problem = time.Parse(time.RFC3339, strings.ToUpper(timestamp)); problem != nil {
+		if e.Time, problem = parseTime(timestamp); problem != nil {
 			fail("time", "must be like 2026-01-02T03:04:05Z (RFC 3339)")
 		}
 	}
@@ -189,35 +187,24 @@ func readEvent(o object) (e Event, err error) {
 	return e, err
 }
 
-// readAttribute reads the value of a context attribute: a string, or for an extension that we don't
-// know a boolean or a number. It leaves target alone if the value is not a string.
-func readAttribute(value json.RawMessage, known bool, target *string) error {
-	switch value[0] {
-	case '"':
-		var text string
-		if err := json.Unmarshal(value, &text); err != nil {
-			return err
-		}
-		if known && len(text) > maxAttribute {
-			return fmt.Errorf("is longer than %d bytes", maxAttribute)
-		}
-		if strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsRune(text, utf8.RuneError) {
-			return errors.New("has a control character, or is not valid Unicode")
-		}
-		*target = text
-	case 'n': // null is the same as absent
-	case '{', '[':
-		return errors.New("must not be an object or an array")
-	default:
-		if known {
-			return errors.New("must be a string")
-		}
+// readAttribute reads the value of a context attribute that we know: a string. Null is the same as
+// absent, and leaves target alone.
+func readAttribute(value json.RawMessage, target *string) error {
+	if string(value) == "null" {
+		return nil
 	}
+	var text string
+	switch err := json.Unmarshal(value, &text); {
+	case err != nil:
+		return errors.New("must be a string")
+	case len(text) > maxAttribute:
+		return fmt.Errorf("is longer than %d bytes", maxAttribute)
+	case strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsRune(text, utf8.RuneError):
+		return errors.New("has a control character, or is not valid Unicode")
+	}
+	*target = text
 	return nil
 }
 
 // notInAttribute reports whether the name of an attribute can't contain r.
 func notInAttribute(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-
-// notInURI reports whether a URI-reference (RFC 3986) can't contain r.
-func notInURI(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }

@@ -104,7 +104,7 @@ func (u *unwrapper) payload(b []byte, depth int) (Shape, []Record, error) {
 	if !utf8.Valid(b) {
 		return "", nil, invalid("payload is not UTF-8")
 	}
-	b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\ufeff")), " \t\r\n")
+	b = bytes.TrimLeft(unmarked(b), " \t\r\n")
 	if bytes.HasPrefix(b, []byte("[")) {
 		return u.list(b, depth)
 	}
@@ -281,7 +281,7 @@ func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
 	if !json.Valid(detail) {
 		detail = o["detail"]
 	}
-	at, _ := time.Parse(time.RFC3339, o.text("time"))
+	at, _ := parseTime(o.text("time"))
 	if bytes.HasPrefix(detail, []byte("[")) {
 		records, err := u.inside(detail, depth)
 		return sentAt(records, at), err
@@ -420,7 +420,7 @@ func moment(raw json.RawMessage) (time.Time, bool) {
 	if ms, err := strconv.ParseFloat(text, 64); err == nil && !strings.ContainsAny(text, "_xX") {
 		return time.UnixMilli(int64(ms)).UTC(), ms >= 1e11 && ms < 1<<47 // less would be seconds
 	}
-	at, err := time.Parse(time.RFC3339, strings.ToUpper(text))
+	at, err := parseTime(text)
 	return at, err == nil
 }
 
