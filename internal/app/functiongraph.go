@@ -43,6 +43,7 @@ func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
 	// No proxy stands before the API, and a poll takes its time. A connection that the API has
 	// closed in the meantime would lose an answer, so each request has its own.
 	api := wire.Client(&http.Transport{DisableKeepAlives: true}) // it follows no redirects
+	h.NoURL = true
 	failing := false
 	for ctx.Err() == nil {
 		event, err := fg.next(ctx, api)
@@ -112,7 +113,7 @@ func (fg functionGraph) invoke(ctx context.Context, h *handler.Handler, event in
 	given, err := fg.credentials(event.header)
 	switch {
 	case err != nil && h.Broken == nil:
-		h = &handler.Handler{Name: h.Name, Broken: err}
+		h = &handler.Handler{Name: h.Name, Broken: err, NoURL: h.NoURL}
 	case given != client.Credentials{}:
 		ctx = client.WithCredentials(ctx, given)
 	}

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ const (
 	margin     = 500 * time.Millisecond // to answer
 	sinkMargin = 2 * time.Second        // to deliver a result event and answer
 )
+
+// maxAnswer is how many bytes Lambda and FunctionGraph take as an answer.
+const maxAnswer = 6 << 20
 
 // Function handles events of its types. [NewFunction] makes it.
 type Function struct {
@@ -67,6 +71,9 @@ type Handler struct {
 
 	// MaxRequests is how many HTTP requests are handled at once; 0 is any number.
 	MaxRequests int
+	// NoURL says that the host has no function URLs, so that a payload in the form of a request is
+	// none: nobody there would read the status of the answer.
+	NoURL bool
 
 	warm     atomic.Bool  // set by the first event; the metric ColdStart reads it
 	requests atomic.Int64 // the HTTP requests that are being handled
@@ -80,13 +87,36 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (_ []byte, err err
 	defer h.recovered(ctx, &err)
 	envelope, err := events.Unwrap(payload)
 	if err == nil && envelope.Shape == events.HTTP {
-		return h.invokeHTTP(ctx, payload) // which checks the set-up itself
+		if !h.NoURL {
+			return h.invokeHTTP(ctx, payload), nil // which checks the set-up itself
+		}
+		err = &events.InvalidEventError{Reason: "payload is a request of a function URL, which this host doesn't have; " +
+			"send the event itself"}
 	}
 	if err := cmp.Or(h.checkSetUp(ctx), err); err != nil {
 		h.logRefusal(ctx, err)
 		return nil, err
 	}
-	return answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
+	out, err := answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
+	if err == nil {
+		err = h.checkSize(ctx, out)
+	}
+	return out, err
+}
+
+// checkSize fails if the host wouldn't take the answer. Nothing is lost by that: each event was
+// handled, and handling it again changes nothing.
+func (h *Handler) checkSize(ctx context.Context, answer []byte) error {
+	if len(answer) <= maxAnswer {
+		return nil
+	}
+	err := &events.InvalidEventError{
+		Reason: fmt.Sprintf("the events were handled, but the answer with their results has %d bytes, and at most %d "+
+			"are taken: send them again, fewer in one payload", len(answer), maxAnswer),
+		Status: http.StatusRequestEntityTooLarge,
+	}
+	h.logRefusal(ctx, err)
+	return err
 }
 
 // recovered makes a panic outside of the handling of an event a transient failure. Inside, the
@@ -110,7 +140,7 @@ func (h *Handler) checkSetUp(ctx context.Context) error {
 		return &MisconfiguredError{fmt.Errorf("an invocation has %s, "+
 			"of which %s are reserved for its results and its answer: "+
 			"set the function's timeout to 60s, or at least to %s",
-			left.Round(10*time.Millisecond), h.reserve(), h.reserve()+time.Second)}
+			left.Round(10*time.Millisecond), h.reserve(), (h.reserve() + time.Second).Truncate(time.Second))}
 	}
 	return nil
 }

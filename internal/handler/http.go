@@ -38,8 +38,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method != http.MethodPost {
+		const advice = "send events by POST"
+		h.logRefusal(r.Context(), &events.InvalidEventError{Reason: advice})
 		w.Header().Set("Allow", http.MethodPost)
-		problem(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "send events by POST")
+		problem(w, http.StatusMethodNotAllowed, "MethodNotAllowed", advice)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), HTTPTime)
@@ -87,6 +89,15 @@ func (h *Handler) takeRequest(
 
 // receive takes the events out of a request.
 func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
+	const plain = "identity"
+	coding := strings.Join(r.Header.Values("Content-Encoding"), ",")
+	if coding != "" && !strings.EqualFold(coding, plain) {
+		w.Header().Set("Accept-Encoding", plain)
+		return events.Envelope{}, &events.InvalidEventError{
+			Reason: "the body is encoded, as Content-Encoding says: send it as it is",
+			Status: http.StatusUnsupportedMediaType,
+		}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return events.Envelope{}, &events.InvalidEventError{
@@ -123,7 +134,7 @@ func problem(w http.ResponseWriter, status int, errorType, detail string) {
 }
 
 // invokeHTTP has ServeHTTP answer the request of a function URL, or of an HTTP API in format 2.0.
-func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error) {
+func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) []byte {
 	w := recorder{status: http.StatusOK, header: http.Header{}}
 	if r, err := readRequest(ctx, payload); err != nil {
 		h.logRefusal(ctx, err)
@@ -131,18 +142,18 @@ func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) ([]byte, error
 	} else {
 		h.ServeHTTP(&w, r)
 	}
-	out := lambdaevents.LambdaFunctionURLResponse{
-		StatusCode: w.status, Headers: map[string]string{}, Body: w.body.String(),
+	out := w.response()
+	if err := h.checkSize(ctx, out); err != nil {
+		w = recorder{header: http.Header{}}
+		fail(&w, err)
+		out = w.response()
 	}
-	for name := range w.header {
-		out.Headers[name] = w.header.Get(name)
-	}
-	return json.Marshal(out)
+	return out
 }
 
 func readRequest(ctx context.Context, payload []byte) (*http.Request, error) {
 	var in lambdaevents.LambdaFunctionURLRequest
-	if json.Unmarshal(payload, &in) != nil {
+	if json.Unmarshal(bytes.TrimPrefix(payload, []byte("\ufeff")), &in) != nil {
 		return nil, &events.InvalidEventError{
 			Reason: "payload is not a request of a function URL or HTTP API, format 2.0",
 		}
@@ -175,3 +186,15 @@ type recorder struct {
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// response is what was written, as the response of a function URL.
+func (r *recorder) response() []byte {
+	out := lambdaevents.LambdaFunctionURLResponse{
+		StatusCode: r.status, Headers: map[string]string{}, Body: r.body.String(),
+	}
+	for name := range r.header {
+		out.Headers[name] = r.header.Get(name)
+	}
+	encoded, _ := json.Marshal(out) // texts and a number can't fail
+	return encoded
+}

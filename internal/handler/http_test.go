@@ -1,13 +1,17 @@
 package handler_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -44,6 +48,9 @@ func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 	} {
 		binary.Header.Set(name, value)
 	}
+	compressed, plain := post(structured, "\x1f\x8b\x08"), post(structured, bootstrap("1"))
+	compressed.Header.Set("Content-Encoding", "gzip")
+	plain.Header.Set("Content-Encoding", "Identity")
 	const problem = "application/problem+json"
 	rejected := strings.Replace(bootstrap("1"), "cn-north-4", "x", 1)
 	anotherType := strings.Replace(bootstrap("1"), "org.bootstrap", "x", 1)
@@ -56,6 +63,7 @@ func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 		mediaType  string
 		body       string
 		retryAfter string
+		encoding   string // Accept-Encoding, only where the encoding is the reason
 	}{
 		"structured": {
 			request: post(structured, bootstrap("1")), status: 200, mediaType: structured,
@@ -83,6 +91,12 @@ func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 		},
 		"not a CloudEvent": {
 			request: post("application/json", "{}"), status: 415, mediaType: problem, body: structured,
+		},
+		"compressed": {
+			request: compressed, status: 415, mediaType: problem, body: "Content-Encoding", encoding: "identity",
+		},
+		"encoded as it is": {
+			request: plain, status: 200, mediaType: structured, body: `"type":"org.region.registered"`,
 		},
 		"too large": {
 			request: post(structured, strings.Repeat(" ", 1<<20+1)), status: 413, mediaType: problem,
@@ -125,6 +139,7 @@ func TestEachRequestHasItsAnswerByHTTP(t *testing.T) {
 			assert.Equal(t, c.mediaType, w.Header().Get("Content-Type"))
 			assert.Contains(t, w.Body.String(), c.body)
 			assert.Equal(t, c.retryAfter, w.Header().Get("Retry-After"))
+			assert.Equal(t, c.encoding, w.Header().Get("Accept-Encoding"))
 		})
 	}
 }
@@ -157,6 +172,11 @@ func TestRequestsOfFunctionURLsAreAnsweredLikeAnyOther(t *testing.T) {
 		assert.Contains(t, out.Body, "org.region.registered")
 	}
 	assert.Equal(t, 400, invoke(request("{}", false)).StatusCode)
+	marked, err := json.Marshal(request(bootstrap("1"), false))
+	require.NoError(t, err)
+	answer, err := newHandler(registered).Invoke(t.Context(), []byte("\ufeff"+string(marked)))
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), `"statusCode":200`, "a byte order mark is ignored")
 	r := request("", false)
 	r.RequestContext.HTTP.Method, r.RawPath = http.MethodGet, "/healthz"
 	assert.Equal(t, 200, invoke(r).StatusCode)
@@ -171,6 +191,122 @@ func TestRequestsOfFunctionURLsAreAnsweredLikeAnyOther(t *testing.T) {
 		assert.Contains(t, string(answer), `"statusCode":400`, payload)
 		assert.NotContains(t, string(answer), "Go struct field", payload)
 	}
+}
+
+// Where nobody would read the status of an answer, an answer acknowledges the event.
+func TestARequestIsNoEventWhereThereAreNoFunctionURLs(t *testing.T) {
+	t.Parallel()
+	payload := `{"requestContext":{"http":{"method":"POST"}},"rawPath":"/","headers":{"content-type":"` + structured +
+		`"},"body":` + strconv.Quote(bootstrap("1")) + `}`
+	h := newHandler(fails(errors.New("away")))
+	answer, err := h.Invoke(t.Context(), []byte(payload))
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), `"statusCode":503`)
+
+	h.NoURL = true
+	_, err = h.Invoke(t.Context(), []byte(payload))
+	require.ErrorAs(t, err, new(*events.InvalidEventError))
+	require.ErrorContains(t, err, "send the event itself")
+
+	h = &handler.Handler{Name: "register-region", Broken: errors.New("X: is not set"), NoURL: true}
+	_, err = h.Invoke(t.Context(), []byte(payload))
+	require.ErrorAs(t, err, new(*handler.MisconfiguredError))
+}
+
+// Whoever sends bad requests must not be able to fill the log.
+func TestEachRefusedRequestIsOneShortLine(t *testing.T) { //nolint:paralleltest // sets the default logger
+	long := strings.Repeat("x", 30_000)
+	request := func(method, mediaType, body string) *http.Request {
+		r := httptest.NewRequest(method, "/"+long, strings.NewReader(body))
+		r.Header.Set("Content-Type", mediaType)
+		return r
+	}
+	encoded := request(http.MethodPost, structured, "x")
+	encoded.Header.Set("Content-Encoding", long)
+	binary := request(http.MethodPost, "application/json", "{}")
+	for name, value := range map[string]string{
+		"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/" + long, "Ce-Type": long,
+	} {
+		binary.Header.Set(name, value)
+	}
+	url := func(payload string) func(*handler.Handler) {
+		return func(h *handler.Handler) {
+			_, err := h.Invoke(t.Context(), []byte(payload))
+			assert.NoError(t, err)
+		}
+	}
+	serve := func(r *http.Request) func(*handler.Handler) {
+		return func(h *handler.Handler) { h.ServeHTTP(httptest.NewRecorder(), r) }
+	}
+	for name, send := range map[string]func(*handler.Handler){
+		"GET":                      serve(request(http.MethodGet, structured, "x")),
+		"an unknown method":        serve(request(long, structured, "x")),
+		"a body too large":         serve(request(http.MethodPost, structured, strings.Repeat("x", 1<<20+1))),
+		"an event too large":       serve(request(http.MethodPost, structured, `{"specversion":"`+strings.Repeat("x", 1<<19)+`"}`)),
+		"another media type":       serve(request(http.MethodPost, "text/"+long, "x")),
+		"another charset":          serve(request(http.MethodPost, structured+"; charset="+long, "x")),
+		"a compressed body":        serve(encoded),
+		"a body that isn't UTF-8":  serve(request(http.MethodPost, structured, "\xff")),
+		"a body that isn't JSON":   serve(request(http.MethodPost, structured, long)),
+		"many that aren't events":  serve(request(http.MethodPost, batched, "["+strings.Repeat("0,", 9_000)+"0]")),
+		"attributes that are long": serve(binary),
+		"GET of a function URL":    url(`{"requestContext":{"http":{"method":"GET"}},"rawPath":"/` + long + `"}`),
+		"a method that isn't one":  url(`{"requestContext":{"http":{"method":"` + long + ` x"}}}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			before := slog.Default()
+			slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
+			t.Cleanup(func() { slog.SetDefault(before) })
+			send(newHandler(registered))
+			assert.Equal(t, 1, strings.Count(out.String(), "\n"), "%.2000s", out.String())
+			assert.Contains(t, out.String(), `"error_type":"InvalidEventError"`)
+			assert.Less(t, out.Len(), 1000)
+		})
+	}
+}
+
+// The events are handled all the same: payloads with fewer of them find all done.
+func TestAnAnswerThatNoHostTakesIsAFailure(t *testing.T) {
+	t.Parallel()
+	list := func(n int, id string) string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = bootstrap(strconv.Itoa(i) + id)
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	}
+	var count atomic.Int64
+	h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
+		count.Add(1)
+		return registered(ctx, e, asked)
+	})
+	const advice = "the events were handled, but the answer with their results has"
+	_, err := h.Invoke(t.Context(), []byte(list(9_999, strings.Repeat("x", 100))))
+	require.ErrorAs(t, err, new(*events.InvalidEventError))
+	require.ErrorContains(t, err, advice)
+	assert.EqualValues(t, 9_999, count.Swap(0))
+	half, err := h.Invoke(t.Context(), []byte(list(5_000, strings.Repeat("x", 100))))
+	require.NoError(t, err)
+	assert.Greater(t, len(half), 3<<20)
+
+	h = newHandler(returns(events.Registration{
+		RegionID: "cn-north-4", Outcome: events.Registered, RequestID: strings.Repeat("r", 300),
+	}))
+	request, err := json.Marshal(map[string]any{
+		"requestContext": map[string]any{"http": map[string]any{"method": "POST"}}, "rawPath": "/",
+		"headers": map[string]string{"content-type": batched}, "body": list(8_800, ""),
+	})
+	require.NoError(t, err)
+	answer, err := h.Invoke(t.Context(), request)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), `"statusCode":413`)
+	assert.Contains(t, string(answer), advice)
+	assert.Less(t, len(answer), 1000)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, post(batched, list(8_800, "")))
+	assert.Equal(t, http.StatusOK, w.Code, "the HTTP server answers as much as it has to say")
+	assert.Greater(t, w.Body.Len(), 6<<20)
 }
 
 func TestABodyThatBreaksOffIsATransientFailure(t *testing.T) {
