@@ -46,7 +46,7 @@ func New(config Config, credentials CredentialsFunc) *Client {
 	return &Client{
 		config:      config,
 		http:        wire.Client(config.Transport),
-		credentials: &credentialsCache{load: credentials, loading: make(chan struct{}, 1)},
+		credentials: &credentialsCache{load: credentials},
 	}
 }
 

@@ -67,8 +67,9 @@ type Credentials struct {
 
 // A CredentialsFunc loads the credentials. Its result is kept until Huawei Cloud refuses it, or
 // until 5 minutes before it expires; then the func is called again, once for all calls. An error
-// isn't kept, and fails the call with the error's kind, see [attempt.KindOf], unless it is about
-// credentials that still hold: then it is tried again half a minute later.
+// isn't kept. It fails the call, and those that wait for it, with the error's kind, see
+// [attempt.KindOf], unless it is about credentials that still hold: then it is logged, and tried
+// again half a minute later.
 type CredentialsFunc func(context.Context) (Credentials, error)
 
 // Static always returns c.
@@ -88,15 +89,24 @@ const (
 	renewBefore = 5 * time.Minute  // how long before credentials expire others are loaded
 	renewAgain  = 30 * time.Second // when that is tried again if it failed
 	renewTime   = 5 * time.Second  // how long it may keep the one call that does it
+
+	lastWord = 100 * time.Millisecond // for a load that ends with the same deadline as who waits for it
 )
 
 // credentialsCache keeps what load returned, and counts the loads.
 type credentialsCache struct {
-	load    CredentialsFunc
-	loading chan struct{} // holds one element during a load; whoever waits for it gives up with its context
+	load CredentialsFunc
 
-	mu   sync.Mutex // guards last
-	last loaded
+	mu      sync.Mutex // guards the rest
+	last    loaded
+	running *load // nil if none is
+}
+
+// load is a load of credentials by one call, for which others may wait.
+type load struct {
+	done chan struct{} // closed at its end
+	err  error         // why it failed, once it is done
+	cut  bool          // it failed because its own time was over, so another may try
 }
 
 // loaded are credentials with the number of the load that they came from, 1 for the first.
@@ -128,64 +138,76 @@ func (l loaded) hold() bool {
 
 func (l loaded) due() bool { return !l.renew.IsZero() && !time.Now().Before(l.renew) }
 
-func (c *credentialsCache) get() loaded {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.last
-}
-
-func (c *credentialsCache) put(l loaded) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = l
-}
-
 // newer returns the credentials of a later load than that of the given number, 0 for any. If there
 // are none it loads others, and now is true. Those that still hold but are due are renewed by one
 // call, for a few seconds, while the others go on with them.
 func (c *credentialsCache) newer(ctx context.Context, than int) (_ loaded, now bool, err error) {
-	last := c.get()
-	usable := last.number > than && last.hold()
-	if usable && !last.due() {
-		return last, false, nil
-	}
-	if usable {
-		if end, ok := ctx.Deadline(); ok && time.Until(end) < 2*renewTime {
-			return last, false, nil // the call itself needs the time
-		}
-		select {
-		case c.loading <- struct{}{}:
-		default:
+	end, ends := ctx.Deadline()
+	busy := ends && time.Until(end) < 2*renewTime // the call itself needs the time
+	for {
+		c.mu.Lock()
+		last, other := c.last, c.running
+		usable := last.number > than && last.hold()
+		if usable && (!last.due() || busy || other != nil) {
+			c.mu.Unlock()
 			return last, false, nil
 		}
-	} else {
-		select {
-		case c.loading <- struct{}{}:
-		case <-ctx.Done():
-			return loaded{}, false, fmt.Errorf("another call is loading them: %w", context.Cause(ctx))
+		if other == nil {
+			mine := &load{done: make(chan struct{})}
+			c.running = mine
+			c.mu.Unlock()
+			return c.run(ctx, mine, last, usable)
+		}
+		c.mu.Unlock()
+		if err := other.wait(ctx); err != nil {
+			return loaded{}, false, err
 		}
 	}
-	defer func() { <-c.loading }()
+}
 
-	last = c.get() // another call may have loaded some meanwhile
-	usable = last.number > than && last.hold()
-	if usable && !last.due() {
-		return last, false, nil
+// wait returns why the load failed, or nil if it is worth while to look again.
+func (l *load) wait(ctx context.Context) error {
+	select {
+	case <-l.done:
+		if end, ends := ctx.Deadline(); l.cut && (!ends || time.Until(end) > lastWord) {
+			return nil
+		}
+		return l.err
+	case <-ctx.Done():
 	}
+	select {
+	case <-l.done: // it says more than that the time is over
+		if l.err != nil {
+			return l.err
+		}
+	case <-time.After(lastWord):
+	}
+	return fmt.Errorf("another call is loading them: %w", context.Cause(ctx))
+}
+
+// run loads others than the last credentials. If it fails, and the last are usable, they are renewed
+// later.
+func (c *credentialsCache) run(ctx context.Context, l *load, last loaded, usable bool) (_ loaded, now bool, _ error) {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.last, c.running = last, nil
+		close(l.done)
+	}()
 	if usable {
 		var cancel context.CancelFunc
 		ctx, cancel = attempt.Timeout(ctx, renewTime)
 		defer cancel()
 	}
 	credentials, err := c.load(ctx)
+	l.err, l.cut = err, ctx.Err() != nil
 	switch {
 	case err == nil:
 		last = newLoaded(credentials, last.number+1)
-		c.put(last)
 		return last, true, nil
 	case usable && last.hold():
+		slog.WarnContext(ctx, "the credentials can't be renewed, and still hold", "err", err)
 		last.renew = time.Now().Add(renewAgain)
-		c.put(last)
 		return last, false, nil
 	}
 	return loaded{}, false, err

@@ -270,8 +270,87 @@ func TestWaitingForSomebodyElsesLoadEndsWithTheContext(t *testing.T) {
 		defer cancel()
 		_, err := api.RegisteredRegions(short)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, time.Second, time.Since(start))
+		require.ErrorContains(t, err, "credentials: another call is loading them")
+		assert.LessOrEqual(t, time.Since(start), 1100*time.Millisecond)
 		cancel()
+	})
+}
+
+func TestAFailedLoadIsThatOfAllWhoWaitForIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, others time.Duration // how long each call has
+		answers       time.Duration // when the vault answers
+		want          string        // in each error; empty if all but the first succeed
+		loads         int32
+	}{
+		"it is refused":                {time.Minute, time.Minute, time.Second, "the vault denies access", 1},
+		"their time is over, too":      {5 * time.Second, 5 * time.Second, time.Hour, "no answer of the vault", 1},
+		"only the first has no time":   {5 * time.Second, time.Minute, 6 * time.Second, "", 2},
+		"only the others have no time": {time.Minute, 5 * time.Second, 6 * time.Second, "another call is loading", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var loads atomic.Int32
+				api := client.New(config(huaweitest.New(keys())), func(ctx context.Context) (client.Credentials, error) {
+					n := loads.Add(1)
+					select {
+					case <-time.After(c.answers):
+					case <-ctx.Done():
+						return client.Credentials{}, fmt.Errorf("no answer of the vault: %w", ctx.Err())
+					}
+					if n > 1 {
+						return credentials(keys()), nil
+					}
+					return client.Credentials{}, errDenied
+				})
+				var calls sync.WaitGroup
+				call := func(has time.Duration, want string) {
+					calls.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), has)
+						defer cancel()
+						_, err := api.RegisteredRegions(ctx)
+						if want == "" {
+							assert.NoError(t, err)
+						} else {
+							assert.ErrorContains(t, err, want)
+						}
+					})
+				}
+				first := c.want
+				switch name {
+				case "only the first has no time":
+					first = "no answer of the vault"
+				case "only the others have no time":
+					first = "the vault denies access"
+				}
+				call(c.first, first)
+				synctest.Wait()
+				for range 4 {
+					call(c.others, c.want)
+				}
+				calls.Wait()
+				assert.Equal(t, c.loads, loads.Load())
+			})
+		})
+	}
+}
+
+func TestALoadThatPanicsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		api := client.New(config(huaweitest.New(keys())), func(context.Context) (client.Credentials, error) {
+			if first {
+				first = false
+				panic("a bug")
+			}
+			return credentials(keys()), nil
+		})
+		assert.Panics(t, func() { _, _ = api.RegisteredRegions(t.Context()) })
+		_, err := api.RegisteredRegions(t.Context())
+		require.NoError(t, err)
 	})
 }
 

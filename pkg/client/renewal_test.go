@@ -1,8 +1,11 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -154,9 +157,33 @@ func TestARenewalThatHangsHoldsUpOneCall(t *testing.T) {
 			other <- err
 		}()
 		_, err := api.RegisteredRegions(ctx)
-		texts := err.Error() + "\n" + (<-other).Error()
-		assert.Contains(t, texts, "credentials: context deadline exceeded")
-		assert.Contains(t, texts, "credentials: another call is loading them: context deadline exceeded")
+		require.EqualError(t, err, "RegisteredRegions: credentials: context deadline exceeded")
+		require.EqualError(t, <-other, err.Error(), "both say what the load came to")
+	})
+}
+
+// It replaces the default logger, so it can't run in parallel.
+func TestEachRenewalThatFailsIsOneLine(t *testing.T) { //nolint:paralleltest // see above
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgency(time.Hour)
+		api := client.New(config(a.cloud), a.load)
+		readUntil(t, api, 55*time.Minute)
+		assert.Empty(t, out.String())
+		a.fail = attempt.Misconfigured.Errorf("the agency trusts nobody any more")
+		readUntil(t, api, 2*time.Minute)
+		assert.Equal(t, 4, strings.Count(out.String(), "\n"), "one each half minute:\n%s", out.String())
+		for line := range strings.Lines(out.String()) {
+			assert.Contains(t, line, `"level":"WARN","msg":"the credentials can't be renewed, and still hold",`+
+				`"err":"the agency trusts nobody any more"`)
+		}
+		out.Reset()
+		a.fail = nil
+		readUntil(t, api, 2*time.Minute)
+		assert.Empty(t, out.String())
 	})
 }
 
