@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func read(t *testing.T, environment map[string]string) (everything, error) {
 	t.Helper()
 	var c everything
 	found := load(t.Context(), &c, envconfig.MapLookuper(environment))
-	return c, found.and(c.Validate())
+	return c, found.and(errors.Join(c.Validate(), c.Credentials.Validate()))
 }
 
 func TestTheConfigurationHasDefaults(t *testing.T) {

@@ -38,9 +38,10 @@ type Config struct {
 	LowerHTTPProxy  wire.ProxyURL `env:"http_proxy"`
 }
 
-// Validate names each variable that is out of its bounds or doesn't go with the others.
+// Validate names each variable that is out of its bounds or doesn't go with the others, but for
+// those of the credentials, which New of package credentials checks.
 func (c Config) Validate() error {
-	return errors.Join(c.Credentials.Validate(), c.Client.Validate(), c.Handler.Validate(),
+	return errors.Join(c.Client.Validate(), c.Handler.Validate(),
 		c.Sink.CheckSource(string(c.Handler.Source)))
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -78,6 +80,27 @@ func TestErrorsOfTheCommonAndTheOwnConfigurationAreReportedTogether(t *testing.T
 		"PORT: is too large or too small a number",
 	} {
 		assert.ErrorContains(t, err, want)
+	}
+}
+
+// What AWS would have to say about it would only confuse.
+func TestHalfAConfigurationOfCredentialsIsAllThatIsNamed(t *testing.T) {
+	t.Parallel()
+	for want, environment := range map[string]map[string]string{
+		"HUAWEICLOUD_OIDC_AGENCY_URN: is not set, but other HUAWEICLOUD_OIDC_ variables are": {
+			"HUAWEICLOUD_OIDC_PROVIDER_URN": "iam::a1:oidcProvider:aws", "HUAWEICLOUD_OIDC_AUDIENCE": "huaweicloud",
+		},
+		"HUAWEICLOUD_SDK_AK: is set, and so is HUAWEICLOUD_CREDENTIALS_SECRET; unset one of them": {
+			"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_CREDENTIALS_SECRET": "registrar",
+		},
+	} {
+		environment["REGION_ID"] = "cn-north-4"
+		p := ownProgram(environment)
+		p.common.Credentials.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+			return aws.Config{}, nil // no region
+		}
+		_, _, err := p.build(t.Context())
+		require.EqualError(t, err, "configuration: "+want)
 	}
 }
 

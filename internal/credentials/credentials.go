@@ -142,8 +142,8 @@ func (o *Off) UnmarshalText(text []byte) error {
 }
 
 // New makes the func that returns the credentials of c. New itself calls nothing, and makes no
-// client of anything that isn't configured. Its error is misconfigured, and says what is wrong with
-// the configuration of AWS.
+// client of anything that isn't configured. Its error is misconfigured: that of Validate, or else
+// what is wrong with the configuration of AWS.
 //
 // Calls to STS are made as api says. Agencies are assumed by the name of the session, bounded by
 // its policy unless that is switched off.
@@ -152,6 +152,9 @@ func (o *Off) UnmarshalText(text []byte) error {
 // within the deadline of its context, and keeps nothing: the client keeps credentials, and asks
 // again before they expire and when Huawei Cloud refuses them. Its error shows no credentials.
 func New(ctx context.Context, c Config, api client.Config, session client.Session) (client.CredentialsFunc, error) {
+	if err := c.Validate(); err != nil {
+		return nil, attempt.Misconfigured.Errorf("%w", err)
+	}
 	if c.NoPolicy {
 		session.Policy = ""
 	}

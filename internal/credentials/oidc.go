@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -51,22 +52,44 @@ func withOIDC(
 		got, err := exchange.AssumeAgencyWithOIDC(ctx, session, string(c.OIDC.ProviderURN), t)
 		answered, ok := errors.AsType[*client.APIError](err)
 		if ok && answered.Status != 0 && attempt.KindOf(err) == attempt.Misconfigured {
-			err = attempt.Misconfigured.Errorf("%w; Huawei Cloud was shown a token %s: "+
-				"compare it with the provider's URL and client ids, and with the agency's trust policy", err, claims(t))
+			advice := "compare it with the provider's URL and client ids, and with the agency's trust policy"
+			if at := expiry(t); c.OIDC.TokenFile != "" && at.Before(time.Now()) {
+				advice = fmt.Sprintf("the token in HUAWEICLOUD_OIDC_TOKEN_FILE has expired, on %s: "+
+					"see that whatever writes the file renews it", at.UTC().Format(time.RFC3339))
+			}
+			err = attempt.Misconfigured.Errorf("%w; Huawei Cloud was shown a token %s: %s", err, claims(t), advice)
 		}
 		got.DomainID = c.Keys.DomainID
 		return got, err
 	}, nil
 }
 
+// payload is what a token says, nil if it isn't a JSON Web Token. Nothing of it is verified.
+func payload(token client.Secret) (claims map[string]any) { // a struct would also take keys in another case
+	parts := strings.Split(string(token), ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(b, &claims) != nil {
+		return nil
+	}
+	return claims
+}
+
+// expiry is when a token expires by its own word, a time far ahead if it doesn't say.
+func expiry(token client.Secret) time.Time {
+	const farAhead = 1 << 40 // seconds since 1970
+	at, ok := payload(token)["exp"].(float64)
+	if !ok || at < 0 || at > farAhead {
+		at = farAhead
+	}
+	return time.Unix(int64(at), 0)
+}
+
 // claims says whom a token is about, and nothing that could be used in its place.
 func claims(token client.Secret) string {
-	var payload map[string]any // a struct would also take keys in another case
-	parts := strings.Split(string(token), ".")
-	b, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
-	if err != nil || len(parts) != 3 || json.Unmarshal(b, &payload) != nil {
-		return "that isn't a JSON Web Token"
-	}
+	payload := payload(token)
 	secrets := wire.NewSecrets(string(token))
 	show := func(claim string) string {
 		value, ok := payload[claim] // an audience may be an array
@@ -118,7 +141,9 @@ func parseToken(text []byte) (token client.Secret, err error) {
 	case len(text) > maxToken:
 		return "", fmt.Errorf("the token has more than %d bytes", maxToken)
 	}
-	err = token.UnmarshalText(text)
+	if err = token.UnmarshalText(text); err == nil && payload(token) == nil {
+		err = errors.New("the token is not a JSON Web Token")
+	}
 	return token, err
 }
 

@@ -113,6 +113,10 @@ func TestATokenIsReadFromAFileForEachExchange(t *testing.T) {
 	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: the token has more than 20000 bytes")
 	write("two words")
 	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: contains white space")
+	for _, opaque := range []string{"opaque", ".", "a.b", "..", "a.!.c", "a.e30.c.d", "a.W10.c", "a.bnVsbA.c"} {
+		write(opaque)
+		fails("HUAWEICLOUD_OIDC_TOKEN_FILE: the token is not a JSON Web Token")
+	}
 	c.OIDC.TokenFile = os.DevNull // as a named pipe, from which one might wait for ever
 	_, err := from(t, c, cloud)(t.Context())
 	require.ErrorContains(t, err, "HUAWEICLOUD_OIDC_TOKEN_FILE: "+os.DevNull+" is not a regular file")
@@ -177,13 +181,35 @@ func TestClaimsAreShownAsTheyAre(t *testing.T) {
 		})),
 		"of issuer " + long[:297] + "… for audience a about subject s": client.Secret(awstest.Token("RS256",
 			map[string]any{"iss": long, "aud": "a", "sub": "s"})),
-		"that isn't a JSON Web Token": "opaque",
 	} {
 		assert.Equal(t, want, claims(token))
 	}
-	for _, token := range []client.Secret{"", ".", "a.b", "..", "a.!.c", "a.e30.c.d", "a.W10.c"} {
-		assert.Equal(t, "that isn't a JSON Web Token", claims(token), "%s", string(token))
-	}
+}
+
+func TestARefusedExchangeSaysThatTheTokenInTheFileHasExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // it begins in the year 2000
+		const expired = "the token in HUAWEICLOUD_OIDC_TOKEN_FILE has expired, on "
+		for exp, want := range map[any]string{
+			time.Now().Add(-time.Second).Unix(): expired + "1999-12-31T23:59:59Z: ",
+			0:                                   expired + "1970-01-01T00:00:00Z: ",
+			time.Now().Add(time.Minute).Unix():  "compare it with ",
+			-1:                                  "compare it with ",
+			1e300:                               "compare it with ",
+			"soon":                              "compare it with ",
+			nil:                                 "compare it with ",
+		} {
+			cloud, file := trusting(), filepath.Join(t.TempDir(), "token")
+			c := keyless(nil)
+			c.OIDC.Audience, c.OIDC.TokenFile = "", file
+			token := awstest.Token("RS256", map[string]any{"iss": "k8s", "aud": "a", "sub": "s", "exp": exp})
+			require.NoError(t, os.WriteFile(file, []byte(token), 0o600))
+			_, err := from(t, c, cloud)(t.Context())
+			require.ErrorContains(t, err, " about subject s: "+want)
+			assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
+			assert.NotEmpty(t, cloud.Requests(), "Huawei Cloud decides, our clock may be wrong")
+		}
+	})
 }
 
 func TestAFailureToGetATokenHasItsKind(t *testing.T) {
@@ -234,6 +260,11 @@ func TestAFailureToGetATokenHasItsKind(t *testing.T) {
 			awstest.Garbage(http.StatusOK, `<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>`+
 				`<WebIdentityToken></WebIdentityToken></GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`),
 			attempt.Transient, "the token is empty",
+		},
+		"a token that isn't one": {
+			awstest.Garbage(http.StatusOK, `<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>`+
+				`<WebIdentityToken>x</WebIdentityToken></GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`),
+			attempt.Transient, "the token is not a JSON Web Token",
 		},
 		"an echo": {awstest.Echo, attempt.Transient, "status 400"},
 	} {
