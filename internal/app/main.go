@@ -36,6 +36,8 @@ type Config struct {
 	HTTPProxy       wire.ProxyURL `env:"HTTP_PROXY"`
 	LowerHTTPSProxy wire.ProxyURL `env:"https_proxy"`
 	LowerHTTPProxy  wire.ProxyURL `env:"http_proxy"`
+	NoProxy         wire.NoProxy  `env:"NO_PROXY"`
+	LowerNoProxy    wire.NoProxy  `env:"no_proxy"`
 }
 
 // Validate names each variable that is out of its bounds or doesn't go with the others, but for

@@ -43,6 +43,24 @@ func (p *ProxyURL) UnmarshalText(text []byte) error {
 	return errors.New("must begin with http://, https:// or socks5://")
 }
 
+// NoProxy is the text of a variable that names what is called without a proxy. It is read only to be
+// checked, like a [ProxyURL]: net/http ignores what it can't make sense of.
+type NoProxy string
+
+// UnmarshalText takes a comma-separated list of hosts, addresses and networks. Its error doesn't
+// show the text.
+func (n *NoProxy) UnmarshalText(text []byte) error {
+	*n = NoProxy(text)
+	for entry := range strings.SplitSeq(string(text), ",") {
+		entry = strings.TrimSpace(entry)
+		if _, _, err := net.ParseCIDR(entry); err != nil && strings.ContainsAny(entry, "/@ \t") {
+			return errors.New("must be a comma-separated list of hosts, addresses and networks, " +
+				"such as .example.com,10.0.0.0/8")
+		}
+	}
+	return nil
+}
+
 // checkProxy ends each text about a proxy.
 const checkProxy = "check HTTPS_PROXY and NO_PROXY"
 

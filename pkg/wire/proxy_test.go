@@ -76,6 +76,25 @@ func TestOnlyWhatNetHTTPTakesForAProxyIsTaken(t *testing.T) {
 	}
 }
 
+func TestWhatIsCalledWithoutAProxyIsAList(t *testing.T) {
+	t.Parallel()
+	for text, taken := range map[string]bool{
+		"": true, "*": true, "localhost, 127.0.0.1,::1,": true, ".example.com,*.example.com,example.com:443": true,
+		"10.0.0.0/8,fd00::/8": true, "[::1]:80": true,
+		"http://secret.example": false, "secret.example/path": false, "10.0.0.0/33": false, "a secret.example": false,
+		"me:secret@example.com": false, ".example.com,https://secret.example": false,
+	} {
+		var n wire.NoProxy
+		err := n.UnmarshalText([]byte(text))
+		if taken {
+			require.NoError(t, err, text)
+			continue
+		}
+		require.ErrorContains(t, err, "must be a comma-separated list", text)
+		assert.NotContains(t, err.Error(), "secret")
+	}
+}
+
 const proxyProbe = "REGISTRAR_TEST_PROXY_PROBE"
 
 // net/http reads the environment once in a process, so each value needs a process of its own.

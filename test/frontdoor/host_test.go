@@ -227,15 +227,17 @@ func TestATimeoutThatLeavesNoTimeForASinkIsMisconfigured(t *testing.T) {
 
 func TestAProxyThatCantBeReadIsReportedAndNothingIsCalled(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
-		s := newStage(t)
-		s.env[name] = "http://corp:pa%ss@127.0.0.1:9"
-		failed := s.fail(t, "register-region", bootstrap(north))
-		assert.Equal(t, "MisconfiguredError", failed.ErrorType)
-		assert.Contains(t, failed.ErrorMessage, name+": must be the URL of a proxy")
-		assert.NotContains(t, failed.ErrorMessage, "pa%ss")
-		assert.Empty(t, s.Requests())
-	}
+	onEachHost(t, func(t *testing.T, s *stage) {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"} {
+			s.env[name] = "http://corp:pa%ss@127.0.0.1:9"
+			failed := s.fail(t, "register-region", bootstrap(north))
+			delete(s.env, name)
+			assert.Equal(t, "MisconfiguredError", failed.ErrorType)
+			assert.Contains(t, failed.ErrorMessage, "configuration: "+name+": must be ")
+			assert.NotContains(t, failed.ErrorMessage, "pa%ss")
+			assert.Empty(t, s.Requests())
+		}
+	})
 }
 
 func TestTheProxyOfTheEnvironmentIsUsedAndItsRefusalSaysSo(t *testing.T) {
