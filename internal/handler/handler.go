@@ -90,8 +90,9 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (_ []byte, err err
 		if !h.NoURL {
 			return h.invokeHTTP(ctx, payload), nil // which checks the set-up itself
 		}
-		err = &events.InvalidEventError{Reason: "payload is a request of a function URL, which this host doesn't have; " +
-			"send the event itself"}
+		err = &events.InvalidEventError{
+			Reason: "payload is a request of a function URL, which this host doesn't have; send the event itself",
+		}
 	}
 	if err := cmp.Or(h.checkSetUp(ctx), err); err != nil {
 		h.logRefusal(ctx, err)

@@ -293,7 +293,8 @@ func TestAFailedLoadIsThatOfAllWhoWaitForIt(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var loads atomic.Int32
-				api := client.New(config(huaweitest.New(keys())), func(ctx context.Context) (client.Credentials, error) {
+				cloud := huaweitest.New(keys())
+				api := client.New(config(cloud), func(ctx context.Context) (client.Credentials, error) {
 					n := loads.Add(1)
 					select {
 					case <-time.After(c.answers):

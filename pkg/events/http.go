@@ -23,7 +23,8 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 	switch charset := strings.ToLower(parameters["charset"]); {
 	case charset != "" && charset != "utf-8" && charset != "us-ascii":
 		return Envelope{}, &InvalidEventError{
-			Status: http.StatusUnsupportedMediaType, Reason: "the body must be in UTF-8, and its charset utf-8 or absent",
+			Status: http.StatusUnsupportedMediaType,
+			Reason: "the body must be in UTF-8, and its charset utf-8 or absent",
 		}
 	case !utf8.Valid(body):
 		return Envelope{}, invalid("body is not UTF-8")

@@ -735,8 +735,9 @@ func TestModesOfHTTP(t *testing.T) {
 			body: data, want: wantBinary,
 		},
 		"binary with those alone": {
-			header: header(append(binary, "Ce-Datacontenttype", "text/plain", "Ce-Data", "x", "Ce-Data_base64", "x")...),
-			want:   events.Event{Cause: want.Cause},
+			header: header(append(binary,
+				"Ce-Datacontenttype", "text/plain", "Ce-Data", "x", "Ce-Data_base64", "x")...),
+			want: events.Event{Cause: want.Cause},
 		},
 		"binary with headers that nobody reads": {
 			header: header(append(binary, "Ce-Ext", "disk 100% full", "Ce-Bytes", "%ff", "Ce-My-Ext", "x", "Ce-", "x",

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -133,12 +134,14 @@ func TestAPlanIsWhatWouldBeDone(t *testing.T) {
 		outcome string // of the result, or
 		failure string
 	}{
-		"all is well":          {func(*stage) {}, "planned", ""},
-		"it is there":          {func(s *stage) { s.Delegate(account, secMaster, cts) }, "unchanged", ""},
-		"there is no account":  {func(s *stage) { s.RemoveAccount(account) }, "rejected", ""},
-		"it is suspended":      {func(s *stage) { s.AddAccount(account, "suspended") }, "rejected", ""},
-		"a service untrusted":  {func(s *stage) { s.AddService(cts); s.Distrust(cts) }, "", "MisconfiguredError"},
-		"a service misspelled": {func(s *stage) { s.env["ADMINISTRATORS"] += ",service.secmaster=id:" + account }, "rejected", ""},
+		"all is well":         {func(*stage) {}, "planned", ""},
+		"it is there":         {func(s *stage) { s.Delegate(account, secMaster, cts) }, "unchanged", ""},
+		"there is no account": {func(s *stage) { s.RemoveAccount(account) }, "rejected", ""},
+		"it is suspended":     {func(s *stage) { s.AddAccount(account, "suspended") }, "rejected", ""},
+		"a service untrusted": {func(s *stage) { s.AddService(cts); s.Distrust(cts) }, "", "MisconfiguredError"},
+		"a service misspelled": {
+			func(s *stage) { s.env["ADMINISTRATORS"] += ",service.secmaster=id:" + account }, "rejected", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,7 +187,8 @@ func TestAServiceThatIsNotTrustedStopsNoOther(t *testing.T) {
 			onEachHost(t, func(t *testing.T, s *stage) {
 				s.AddService(secMaster, cts)
 				s.Distrust(cts)
-				failed := s.fail(t, "register-admin", created(`{"account_id":"`+account+`","service_principals":["`+order+`"]}`))
+				data := `{"account_id":"` + account + `","service_principals":["` + order + `"]}`
+				failed := s.fail(t, "register-admin", created(data))
 				assert.Equal(t, "MisconfiguredError", failed.ErrorType)
 				assert.Contains(t, failed.ErrorMessage, "enable trusted access for "+cts+" first")
 				assert.Equal(t, []string{secMaster}, s.Delegations(account))
@@ -215,9 +219,7 @@ func TestAnAccountThatNobodyNamedAdministersNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			onEachHost(t, func(t *testing.T, s *stage) {
-				for variable, value := range bound {
-					s.env[variable] = value
-				}
+				maps.Copy(s.env, bound)
 				f := s.start(t, "register-admin")
 				for n := range 3 {
 					id := fmt.Sprint("new-", n)
@@ -239,7 +241,8 @@ func TestAMisspelledServiceIsUnknown(t *testing.T) {
 	onEachHost(t, func(t *testing.T, s *stage) {
 		s.AddService(secMaster)
 		s.eventsChoose()
-		r := s.succeed(t, "register-admin", created(`{"account_id":"`+account+`","service_principal":"service.secmaster"}`))
+		data := `{"account_id":"` + account + `","service_principal":"service.secmaster"}`
+		r := s.succeed(t, "register-admin", created(data))
 		require.Len(t, r.Data.Registrations, 1)
 		assert.Equal(t, "unknown_service", r.Data.Registrations[0].Reason)
 	})

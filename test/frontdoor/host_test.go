@@ -228,7 +228,9 @@ func TestATimeoutThatLeavesNoTimeForASinkIsMisconfigured(t *testing.T) {
 func TestAProxyThatCantBeReadIsReportedAndNothingIsCalled(t *testing.T) {
 	t.Parallel()
 	onEachHost(t, func(t *testing.T, s *stage) {
-		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"} {
+		for _, name := range []string{
+			"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy",
+		} {
 			s.env[name] = "http://corp:pa%ss@127.0.0.1:9"
 			failed := s.fail(t, "register-region", bootstrap(north))
 			delete(s.env, name)

@@ -86,7 +86,8 @@ func TestWhatNobodyReadsCostsNoEvent(t *testing.T) {
 	}{
 		"a mark before the event": {structuredMode(), "\ufeff" + bootstrap(north), "in-1", "registered"},
 		"a mark before a batch": {
-			http.Header{"Content-Type": {events.BatchMediaType}}, "\ufeff[" + bootstrap(north) + "]", "in-1", "registered",
+			http.Header{"Content-Type": {events.BatchMediaType}},
+			"\ufeff[" + bootstrap(north) + "]", "in-1", "registered",
 		},
 		"a mark before the data": {binaryMode(), "\ufeff" + north, "in-1", "registered"},
 		"a leap second": {
@@ -95,11 +96,15 @@ func TestWhatNobodyReadsCostsNoEvent(t *testing.T) {
 		"a percent sign in a header": {
 			binaryMode("Ce-Knativeerrordata", "disk 100% full"), north, "in-1", "registered",
 		},
-		"a header like data":            {binaryMode("Ce-Data_base64", "e30="), north, "in-1", "registered"},
-		"a header like data, alone":     {binaryMode("Ce-Data_base64", "!"), "", "in-1", "skipped"},
-		"an id twice":                   {twice, north, "1,2", "registered"},
-		"a form without data":           {binaryMode("Content-Type", "application/x-www-form-urlencoded"), "", "in-1", "skipped"},
-		"an attribute that is an array": {structuredMode(), input("org.bootstrap", north, `"ext":[{}],`), "in-1", "registered"},
+		"a header like data":        {binaryMode("Ce-Data_base64", "e30="), north, "in-1", "registered"},
+		"a header like data, alone": {binaryMode("Ce-Data_base64", "!"), "", "in-1", "skipped"},
+		"an id twice":               {twice, north, "1,2", "registered"},
+		"a form without data": {
+			binaryMode("Content-Type", "application/x-www-form-urlencoded"), "", "in-1", "skipped",
+		},
+		"an attribute that is an array": {
+			structuredMode(), input("org.bootstrap", north, `"ext":[{}],`), "in-1", "registered",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +137,9 @@ func TestWhatNobodyReadsCostsNoEvent(t *testing.T) {
 func TestATimeOrASourceThatIsNotOneIsRefusedEverywhere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ event, want string }{
-		"an offset of a day": {input("org.bootstrap", north, `"time":"1990-12-31T15:59:59-24:00",`), "time: must be like"},
+		"an offset of a day": {
+			input("org.bootstrap", north, `"time":"1990-12-31T15:59:59-24:00",`), "time: must be like",
+		},
 		"an address in a path": {
 			strings.Replace(bootstrap(north), "/landing-zone", "/[::1]", 1), "source: must be a URI-reference",
 		},
@@ -177,10 +184,12 @@ func TestAFaultOfTheRequestIsNoResultAboutTheEvent(t *testing.T) {
 		status int
 		coding string // what Accept-Encoding says
 	}{
-		"compressed data":      {binaryMode("Content-Encoding", "gzip"), gzipped(t, north), 415, "identity"},
-		"a compressed event":   {compressed, gzipped(t, bootstrap(north)), 415, "identity"},
-		"another charset":      {charset, bootstrap(north), 415, ""},
-		"data in another":      {binaryMode("Content-Type", "application/json; charset=utf-16le"), "{\x00}\x00", 415, ""},
+		"compressed data":    {binaryMode("Content-Encoding", "gzip"), gzipped(t, north), 415, "identity"},
+		"a compressed event": {compressed, gzipped(t, bootstrap(north)), 415, "identity"},
+		"another charset":    {charset, bootstrap(north), 415, ""},
+		"data in another": {
+			binaryMode("Content-Type", "application/json; charset=utf-16le"), "{\x00}\x00", 415, "",
+		},
 		"bytes, and no reason": {binaryMode(), gzipped(t, north), 400, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,7 +304,8 @@ func TestAnAnswerThatIsTooLargeIsAFailureThatSaysWhatToDo(t *testing.T) {
 	onEachHost(t, func(t *testing.T, s *stage) {
 		var all []string
 		for i := range 3000 {
-			all = append(all, strings.Replace(bootstrap(`{}`), "in-1", fmt.Sprintf("%d-%s", i, strings.Repeat("x", 800)), 1))
+			id := fmt.Sprintf("%d-%s", i, strings.Repeat("x", 800))
+			all = append(all, strings.Replace(bootstrap(`{}`), "in-1", id, 1))
 		}
 		f := s.start(t, "register-region")
 		payload := []byte("[" + strings.Join(all, ",") + "]")
