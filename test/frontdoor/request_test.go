@@ -119,7 +119,7 @@ func TestWhatNobodyReadsCostsNoEvent(t *testing.T) {
 			if c.header.Get("Content-Type") == "application/json" || c.body == "" {
 				return
 			}
-			onEachHost(t, func(t *testing.T, s *stage) { // what is no header comes in any other way, too
+			onEachHost(t, func(t *testing.T, s *stage) { // what is not a header comes in any other way, too
 				f := s.start(t, "register-region")
 				answer, err := f.Invoke(t.Context(), []byte(c.body))
 				require.NoError(t, err)
