@@ -41,6 +41,7 @@ func TestRetryAfter(t *testing.T) {
 		"Fri, 02 Jan 2026 03:04:00 GMT":  time.Second,
 		"Friday, 02-Jan-26 03:04:15 GMT": 10 * time.Second,
 		"Fri Jan  2 03:04:15 2026":       10 * time.Second,
+		"Fri, 31 Dec 9999 23:59:59 GMT":  (1<<31 - 1) * time.Second,
 	} {
 		assert.Equal(t, want, attempt.RetryAfter(http.Header{"Retry-After": {header}, "Date": {now}}), "%q", header)
 	}

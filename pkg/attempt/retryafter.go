@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// longest is the longest wait that is understood, as many seconds as HTTP asks of everybody.
+const longest = (1<<31 - 1) * time.Second
+
 // RetryAfter returns how long the header Retry-After of an answer asks to wait, given in seconds or
 // as a date on the clock of the header Date. It is at least a second, and 0 if there is no such
 // header.
@@ -24,5 +27,5 @@ func RetryAfter(header http.Header) time.Duration {
 	if err != nil {
 		now = time.Now()
 	}
-	return max(until.Sub(now), time.Second)
+	return min(max(until.Sub(now), time.Second), longest)
 }
