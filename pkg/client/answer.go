@@ -214,16 +214,11 @@ func (r *reply) read(op operation) error {
 	return op.read(r.body, r.secrets)
 }
 
-// clockOff is how far the server's clock is ahead of ours, if that may be why it didn't accept the
-// signature, else 0.
-func (r *reply) clockOff() time.Duration {
-	if r.date.IsZero() || !slices.Contains([]string{"APIGW.0301", "APIGW.0303", "APIGW.0305", "APIGW.0307"}, r.Code) {
-		return 0
-	}
-	if off := time.Until(r.date); off.Abs() > skewLimit {
-		return off
-	}
-	return 0
+// blamesClock reports whether the server may not have accepted the signature because of the time in
+// it.
+func (r *reply) blamesClock(signed time.Time) bool {
+	return !r.date.IsZero() && r.date.Sub(signed).Abs() > skewLimit &&
+		slices.Contains([]string{"APIGW.0301", "APIGW.0303", "APIGW.0305", "APIGW.0307"}, r.Code)
 }
 
 // list is an array in an answer. It is nil only if the answer doesn't have it: a service may write

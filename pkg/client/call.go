@@ -77,6 +77,7 @@ func (c *Client) do(ctx context.Context, op operation) (Sent, error) {
 func (c *Client) doAs(ctx context.Context, op operation, s *signer) (Sent, error) {
 	var sent Sent
 	err := attempt.Do(ctx, c.config.MaxAttempts, func(ctx context.Context) *attempt.Failure {
+		s.adjusted = false
 		for { // a request that is signed in another way because of a 401 belongs to the same attempt
 			reply, failure := c.send(ctx, op, s, &sent)
 			again, err := s.fix(ctx, reply)

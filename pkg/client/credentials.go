@@ -219,6 +219,8 @@ type signer struct {
 	unsigned bool          // the request itself says who sends it
 	fresh    bool          // there are no others to be had: this call loaded them, or they were given
 	skew     time.Duration // the server's clock less ours
+	adjusted bool          // skew was set in this attempt
+	signed   time.Time     // the time in the last signature
 	cache    *credentialsCache
 }
 
@@ -232,20 +234,22 @@ func (c *Client) newSigner(ctx context.Context) (*signer, error) {
 
 func (s *signer) sign(req *http.Request, body []byte) {
 	if !s.unsigned {
-		Sign(req, body, s.credentials, time.Now().Add(s.skew))
+		s.signed = time.Now().Add(s.skew)
+		Sign(req, body, s.credentials, s.signed)
 	}
 }
 
 // fix reports whether the next request will be signed in another way, because a 401 may be the
-// fault of our clock, or of credentials that were replaced since they were loaded. It tries each
-// once. Services that answer 401 with a code of their own (Organizations.10xx) don't speak of the
+// fault of our clock, or of credentials that were replaced since they were loaded. It tries the
+// clock once in each attempt, since ours may be set right in between, and other credentials once.
+// Services that answer 401 with a code of their own (Organizations.10xx) don't speak of the
 // signature.
 func (s *signer) fix(ctx context.Context, r *reply) (bool, error) {
 	if r == nil || s.unsigned || r.Status != http.StatusUnauthorized || strings.HasPrefix(r.Code, "Organizations.10") {
 		return false, nil
 	}
-	if off := r.clockOff(); off != 0 && s.skew == 0 {
-		s.skew = off
+	if r.blamesClock(s.signed) && !s.adjusted {
+		s.skew, s.adjusted = time.Until(r.date), true
 		return true, nil
 	}
 	if s.fresh {
