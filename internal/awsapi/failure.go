@@ -44,6 +44,13 @@ func (e *APIError) Error() string {
 	return strings.Join(words, " ")
 }
 
+// retryable is an error that the SDK would try again: it blames our clock for a refusal, and signs
+// the next attempt by the clock of AWS.
+type retryable interface {
+	error
+	RetryableError() bool
+}
+
 // Failure makes a failure of err, the error of a client of AWS in an attempt that ran in ctx. If
 // AWS answered, there is an [*APIError] in it, except if it was the credentials that couldn't be
 // found.
@@ -55,14 +62,22 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 	}
 	var status int
 	var requestID string
+	var header http.Header
 	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok && answer.ResponseError != nil {
-		status, requestID = answer.HTTPStatusCode(), answer.ServiceRequestID()
+		status, requestID, header = answer.HTTPStatusCode(), answer.ServiceRequestID(), answer.Response.Header
 	}
-	if refusal, ok := errors.AsType[smithy.APIError](err); ok {
-		return Refusal(status, refusal.ErrorCode(), requestID)
-	}
-	if status != 0 && ctx.Err() == nil {
-		return Refusal(status, "", requestID)
+	refusal, refused := errors.AsType[smithy.APIError](err)
+	if refused || status != 0 && ctx.Err() == nil {
+		code := ""
+		if refused {
+			code = refusal.ErrorCode()
+		}
+		f := Refusal(status, code, requestID)
+		if clock, ok := errors.AsType[retryable](err); ok && clock.RetryableError() {
+			f.Kind = attempt.Transient
+		}
+		f.RetryAfter = attempt.RetryAfter(header)
+		return f
 	}
 	_, sent := errors.AsType[*smithyhttp.RequestSendError](err)
 	_, received := errors.AsType[*smithy.DeserializationError](err)
