@@ -89,7 +89,8 @@ func TestCredentialsComeWhateverOurClockSays(t *testing.T) {
 				cloud.SetClock(clock)
 				cloud.AddCredentials(huaweitest.Credentials{AccessKey: "AKEXAMPLE", SecretKey: "SKexample"})
 				cloud.AllowAssume("AKEXAMPLE", agency)
-				byKey := Config{AgencyURN: agency, Keys: client.Credentials{AccessKey: "AKEXAMPLE", SecretKey: "SKexample"}}
+				byKey := Config{AgencyURN: agency}
+				byKey.Keys.AccessKey, byKey.Keys.SecretKey = "AKEXAMPLE", "SKexample"
 				for source, load := range map[string]client.CredentialsFunc{
 					"Secrets Manager": newCredentials(t, stored(t, awstest.ByClock(clock, vault), name)),
 					"by token":        from(t, keyless(awstest.ByClock(clock, sts)), cloud),

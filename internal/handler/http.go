@@ -44,7 +44,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusMethodNotAllowed, "MethodNotAllowed", advice)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), HTTPTime)
+	// A client that goes away doesn't end the work: it may have closed its half of the connection
+	// only, and a write that has begun needs its result.
+	end := time.Now().Add(HTTPTime)
+	if deadline, ok := r.Context().Deadline(); ok && deadline.Before(end) { // of a function URL
+		end = deadline
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), end)
 	defer cancel()
 	if mediaType, body, err := h.takeRequest(ctx, w, r); err != nil {
 		fail(w, err)
