@@ -32,6 +32,9 @@ const (
 	sinkMargin = 2 * time.Second        // to deliver a result event and answer
 )
 
+// room is how much time a call must have, else nobody answers it: the least of REQUEST_TIMEOUT.
+const room = 100 * time.Millisecond
+
 // maxAnswer is how many bytes Lambda and FunctionGraph take as an answer.
 const maxAnswer = 6 << 20
 
@@ -137,7 +140,7 @@ func (h *Handler) checkSetUp(ctx context.Context) error {
 		return &MisconfiguredError{h.Broken}
 	}
 	deadline, ok := ctx.Deadline()
-	if left := time.Until(deadline); ok && left <= h.reserve() {
+	if left := time.Until(deadline); ok && left < h.reserve()+room {
 		return &MisconfiguredError{fmt.Errorf("an invocation has %s, "+
 			"of which %s are reserved for its results and its answer: "+
 			"set the function's timeout to 60s, or at least to %s",

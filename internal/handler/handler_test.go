@@ -420,7 +420,9 @@ func TestATimeoutThatLeavesNoTimeForACallIsMisconfigured(t *testing.T) {
 				least = 2 * time.Second
 				h.Sink = func(context.Context, ...event.Event) error { return nil }
 			}
-			for timeout, enough := range map[time.Duration]bool{least: false, least + time.Millisecond: true} {
+			for timeout, enough := range map[time.Duration]bool{
+				least: false, least + 99*time.Millisecond: false, least + 100*time.Millisecond: true,
+			} {
 				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				_, err := h.Invoke(ctx, []byte(bootstrap("1")))
 				cancel()
