@@ -47,7 +47,7 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 					continue
 				}
 				if all[i].out, all[i].err = h.handle(ctx, records[i]); all[i].err != nil {
-					door.saw(all[i].err)
+					door.saw(ctx, all[i].err)
 					stop = errors.New("an event before it in its group failed")
 				}
 			}
@@ -78,9 +78,13 @@ func (g *gate) reason(ctx context.Context) error {
 	return g.shut
 }
 
-// saw shuts the gate if the failure of a record asks to begin nothing else for now.
-func (g *gate) saw(err error) {
-	if _, throttled := attempt.AskedToWait(err); throttled {
+// saw shuts the gate if the failure of a record asks to begin nothing else for now, or for so long
+// that no time would be left.
+func (g *gate) saw(ctx context.Context, err error) {
+	_, asked := attempt.AskedToWait(err)
+	deadline, ends := ctx.Deadline()
+	wait := waitOf(err)
+	if asked || wait > 0 && ends && time.Until(deadline)-g.reserve <= wait {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.shut = err

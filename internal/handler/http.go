@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -121,10 +122,7 @@ func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
 func fail(w http.ResponseWriter, err error) {
 	meaning := meaningOf(err)
 	if meaning.status == http.StatusServiceUnavailable {
-		wait := defaultWait
-		if failed, ok := errors.AsType[*attempt.Failure](err); ok && failed.RetryAfter > 0 {
-			wait = failed.RetryAfter
-		}
+		wait := cmp.Or(waitOf(err), defaultWait)
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	problem(w, meaning.status, meaning.name, err.Error())

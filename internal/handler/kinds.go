@@ -1,10 +1,12 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/events"
@@ -66,8 +68,17 @@ func classified(err error) error {
 	return &TransientError{err}
 }
 
+// waitOf is how long err asks to wait before the event is delivered again, 0 if it doesn't say.
+func waitOf(err error) time.Duration {
+	if failed, ok := errors.AsType[*attempt.Failure](err); ok {
+		return failed.RetryAfter
+	}
+	return 0
+}
+
 // worst makes one error of those of several records, nil if there are none. It shows the first
-// error of the highest rank; the log has them all.
+// error of the highest rank, or of those the first that asks for the longest wait; the log has them
+// all.
 func worst(all []handled) error {
 	var first error
 	failed, total := 0, 0
@@ -77,7 +88,9 @@ func worst(all []handled) error {
 			continue
 		}
 		failed += done.record.Count
-		if first == nil || meaningOf(done.err).rank > meaningOf(first).rank {
+		if first == nil || cmp.Or(
+			cmp.Compare(meaningOf(done.err).rank, meaningOf(first).rank), cmp.Compare(waitOf(done.err), waitOf(first)),
+		) > 0 {
 			first = done.err
 		}
 	}

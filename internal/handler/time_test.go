@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -91,7 +92,7 @@ func TestARequestOfAFunctionURLEndsWithItsInvocation(t *testing.T) {
 	r := lambdaevents.LambdaFunctionURLRequest{
 		Version: "2.0", RawPath: "/", Headers: map[string]string{"content-type": structured}, Body: bootstrap("1"),
 	}
-	r.RequestContext.HTTP.Method = "POST"
+	r.RequestContext.HTTP.Method = http.MethodPost
 	payload, err := json.Marshal(r)
 	require.NoError(t, err)
 	for timeout, end := range map[time.Duration]time.Duration{
@@ -136,6 +137,31 @@ func TestRetryAfterIsPassedOnInWholeSeconds(t *testing.T) {
 		newHandler(fails(err)).ServeHTTP(w, post(structured, bootstrap("1")))
 		assert.Equal(t, status, w.Code)
 		assert.Equal(t, status == 503, w.Header().Get("Retry-After") != "")
+	}
+}
+
+func TestABatchPassesOnTheLongestWait(t *testing.T) {
+	t.Parallel()
+	busy := func(wait time.Duration) error {
+		return &attempt.Failure{Err: errors.New("busy"), Answered: true, RetryAfter: wait}
+	}
+	for name, c := range map[string]struct {
+		failures map[string]error
+		want     string
+	}{
+		"the second":              {map[string]error{"1": errors.New("away"), "2": busy(time.Hour)}, "3600"},
+		"the first":               {map[string]error{"1": busy(2 * time.Second), "2": errors.New("away")}, "2"},
+		"the longer":              {map[string]error{"1": busy(2 * time.Second), "2": busy(9 * time.Second)}, "9"},
+		"nobody says":             {map[string]error{"1": errors.New("away")}, "30"},
+		"an operator comes first": {map[string]error{"1": attempt.Misconfigured.Errorf("no"), "2": busy(9)}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := httptest.NewRecorder()
+			newHandler(failing(c.failures, new([]string))).ServeHTTP(
+				w, post(batched, "["+bootstrap("1")+","+bootstrap("2")+","+bootstrap("3")+"]"))
+			assert.Equal(t, c.want, w.Header().Get("Retry-After"), w.Body)
+		})
 	}
 }
 
@@ -184,14 +210,14 @@ func TestTheTimeOfARequestBeginsBeforeItsBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowReader{strings.NewReader(bootstrap("1")), 29 * time.Second}
-		r := httptest.NewRequest("POST", "/", slow)
+		r := httptest.NewRequest(http.MethodPost, "/", slow)
 		r.Header.Set("Content-Type", structured)
 		start, w := time.Now(), httptest.NewRecorder()
 		newHandler(takes(time.Hour)).ServeHTTP(w, r)
 		assert.Equal(t, handler.HTTPTime-500*time.Millisecond, time.Since(start))
 		assert.Equal(t, 503, w.Code)
 
-		r = httptest.NewRequest("POST", "/", iotest.TimeoutReader(strings.NewReader(bootstrap("1"))))
+		r = httptest.NewRequest(http.MethodPost, "/", iotest.TimeoutReader(strings.NewReader(bootstrap("1"))))
 		r.Header.Set("Content-Type", structured)
 		w = httptest.NewRecorder()
 		newHandler(registered).ServeHTTP(w, r)
