@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,13 +31,17 @@ const secMaster = "service.SecMaster"
 func adopting(environment map[string]string) *program[struct{}] {
 	return &program[struct{}]{
 		name:   "register-admin",
-		policy: administer,
+		policy: `{"Version":"5.0","Statement":[{"Effect":"Allow","Action":["organizations:*"]}]}`,
 		function: func(api *client.Client, _ struct{}) handler.Function {
 			return handler.NewFunction(events.AccountCreatedInput(),
 				func(ctx context.Context, _ events.Event, d events.AccountCreated) (events.Result, error) {
-					one := events.Registration{ServicePrincipal: secMaster, Outcome: events.Unchanged}
+					one := events.Registration{ServicePrincipal: secMaster}
 					listed, err := api.DelegatedServices(ctx, string(d.AccountID))
-					if err == nil && !slices.Contains(listed, secMaster) {
+					switch {
+					case err != nil:
+					case slices.Contains(listed, secMaster):
+						one.Outcome = events.Unchanged
+					default:
 						var sent client.Sent
 						sent, err = api.RegisterDelegatedAdministrator(ctx, string(d.AccountID), secMaster)
 						one.Outcome, one.Attempts, one.RequestID = events.Registered, sent.Attempts, sent.RequestID
@@ -312,4 +317,75 @@ func outcomes(t *testing.T, answer []byte) []string {
 		all = append(all, r.Data.Registrations[0].Outcome)
 	}
 	return all
+}
+
+// Credentials expire by the clock of Huawei Cloud. That ours is wrong, and set right in between, is
+// nothing that an event notices.
+func TestHoursWithAClockThatIsWrongAndThenRight(t *testing.T) { //nolint:paralleltest // see above
+	const day = 24 * time.Hour
+	for _, off := range []time.Duration{
+		time.Minute, -time.Minute, 10 * time.Minute, -10 * time.Minute, 50 * time.Minute, -50 * time.Minute,
+		day, -day, 3650 * day, -3650 * day,
+	} {
+		for how, environment := range map[string]map[string]string{
+			"by token": {
+				"HUAWEICLOUD_OIDC_PROVIDER_URN": providerURN, "HUAWEICLOUD_OIDC_AGENCY_URN": agencyURN,
+				"HUAWEICLOUD_OIDC_AUDIENCE": "huaweicloud",
+			},
+			"by key": {
+				"HUAWEICLOUD_SDK_AK": "AKEXAMPLE0001", "HUAWEICLOUD_SDK_SK": "SKexample0001",
+				"HUAWEICLOUD_AGENCY_URN": agencyURN,
+			},
+		} {
+			t.Run(fmt.Sprint(how, " ", off), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { workByAnotherClock(t, environment, off) })
+			})
+		}
+	}
+}
+
+// workByAnotherClock works for hours while the clocks of all others are ahead of ours, and then are
+// not.
+func workByAnotherClock(t *testing.T, environment map[string]string, off time.Duration) {
+	t.Helper()
+	out := logged(t)
+	start := time.Now()
+	clock := func() time.Time {
+		if time.Since(start) > 100*time.Minute {
+			return time.Now()
+		}
+		return time.Now().Add(off)
+	}
+	cloud := huaweitest.New(huaweitest.Credentials{AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001"})
+	cloud.SetClock(clock)
+	cloud.TrustService(secMaster)
+	cloud.AllowAssume("AKEXAMPLE0001", agencyURN)
+	cloud.TrustOIDC(providerURN, agencyURN, huaweitest.Trust{
+		Issuer: awstest.Issuer, Audience: "huaweicloud", Subjects: []string{awstest.Role},
+	})
+	sts, bus := new(awstest.STS), new(awstest.EventBridge)
+	sts.SetClock(clock)
+	environment = maps.Clone(environment)
+	environment["RESULT_SINK"] = "eventbridge://results"
+	p := adopting(environment)
+	p.common.Client.Transport = cloud
+	p.common.Credentials.LoadAWS = awstest.Load(awstest.ByClock(clock, sts))
+	p.common.Sink.LoadAWS = awstest.Load(awstest.ByClock(clock, bus))
+	h, _, err := p.build(t.Context())
+	require.NoError(t, err)
+	const events = 40 // one each five minutes
+	for range events {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		_, err := h.Invoke(ctx, adopt(cloud, 1))
+		cancel()
+		require.NoError(t, err, "after %s: %s", time.Since(start), out)
+		time.Sleep(5 * time.Minute)
+	}
+	assert.Len(t, bus.Entries(), events)
+	assert.Len(t, cloud.Delegations("account-0"), 1)
+	most := 6 // one for each hour, and what the step costs
+	if off == -50*time.Minute {
+		most = 24 // they seem to have ten minutes left, and are renewed after half of them
+	}
+	assert.LessOrEqual(t, len(cloud.Issued()), most)
 }
