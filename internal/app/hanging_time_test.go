@@ -30,7 +30,7 @@ import (
 // network leads to servers, over TLS, in memory, so that its time is a bubble's. One of them hangs.
 type network struct {
 	servers map[string]http.Handler // by host
-	trust   *tls.Config             // of clients
+	trust   *tls.Config             // what clients trust
 	inbound pipes                   // to the one server that stands for all
 
 	mu   sync.Mutex

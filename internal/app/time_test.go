@@ -56,7 +56,7 @@ func adopting(environment map[string]string) *program[struct{}] {
 	}
 }
 
-// adopt is a payload of so many events, each about an account of its own. One is an event by itself.
+// adopt is a payload of so many events, each about an account of its own. One comes by itself.
 func adopt(cloud *huaweitest.Cloud, n int) []byte {
 	var all []string
 	for i := range n {

@@ -81,7 +81,7 @@ func TestCredentialsComeWhateverOurClockSays(t *testing.T) {
 		t.Run(off.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				ahead := off // of all others
+				ahead := off // how far all other clocks are ahead of ours
 				clock := func() time.Time { return time.Now().Add(ahead) }
 				vault, sts, cloud := new(awstest.SecretsManager), new(awstest.STS), trusting()
 				vault.Put(name, good)

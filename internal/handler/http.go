@@ -48,7 +48,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A client that goes away doesn't end the work: it may have closed its half of the connection
 	// only, and a write that has begun needs its result.
 	end := time.Now().Add(HTTPTime)
-	if deadline, ok := r.Context().Deadline(); ok && deadline.Before(end) { // of a function URL
+	if deadline, ok := r.Context().Deadline(); ok && deadline.Before(end) { // the request came by a function URL
 		end = deadline
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), end)

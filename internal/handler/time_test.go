@@ -204,8 +204,8 @@ func TestOtherRecordsAreHeldBackIfTheWaitOutlastsTheInvocation(t *testing.T) {
 	}
 }
 
-// A body that comes slowly takes from the time of its events, and one that ends in the middle is no
-// verdict on them.
+// A body that comes slowly takes from the time of its events, and one that ends in the middle says
+// nothing about them.
 func TestTheTimeOfARequestBeginsBeforeItsBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

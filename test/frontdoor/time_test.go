@@ -95,7 +95,7 @@ func (s *stage) sink(t *testing.T) *receiver {
 	return to
 }
 
-// results are the outcomes that arrived, in their order, as "id of the cause: outcome", and the ids.
+// results are the outcomes that arrived, in their order, as "<cause id>: <outcome>", and the ids.
 func (r *receiver) results(t *testing.T) (outcomes, ids []string) {
 	t.Helper()
 	r.mu.Lock()
@@ -353,7 +353,7 @@ func TestOnFunctionGraphASignalWaitsForTheBatchAndAKillIsDeliveredAgain(t *testi
 	}
 }
 
-// What a client does with its connection is no business of the events that it sent.
+// What a client does with its connection doesn't concern the events that it sent.
 func TestAClientOfTheServerMayGoAway(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
