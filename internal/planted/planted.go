@@ -6,15 +6,19 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
 // In returns the forms of the secrets that stand in a text, none if it is clean. A secret is looked
 // for as it is, and as base64, hexadecimal digits, URLs, HTML and JSON write it, and in such a text
-// within another. It must have at least 8 characters.
+// within another, also where gaps are in it, as of lines or of UTF-16. It must have at least 8
+// characters.
 func In(text string, secrets ...string) []string {
+	text += "\n" + regexp.MustCompile(`[\s\x00]|\\[nrt]|\\u0000|%0[AD]|%20`).ReplaceAllString(text, "")
 	var found []string
 	for _, secret := range secrets {
 		if len(secret) < 8 {
@@ -33,7 +37,11 @@ func In(text string, secrets ...string) []string {
 func forms(secret string) map[string]bool {
 	all := map[string]bool{}
 	for _, one := range encoded(secret) {
-		for _, form := range escaped(one) {
+		ways := escaped(one)
+		for _, format := range []string{"%%%02x", "%%%02X", "&#%d;", "&#x%x;", "&#x%X;", `\u%04x`, `\x%02x`} {
+			ways = append(ways, each(one, format))
+		}
+		for _, form := range ways {
 			all[form] = true
 			for _, again := range escaped(form) {
 				all[again] = true
@@ -41,6 +49,15 @@ func forms(secret string) map[string]bool {
 		}
 	}
 	return all
+}
+
+// each writes every character of an ASCII text in a format.
+func each(text, format string) string {
+	var b strings.Builder
+	for _, char := range text {
+		fmt.Fprintf(&b, format, char)
+	}
+	return b.String()
 }
 
 // encoded are a secret as it is, and the characters of its base64 that don't depend on what stands
@@ -51,7 +68,9 @@ func encoded(secret string) []string {
 		// Four characters stand for three bytes: those that share one with what is around are cut off.
 		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + secret + "xxx"))
 		middle := text[4*min(before, 1) : len(text)-8]
-		all = append(all, middle, strings.NewReplacer("+", "-", "/", "_").Replace(middle))
+		if len(middle) >= 8 { // less would be found by chance
+			all = append(all, middle, strings.NewReplacer("+", "-", "/", "_").Replace(middle))
+		}
 	}
 	return all
 }

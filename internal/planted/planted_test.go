@@ -3,8 +3,11 @@ package planted
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"html"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,19 +24,28 @@ func TestASecretIsFoundInEachForm(t *testing.T) {
 	inBase64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	inBase64OfURLs := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for name, write := range map[string]func(string) string{
-		"as it is":               func(s string) string { return s },
-		"base64":                 inBase64,
-		"base64 of URLs":         inBase64OfURLs,
-		"a query":                url.QueryEscape,
-		"a path":                 url.PathEscape,
-		"HTML":                   html.EscapeString,
-		"JSON":                   inJSON,
-		"JSON in JSON":           func(s string) string { return inJSON(inJSON(s)) },
-		"a page in JSON":         func(s string) string { return inJSON(html.EscapeString(s)) },
-		"base64 in a query":      func(s string) string { return url.QueryEscape(inBase64(s)) },
-		"base64 in a page":       func(s string) string { return html.EscapeString(inBase64(s)) },
-		"base64 in JSON in JSON": func(s string) string { return inJSON(inJSON(inBase64(s))) },
-		"a query within a query": func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+		"as it is":                func(s string) string { return s },
+		"base64":                  inBase64,
+		"base64 of URLs":          inBase64OfURLs,
+		"a query":                 url.QueryEscape,
+		"a path":                  url.PathEscape,
+		"HTML":                    html.EscapeString,
+		"JSON":                    inJSON,
+		"JSON in JSON":            func(s string) string { return inJSON(inJSON(s)) },
+		"a page in JSON":          func(s string) string { return inJSON(html.EscapeString(s)) },
+		"base64 in a query":       func(s string) string { return url.QueryEscape(inBase64(s)) },
+		"base64 in a page":        func(s string) string { return html.EscapeString(inBase64(s)) },
+		"base64 in JSON in JSON":  func(s string) string { return inJSON(inJSON(inBase64(s))) },
+		"a query within a query":  func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+		"hexadecimal digits":      func(s string) string { return fmt.Sprintf("%x", s) },
+		"digits with gaps":        func(s string) string { return fmt.Sprintf("% X", s) },
+		"a query of all bytes":    func(s string) string { return each(s, "%%%02X") },
+		"HTML of all bytes":       func(s string) string { return each(s, "&#%d;") },
+		"JSON of all bytes":       func(s string) string { return inJSON(each(s, `\u%04x`)) },
+		"UTF-16":                  func(s string) string { return each(s, "%c\x00") },
+		"base64 of a pair":        func(s string) string { return inBase64("user:" + s) },
+		"base64 in lines":         func(s string) string { return lines(inBase64(s)) },
+		"base64 in lines in JSON": func(s string) string { return inJSON(lines(inBase64(s))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -43,6 +55,15 @@ func TestASecretIsFoundInEachForm(t *testing.T) {
 			assert.Empty(t, In(write("SK/another+one&01<23=="), secret))
 		})
 	}
+}
+
+// lines wraps a text.
+func lines(s string) string {
+	var b strings.Builder
+	for part := range slices.Chunk([]byte(s), 5) {
+		b.WriteString(string(part) + "\r\n")
+	}
+	return b.String()
 }
 
 func TestASecretThatIsTooShortIsAFaultOfTheTest(t *testing.T) {
