@@ -2,11 +2,13 @@ package wire
 
 import (
 	"encoding/base64"
-	"encoding/json"
+	"encoding/hex"
+	"fmt"
 	"html"
+	"io"
 	"iter"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -53,9 +55,12 @@ func cut(s string, limit int) string {
 // part is how many characters of a secret, at its beginning or its end, are as good as all of it.
 const part = 16
 
+// levels is how often a text may be escaped on top of itself and still be read.
+const levels = 3
+
 // Secrets are what no text may show. The zero Secrets are none.
 type Secrets struct {
-	forms []string // each secret as it is, and as others write it, squeezed
+	forms []string // each secret as it is, and as others encode it, squeezed
 }
 
 // NewSecrets prepares secrets to be looked for. Those of less than 2 characters hide nothing and
@@ -66,9 +71,12 @@ func NewSecrets(secrets ...string) Secrets {
 		if len(secret) < 2 {
 			continue
 		}
-		for _, form := range append(escapedForms(secret), base64Forms(secret)...) {
-			form, _ = squeeze(form)
-			if len(form) >= 2 && !slices.Contains(s.forms, form) {
+		forms := append(encodedForms(secret), secret)
+		for read := range readings(secret) { // what looks like an escape in it is taken for one in a text
+			forms = append(forms, read.text)
+		}
+		for _, form := range forms {
+			if form = squeeze(form).text; len(form) >= 2 && !slices.Contains(s.forms, form) {
 				s.forms = append(s.forms, form)
 			}
 		}
@@ -76,31 +84,36 @@ func NewSecrets(secrets ...string) Secrets {
 	return s
 }
 
-// Redact replaces each of the secrets in text, be it plain or as base64, a URL, HTML or JSON would
-// write it, and also the first or last characters of one if they are 16 or more. White space and
-// what can't be seen may stand anywhere in it, as in base64 that is wrapped into lines.
+// Format implements [fmt.Formatter]: no verb shows the secrets.
+func (Secrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+
+// Redact replaces each of the secrets in text, be it plain or as base64 or hexadecimal digits, and
+// also the first or last characters of one if they are 16 or more. All of it may be escaped as in
+// URLs, HTML or JSON, up to three times. White space and what can't be seen may stand anywhere in
+// it, as in base64 that is wrapped into lines.
 func (s Secrets) Redact(text string) string {
 	if len(s.forms) == 0 {
 		return text
 	}
-	squeezed, at := squeeze(text)
 	var hidden []bool // nil as long as nothing is
-	hide := func(begin, end int) {
-		if hidden == nil {
-			hidden = make([]bool, len(text))
+	for read := range readings(text) {
+		hide := func(begin, end int) {
+			if hidden == nil {
+				hidden = make([]bool, len(text))
+			}
+			for i := read.spans[begin].begin; i < read.spans[end-1].end; i++ {
+				hidden[i] = true
+			}
 		}
-		for i := at[begin]; i <= at[end-1]; i++ {
-			hidden[i] = true
-		}
-	}
-	for _, form := range s.forms {
-		least := min(len(form), part)
-		for i := range occurrences(squeezed, form[:least]) {
-			hide(i, i+least+samePrefix(squeezed[i+least:], form[least:]))
-		}
-		rest := len(form) - least
-		for i := range occurrences(squeezed, form[rest:]) {
-			hide(i-sameSuffix(squeezed[:i], form[:rest]), i+least)
+		for _, form := range s.forms {
+			least := min(len(form), part)
+			for i := range occurrences(read.text, form[:least]) {
+				hide(i, i+least+samePrefix(read.text[i+least:], form[least:]))
+			}
+			rest := len(form) - least
+			for i := range occurrences(read.text, form[rest:]) {
+				hide(i-sameSuffix(read.text[:i], form[:rest]), i+least)
+			}
 		}
 	}
 	if hidden == nil {
@@ -118,21 +131,104 @@ func (s Secrets) Redact(text string) string {
 	return b.String()
 }
 
-// squeeze is s without white space and what can't be seen, and where in s each byte stands.
-func squeeze(s string) (text string, at []int) {
+// reading is a text as a reader may take it. Each of its bytes stands for a span of the original.
+type reading struct {
+	text  string
+	spans []span
+}
+
+type span struct{ begin, end int32 } // half of what int would take of memory
+
+// readings are s squeezed, and then without one level of escapes after the other.
+func readings(s string) iter.Seq[reading] {
+	return func(yield func(reading) bool) {
+		read := squeeze(s)
+		for range levels {
+			if !yield(read) || !strings.ContainsAny(read.text, `%&\`) {
+				return
+			}
+			read = read.unescape()
+		}
+		yield(read)
+	}
+}
+
+// squeeze is s without white space and what can't be seen.
+func squeeze(s string) reading {
 	var b strings.Builder
 	b.Grow(len(s))
-	at = make([]int, 0, len(s))
+	spans := make([]span, 0, len(s))
 	for i, r := range s {
-		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError {
+		if invisible(r) {
 			continue
 		}
 		b.WriteRune(r)
 		for j := range utf8.RuneLen(r) {
-			at = append(at, i+j)
+			spans = append(spans, span{int32(i + j), int32(i + j + 1)})
 		}
 	}
-	return b.String(), at
+	return reading{b.String(), spans}
+}
+
+func invisible(r rune) bool {
+	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError
+}
+
+// unescape takes one level of escapes away.
+func (r reading) unescape() reading {
+	var b strings.Builder
+	b.Grow(len(r.text))
+	spans := make([]span, 0, len(r.spans))
+	for i := 0; i < len(r.text); {
+		char, width := character(r.text[i:])
+		b.WriteString(char)
+		for range len(char) {
+			spans = append(spans, span{r.spans[i].begin, r.spans[i+width-1].end})
+		}
+		i += width
+	}
+	return reading{b.String(), spans}
+}
+
+// character is what the first bytes of s stand for, and how many they are. It is empty for white
+// space that is escaped.
+func character(s string) (char string, width int) {
+	char, width = s[:1], 1
+	coded := func(begin, end, bits int) bool { // in hexadecimal digits: a byte of 8 bits, else a rune
+		code, err := strconv.ParseUint(s[min(begin, len(s)):min(end, len(s))], 16, bits)
+		switch {
+		case err != nil || len(s) < end:
+			return false
+		case bits == 8:
+			char = string([]byte{byte(code)})
+		default:
+			char = string(rune(code))
+		}
+		width = end
+		return true
+	}
+	switch s[0] {
+	case '%':
+		coded(1, 3, 8)
+	case '&':
+		const most = 10
+		end := strings.IndexByte(s[:min(len(s), most)], ';') + 1
+		if plain := html.UnescapeString(s[:end]); plain != s[:end] {
+			char, width = plain, end
+		}
+	case '\\':
+		switch {
+		case len(s) == 1 || s[1] == 'u' && coded(2, 6, 16) || s[1] == 'x' && coded(2, 4, 8):
+		case strings.IndexByte("abfnrtv", s[1]) >= 0:
+			char, width = "", 2
+		default:
+			char, width = s[1:2], 2
+		}
+	}
+	if r, _ := utf8.DecodeRuneInString(char); width > 1 && r != utf8.RuneError && invisible(r) {
+		char = ""
+	}
+	return char, width
 }
 
 // occurrences are the indexes of sub in s.
@@ -164,41 +260,25 @@ func sameSuffix(a, b string) (n int) {
 	return n
 }
 
-// escapedForms are the secret as it is, and as URLs, HTML and JSON write it.
-func escapedForms(secret string) []string {
-	forms := []string{secret}
-	quoted, _ := json.Marshal(secret) // a string can't fail
-	quoted = quoted[1 : len(quoted)-1]
-	forms = append(forms, html.EscapeString(secret), string(quoted), strings.ReplaceAll(secret, "/", `\/`))
-	for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
-		forms = append(forms, escaped, lowerHex(escaped))
-	}
-	return forms
-}
-
-// lowerHex is a percent-encoded text with its digits above 9 in lower case.
-func lowerHex(escaped string) string {
-	parts := strings.Split(escaped, "%")
-	for i := 1; i < len(parts); i++ {
-		parts[i] = strings.ToLower(parts[i][:2]) + parts[i][2:]
-	}
-	return strings.Join(parts, "%")
-}
-
-// base64Forms are what must stand in a base64 text that was made of a text with the secret in it,
-// as by a gateway that quotes the request it got: the characters that the secret determines alone.
-func base64Forms(secret string) []string {
+// encodedForms are what must stand in a text that was encoded with the secret in it, as by a
+// gateway that quotes the request it got: hexadecimal digits, and the characters of base64 that the
+// secret determines alone.
+func encodedForms(secret string) []string {
 	const least = 8 // characters: shorter ones would replace what is not a secret
 	var forms []string
+	add := func(form string) {
+		if len(form) >= least {
+			forms = append(forms, form)
+		}
+	}
+	digits := hex.EncodeToString([]byte(secret))
+	add(digits)
+	add(strings.ToUpper(digits))
 	for shift := range 3 { // how many bytes before the secret share a group of three with it
 		shifted := strings.Repeat("\x00", shift) + secret
 		first, end := (shift*8+5)/6, len(shifted)*8/6
-		if end-first < least {
-			continue
-		}
 		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			form := encoding.EncodeToString([]byte(shifted))[first:end]
-			forms = append(forms, form, url.QueryEscape(form))
+			add(encoding.EncodeToString([]byte(shifted))[first:max(first, end)])
 		}
 	}
 	return forms

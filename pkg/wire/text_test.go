@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -37,6 +38,19 @@ func TestASecretIsRedactedInEveryForm(t *testing.T) {
 			}
 			return strings.ReplaceAll(escaped, "%A4", "%a4")
 		},
+		"in a URL that escapes everything":  func(s string) string { return eachByte(s, "%%%02x") },
+		"in HTML that escapes everything":   func(s string) string { return eachRune(s, "&#%d;") },
+		"in HTML, in hexadecimal digits":    func(s string) string { return eachRune(s, "&#x%X;") },
+		"in JSON that escapes everything":   func(s string) string { return eachRune(s, `\u%04x`) },
+		"in JavaScript":                     func(s string) string { return eachByte(s, `\x%02X`) },
+		"in JSON in JSON":                   func(s string) string { return quote(quote(s)) },
+		"in JSON in JSON in a query":        func(s string) string { return url.QueryEscape(quote(quote(s))) },
+		"in a query in HTML":                func(s string) string { return html.EscapeString(url.QueryEscape(s)) },
+		"in a query in a query":             func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+		"in hexadecimal digits":             func(s string) string { return hex.EncodeToString([]byte(s)) },
+		"in large hexadecimal digits":       func(s string) string { return fmt.Sprintf("%X", s) },
+		"in digits with gaps":               func(s string) string { return fmt.Sprintf("% x", s) },
+		"in lines that JSON has made words": func(s string) string { return s[:5] + `\r\n` + s[5:] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -46,6 +60,18 @@ func TestASecretIsRedactedInEveryForm(t *testing.T) {
 			}
 		})
 	}
+}
+
+// eachByte and eachRune write each part of a text in a format.
+func eachByte(s, format string) string { return each([]byte(s), format) }
+func eachRune(s, format string) string { return each([]rune(s), format) }
+
+func each[T byte | rune](parts []T, format string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		fmt.Fprintf(&b, format, part)
+	}
+	return b.String()
 }
 
 func quote(s string) string {
@@ -86,12 +112,32 @@ func TestASecretIsRedactedFromBase64AtEachAlignment(t *testing.T) {
 
 func TestWhatIsNotASecretStays(t *testing.T) {
 	t.Parallel()
-	const text = "status 403 IIC.1000 [x] &amp; %2F"
+	const text = `status 403 IIC.1000 [x] &amp; %2F &unknown; &#; %zz % & \u00g0 \x \`
 	for _, secret := range []string{"", "s", "IIC.1001", strings.Repeat("x", 100)} {
 		assert.Equal(t, text, wire.NewSecrets(secret).Redact(text))
 	}
 	assert.Equal(t, text, wire.Secrets{}.Redact(text))
 	assert.Empty(t, wire.NewSecrets("secret").Redact(""))
+}
+
+func TestOnlyWhatIsSecretIsReplacedAmongEscapes(t *testing.T) {
+	t.Parallel()
+	secrets := wire.NewSecrets("SK<example", "p%41ss")
+	for text, want := range map[string]string{
+		`a\n\"SK\u003cexample\"\n &amp; b`: `a\n\"[redacted]\"\n &amp; b`,
+		"a%20SK%3Cexample%20b%zz":          "a%20[redacted]%20b%zz",
+		"&lt;SK&lt;example&gt;":            "&lt;[redacted]&gt;",
+		"p%41ss p%2541ss p%2e p":           "[redacted] [redacted] p%2e p",
+	} {
+		assert.Equal(t, want, secrets.Redact(text))
+	}
+}
+
+func TestNoVerbShowsTheSecrets(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		assert.Equal(t, wire.Redacted, fmt.Sprintf(verb, wire.NewSecrets("SKexample")), verb)
+	}
 }
 
 func TestASecretThatIsAPartOfAnotherLeavesNothingOfIt(t *testing.T) {
