@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -68,7 +69,7 @@ func TestWithoutAKnownCodeTheStatusDecides(t *testing.T) {
 func TestARefusalShowsOnlyTextsThatLookLikeCodesAndIDs(t *testing.T) {
 	t.Parallel()
 	const id, token = awstest.RequestID, awstest.SessionToken
-	a40, a64 := strings.Repeat("a", 40), strings.Repeat("a", 64)
+	a64, digits := strings.Repeat("a", 64), hex.EncodeToString([]byte(awstest.AccessKey))
 	for want, f := range map[string]*attempt.Failure{
 		"status 400 AccessDeniedException (request " + id + ")": awsapi.Refusal(400, "AccessDeniedException", id),
 		"MalformedDetail":                         awsapi.Refusal(0, "MalformedDetail", ""),
@@ -77,9 +78,9 @@ func TestARefusalShowsOnlyTextsThatLookLikeCodesAndIDs(t *testing.T) {
 		"status 503":                              awsapi.Refusal(503, "UnknownError", ""),
 		"status 401 (request " + id + ")":         awsapi.Refusal(401, "a text", id),
 		"status 402":                              awsapi.Refusal(402, token, token),
-		"status 403":                              awsapi.Refusal(403, a64+"a", a40+"a"),
+		"status 403":                              awsapi.Refusal(403, a64+"a", id+"a"),
 		"status 404 " + a64:                       awsapi.Refusal(404, a64, "a\nb"),
-		"status 405 (request " + a40 + ")":        awsapi.Refusal(405, "a\nb", a40),
+		"status 405":                              awsapi.Refusal(405, "a\nb", digits),
 	} {
 		require.EqualError(t, f, want)
 		assert.True(t, f.Answered)
