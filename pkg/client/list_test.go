@@ -151,8 +151,9 @@ func unnumbered(err error) error {
 func TestAPageThatCantBeTrueIsTransient(t *testing.T) {
 	t.Parallel()
 	for name, page := range map[string]huaweitest.Fault{
-		"a marker that is too long": pageOf("service.A", strings.Repeat("m", 1025)),
-		"a service without a name":  pageOf("", ""),
+		"a marker that is too long":         pageOf("service.A", strings.Repeat("m", 1025)),
+		"a marker that quotes a credential": pageOf("service.A", "after SKexample"),
+		"a service without a name":          pageOf("", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

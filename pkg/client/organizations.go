@@ -209,6 +209,9 @@ func pages[T any](
 		var items list[T]
 		_, err := get(ctx, c, name, u, func(page *map[string]json.RawMessage, secrets wire.Secrets) (err error) {
 			items, marker, err = readPage[T](*page, key)
+			if err == nil && secrets.Redact(marker) != marker { // it goes into a URL, which others log
+				err = errors.New("its page marker quotes a credential")
+			}
 			for i := range items {
 				err = cmp.Or(err, check(&items[i], secrets))
 			}
