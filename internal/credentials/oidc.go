@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -116,14 +117,20 @@ func fromFile(name string) tokenFunc {
 	}
 }
 
-// readFile reads the first bytes of a file, more than a token may have.
-func readFile(name string) ([]byte, error) {
+// readFile reads the first bytes of a file, more than a token may have. Its error doesn't show the
+// name, which may be the token, put in the wrong place.
+func readFile(name string) (text []byte, err error) {
+	defer func() {
+		if inner, ok := errors.AsType[*fs.PathError](err); ok {
+			err = inner.Err
+		}
+	}()
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular(): // another one may block for ever
-		return nil, fmt.Errorf("%s is not a regular file", name)
+		return nil, errors.New("it is not a regular file")
 	}
 	f, err := os.Open(name)
 	if err != nil {

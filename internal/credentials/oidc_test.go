@@ -106,7 +106,7 @@ func TestATokenIsReadFromAFileForEachExchange(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 	}
-	fails("OIDC token: HUAWEICLOUD_OIDC_TOKEN_FILE: stat " + file + ": no such file or directory")
+	fails("OIDC token: HUAWEICLOUD_OIDC_TOKEN_FILE: no such file or directory")
 	write("\n")
 	fails("HUAWEICLOUD_OIDC_TOKEN_FILE: the token is empty")
 	write(strings.Repeat("a", 20_001))
@@ -119,7 +119,7 @@ func TestATokenIsReadFromAFileForEachExchange(t *testing.T) {
 	}
 	c.OIDC.TokenFile = os.DevNull // as a named pipe, from which one might wait for ever
 	_, err := from(t, c, cloud)(t.Context())
-	require.ErrorContains(t, err, "HUAWEICLOUD_OIDC_TOKEN_FILE: "+os.DevNull+" is not a regular file")
+	require.ErrorContains(t, err, "HUAWEICLOUD_OIDC_TOKEN_FILE: it is not a regular file")
 	assert.Empty(t, cloud.Requests())
 	for range 2 {
 		token := awstest.Token("RS256", map[string]any{
