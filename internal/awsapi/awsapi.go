@@ -6,7 +6,9 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
+	"os"
 	"regexp"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -40,7 +42,7 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 		config.WithDefaultRegion(region),
 	)
 	if err != nil {
-		return aws.Config{}, attempt.Misconfigured.Errorf("AWS configuration: %s", wire.Clean(err.Error(), maxText))
+		return aws.Config{}, attempt.Misconfigured.Errorf("AWS configuration: %s", withoutValues(err))
 	}
 	if region != "" {
 		c.Region = region
@@ -54,6 +56,20 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 	}
 	c.Credentials = provider{c.Credentials}
 	return c, nil
+}
+
+// withoutValues is what the SDK says about its configuration. It quotes variables, of which an
+// address or a token may be secret: no value that is long enough for that is shown.
+func withoutValues(err error) string {
+	const least = 16
+	var values []string
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "AWS_") && len(value) >= least {
+			values = append(values, value)
+		}
+	}
+	return wire.NewSecrets(values...).Clean(err.Error(), maxText)
 }
 
 // CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none.

@@ -85,7 +85,7 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 		return wire.Unanswered(ctx, err, wire.Secrets{})
 	}
 	// Nothing was called: what the SDK says is about the configuration.
-	return &attempt.Failure{Kind: attempt.KindOf(err), Err: errors.New(wire.Clean(err.Error(), maxText))}
+	return &attempt.Failure{Kind: attempt.KindOf(err), Err: errors.New(withoutValues(err))}
 }
 
 // Refusal is the failure of an attempt that AWS answered with an error. Status 0 means that it is
