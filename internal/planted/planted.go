@@ -1,11 +1,11 @@
-// Package planted looks for secrets that a test has planted. It knows how others write a secret, and
-// is built apart from what hides secrets, so that one can't share a fault with the other.
+// Package planted looks for secrets that a test has planted, and imitates those who quote them. It
+// knows how others write a secret, and is built apart from what hides secrets, so that one can't
+// share a fault with the other.
 package planted
 
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"html"
 	"net/url"
@@ -19,13 +19,18 @@ import (
 // characters.
 func In(text string, secrets ...string) []string {
 	text += "\n" + regexp.MustCompile(`[\s\x00]|\\[nrt]|\\u0000|%0[AD]|%20`).ReplaceAllString(text, "")
+	const least = 8
+	begins := map[string]bool{} // to look for each of so many forms in the whole text would take minutes
+	for i := range max(0, len(text)-least+1) {
+		begins[text[i:i+least]] = true
+	}
 	var found []string
 	for _, secret := range secrets {
-		if len(secret) < 8 {
+		if len(secret) < least {
 			panic("planted: a secret of less than 8 characters would be found by chance")
 		}
 		for form := range forms(secret) {
-			if strings.Contains(text, form) {
+			if begins[form[:least]] && strings.Contains(text, form) {
 				found = append(found, form)
 			}
 		}
@@ -77,11 +82,7 @@ func encoded(secret string) []string {
 
 // escaped are the ways in which a text is written within others.
 func escaped(text string) []string {
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		panic(err) // a string can always be encoded
-	}
-	inJSON := strings.Trim(string(quoted), `"`)
+	inJSON := inJSON(text)
 	numbers := strings.NewReplacer("+", "&#x2b;", "/", "&#x2f;", "=", "&#x3d;")
 	return []string{
 		text, inJSON, strings.ReplaceAll(inJSON, "/", `\/`),

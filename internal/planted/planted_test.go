@@ -17,7 +17,7 @@ const secret = `SK/ex+am&ple"01<23==`
 
 func TestASecretIsFoundInEachForm(t *testing.T) {
 	t.Parallel()
-	inJSON := func(s string) string {
+	asJSON := func(s string) string {
 		quoted, _ := json.Marshal(map[string]string{"message": s})
 		return string(quoted)
 	}
@@ -31,21 +31,21 @@ func TestASecretIsFoundInEachForm(t *testing.T) {
 		"a path":                  url.PathEscape,
 		"HTML":                    html.EscapeString,
 		"JSON":                    inJSON,
-		"JSON in JSON":            func(s string) string { return inJSON(inJSON(s)) },
-		"a page in JSON":          func(s string) string { return inJSON(html.EscapeString(s)) },
+		"JSON in JSON":            func(s string) string { return asJSON(asJSON(s)) },
+		"a page in JSON":          func(s string) string { return asJSON(html.EscapeString(s)) },
 		"base64 in a query":       func(s string) string { return url.QueryEscape(inBase64(s)) },
 		"base64 in a page":        func(s string) string { return html.EscapeString(inBase64(s)) },
-		"base64 in JSON in JSON":  func(s string) string { return inJSON(inJSON(inBase64(s))) },
+		"base64 in JSON in JSON":  func(s string) string { return asJSON(asJSON(inBase64(s))) },
 		"a query within a query":  func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
 		"hexadecimal digits":      func(s string) string { return fmt.Sprintf("%x", s) },
 		"digits with gaps":        func(s string) string { return fmt.Sprintf("% X", s) },
 		"a query of all bytes":    func(s string) string { return each(s, "%%%02X") },
 		"HTML of all bytes":       func(s string) string { return each(s, "&#%d;") },
-		"JSON of all bytes":       func(s string) string { return inJSON(each(s, `\u%04x`)) },
+		"JSON of all bytes":       func(s string) string { return asJSON(each(s, `\u%04x`)) },
 		"UTF-16":                  func(s string) string { return each(s, "%c\x00") },
 		"base64 of a pair":        func(s string) string { return inBase64("user:" + s) },
 		"base64 in lines":         func(s string) string { return lines(inBase64(s)) },
-		"base64 in lines in JSON": func(s string) string { return inJSON(lines(inBase64(s))) },
+		"base64 in lines in JSON": func(s string) string { return asJSON(lines(inBase64(s))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
