@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -70,6 +71,9 @@ type Target struct {
 	url    *url.URL // nil for a bus
 }
 
+// Format implements [fmt.Formatter]: no verb shows the URL, which may be secret.
+func (Target) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, wire.Redacted) }
+
 // UnmarshalText takes an EventBridge bus, an https URL, or an http URL of a loopback address. Its
 // error doesn't show the text, which may have a password in it.
 func (t *Target) UnmarshalText(text []byte) error {
@@ -104,6 +108,9 @@ func (t *Target) UnmarshalText(text []byte) error {
 // Broker is a URL that takes CloudEvents by POST, as Knative gives it to a program. Brokers inside
 // a cluster speak plain http. The zero Broker means that there is none.
 type Broker struct{ url *url.URL }
+
+// Format implements [fmt.Formatter]: no verb shows the URL, which may be secret.
+func (Broker) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, wire.Redacted) }
 
 // UnmarshalText takes an http or https URL. Its error doesn't show the text, which may have a
 // password in it.

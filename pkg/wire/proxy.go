@@ -15,15 +15,13 @@ import (
 	"registrar/pkg/attempt"
 )
 
-// ProxyURL is the text of a variable that names a proxy. It is read only to be checked: net/http
-// reads the variable by itself, and would call directly, without a word, where it can't make sense
-// of it.
-type ProxyURL string
+// ProxyURL checks the text of a variable that names a proxy, and keeps nothing of it: net/http reads
+// the variable by itself, and would call directly, without a word, where it can't make sense of it.
+type ProxyURL struct{}
 
 // UnmarshalText takes what net/http takes for a proxy. Its error doesn't show the text, which may
 // have a password in it. The empty text means that there is no proxy.
-func (p *ProxyURL) UnmarshalText(text []byte) error {
-	*p = ProxyURL(text)
+func (*ProxyURL) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}

@@ -67,7 +67,6 @@ func TestOnlyWhatNetHTTPTakesForAProxyIsTaken(t *testing.T) {
 		err := p.UnmarshalText([]byte(text))
 		if c.good {
 			require.NoError(t, err, text)
-			assert.EqualValues(t, text, p)
 			continue
 		}
 		require.Error(t, err, text)
