@@ -20,6 +20,7 @@ import (
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/events"
+	"registrar/pkg/wire"
 )
 
 // HTTPTime is how long the events of one HTTP request may take, unless the host allows less.
@@ -112,7 +113,8 @@ func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
 			Status: http.StatusRequestEntityTooLarge,
 		}
 	}
-	if err != nil { // the sender may still have the event
+	if err != nil { // the sender may still have the event; net/http quotes what it can't read
+		err = wire.Unanswered(r.Context(), err, wire.Secrets{})
 		return events.Envelope{}, &TransientError{fmt.Errorf("the body can't be read: %w", err)}
 	}
 	return events.UnwrapHTTP(r.Header, body)

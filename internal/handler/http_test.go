@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -311,12 +312,12 @@ func TestAnAnswerThatNoHostTakesIsAFailure(t *testing.T) {
 
 func TestABodyThatBreaksOffIsATransientFailure(t *testing.T) {
 	t.Parallel()
-	r := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(errors.New("broken off")))
+	r := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(io.ErrUnexpectedEOF))
 	r.Header.Set("Content-Type", structured)
 	w := httptest.NewRecorder()
 	newHandler(registered).ServeHTTP(w, r)
 	assert.Equal(t, 503, w.Code)
-	assert.Contains(t, w.Body.String(), "broken off")
+	assert.Contains(t, w.Body.String(), "unexpected EOF")
 }
 
 // The CloudEvents SDK sends the event, in each of its modes.
