@@ -72,18 +72,19 @@ func Quote(request string, body, form int) string {
 	}
 	line := strings.NewReplacer("\r", " ", "\n", " ")
 	text := fmt.Sprintf(b.Body+"%.0[1]s%.0[2]s", inJSON(word), inJSON(whole))
-	head := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Length: %d\r\nConnection: close\r\n",
+	var answer strings.Builder
+	fmt.Fprintf(&answer, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\nConnection: close\r\n",
 		b.Status, line.Replace(whole), len(text))
 	if body%2 == 0 {
-		head += "Retry-After: 3600\r\n"
+		answer.WriteString("Retry-After: 3600\r\n")
 	}
 	for _, name := range []string{
 		"Content-Type", "Retry-After", "Location", "X-Request-Id", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype",
 		"Www-Authenticate", "Server", "Set-Cookie", "Proxy-Authenticate",
 	} {
-		head += name + ": " + line.Replace(word) + "\r\n"
+		fmt.Fprintf(&answer, "%s: %s\r\n", name, line.Replace(word))
 	}
-	return head + "\r\n" + text
+	return answer.String() + "\r\n" + text
 }
 
 // Word is one of the words of a request that look like a secret, "none" if it has none.
