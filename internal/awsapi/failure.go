@@ -90,7 +90,7 @@ func Failure(ctx context.Context, err error) *attempt.Failure {
 
 // Refusal is the failure of an attempt that AWS answered with an error. Status 0 means that it is
 // the error of an entry in a call that succeeded. A code or request id that doesn't look like one
-// is left out: hexadecimal digits alone may be an access key, quoted by an answer of something else.
+// is left out: hexadecimal digits alone may be an access key, which something else has quoted.
 func Refusal(status int, code, requestID string) *attempt.Failure {
 	if code == "UnknownError" || !regexp.MustCompile(`^[A-Za-z]{1,64}$`).MatchString(code) {
 		code = "" // the SDK says UnknownError if there was no code

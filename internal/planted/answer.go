@@ -62,7 +62,7 @@ var Bodies = []struct {
 }
 
 // Quote is an answer that quotes a request in one of the [Bodies] and in headers, in one of the
-// [Forms]: what goes over the wire. Half of the answers have it that nobody should wait for a retry.
+// [Forms]: what goes over the wire. Half of the answers ask for so long a wait that nobody waits.
 func Quote(request string, body, form int) string {
 	write := Forms[form]
 	word, whole := write(Word(request, body)), write(request)

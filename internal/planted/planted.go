@@ -70,7 +70,7 @@ func each(text, format string) string {
 func encoded(secret string) []string {
 	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret)))}
 	for before := range 3 {
-		// Four characters stand for three bytes: those that share one with what is around are cut off.
+		// Four characters stand for three bytes: those that share one with others are cut off.
 		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + secret + "xxx"))
 		middle := text[4*min(before, 1) : len(text)-8]
 		if len(middle) >= 8 { // less would be found by chance

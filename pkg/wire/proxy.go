@@ -15,8 +15,9 @@ import (
 	"registrar/pkg/attempt"
 )
 
-// ProxyURL checks the text of a variable that names a proxy, and keeps nothing of it: net/http reads
-// the variable by itself, and would call directly, without a word, where it can't make sense of it.
+// ProxyURL checks the text of a variable that names a proxy, and keeps nothing of it: net/http
+// reads the variable by itself, and would call directly, without a word, where it can't make sense
+// of it.
 type ProxyURL struct{}
 
 // UnmarshalText takes what net/http takes for a proxy. Its error doesn't show the text, which may

@@ -45,7 +45,7 @@ func TestNoSecretLeavesTheProcess(t *testing.T) {
 				for at, peer := range p.peers {
 					for body := range planted.Bodies {
 						form := (body + i) % len(planted.Forms)
-						// internal/app has AWS and the sink do all of this, where no wait takes time.
+						// AWS and the sink do all of it in internal/app, where waits take no time.
 						if peer.asked() > 0 && (at == "Huawei Cloud" || at == "STS" || body%len(functions) == i) {
 							peer.answer(quote(body, form, body%3))
 							send(body, p.asking(name))
@@ -112,7 +112,7 @@ func TestASecretInTheWrongVariableIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	const secret = "planted+Secret/0001=="
 	quoted := []string{"ADMINISTRATORS", "EVENT_TYPES", "REGION_ID", "SERVICE_PRINCIPALS", "TRUSTED_SERVICES"}
-	hosts := []string{"RUNTIME_API_ADDR", "RUNTIME_TIMEOUT", "PORT", "HOST"} // of other hosts
+	hosts := []string{"RUNTIME_API_ADDR", "RUNTIME_TIMEOUT", "PORT", "HOST"} // they belong to other hosts
 	for _, variable := range variables(t) {
 		if slices.Contains(quoted, variable) || slices.Contains(hosts, variable) {
 			continue
