@@ -23,7 +23,7 @@ const maxMembers = 1000
 func unmarked(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\ufeff")) }
 
 // parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the
-// sentence "it is ...".
+// sentence "it is ...". The members share the memory of b.
 func parseObject(b []byte) (object, error) {
 	b = unmarked(b)
 	if len(bytes.TrimSpace(b)) == 0 {
@@ -32,16 +32,16 @@ func parseObject(b []byte) (object, error) {
 	if err := validJSON(b); err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if start, _ := d.Token(); start != json.Delim('{') {
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(b), []byte("{"))
+	if !ok {
 		return nil, errors.New("not a JSON object")
 	}
 	o := object{}
-	for d.More() { // nothing can fail here: b is valid JSON
-		key, _ := d.Token()
-		name, _ := key.(string)
-		var value json.RawMessage
-		_ = d.Decode(&value)
+	for rest = afterSpace(rest); rest[0] != '}'; rest = afterSpace(rest) {
+		var key, value json.RawMessage
+		key, rest = cutValue(rest)
+		value, rest = cutValue(rest)
+		name := unquote(key)
 		if _, twice := o[name]; twice {
 			return nil, fmt.Errorf("ambiguous: it has %.40q twice", name)
 		}
@@ -54,23 +54,66 @@ func parseObject(b []byte) (object, error) {
 }
 
 // parseArray reads the elements of a JSON array, up to one more than most. The caller refuses a
-// list that is longer than most, so the rest would only cost memory.
+// list that is longer than most, so the rest would only cost memory. The elements share the memory
+// of b.
 func parseArray(b []byte, most int) ([]json.RawMessage, error) {
 	b = unmarked(b)
 	if err := validJSON(b); err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if start, _ := d.Token(); start != json.Delim('[') {
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(b), []byte("["))
+	if !ok {
 		return nil, errors.New("not a JSON array")
 	}
 	elements := []json.RawMessage{}
-	for d.More() && len(elements) <= most { // nothing can fail here: b is valid JSON
+	for rest = afterSpace(rest); rest[0] != ']' && len(elements) <= most; rest = afterSpace(rest) {
 		var element json.RawMessage
-		_ = d.Decode(&element)
+		element, rest = cutValue(rest)
 		elements = append(elements, element)
 	}
 	return elements, nil
+}
+
+// afterSpace cuts off what stands before the next value: in valid JSON, nothing but white space, a
+// comma or a colon.
+func afterSpace(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n,:") }
+
+// cutValue cuts the value off with which b begins, inside of valid JSON. A json.Decoder would cost a
+// kilobyte for each value, and a small payload can have thousands.
+func cutValue(b []byte) (value, rest []byte) {
+	b = afterSpace(b)
+	depth := 0
+	for i := 0; ; i++ {
+		switch b[i] {
+		case '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			depth++
+			continue
+		case ']', '}':
+			depth--
+		default: // a number or a word ends where something else begins
+			if depth > 0 || i+1 < len(b) && !strings.ContainsRune(" \t\r\n,:]}", rune(b[i+1])) {
+				continue
+			}
+		}
+		if depth == 0 {
+			return b[: i+1 : i+1], b[i+1:]
+		}
+	}
+}
+
+// unquote returns the text of a JSON string.
+func unquote(quoted []byte) (text string) {
+	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	_ = json.Unmarshal(quoted, &text) // it is valid
+	return text
 }
 
 // validJSON says what is wrong with b, if it isn't one JSON value.
@@ -83,9 +126,10 @@ func validJSON(b []byte) error {
 
 // text returns the member if it is a string, else "".
 func (o object) text(name string) string {
-	var text string
-	_ = json.Unmarshal(o[name], &text)
-	return text
+	if !bytes.HasPrefix(o[name], []byte(`"`)) {
+		return ""
+	}
+	return unquote(o[name])
 }
 
 // object returns the member if it is an object, else nil.

@@ -151,8 +151,8 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 // shape recognises an object. The list holds the records, if it is an event of AWS or FunctionGraph
 // that has them.
 func (o object) shape() (Shape, []json.RawMessage, error) {
-	list, first := o.records("Records")
-	smn, notification := o.records("record")
+	list, first := o.records("Records", maxRecords)
+	smn, notification := o.records("record", maxRecords)
 	context, trace := o.object("requestContext"), o.object("cts")
 	switch {
 	case o["specversion"] != nil:
@@ -180,10 +180,10 @@ func (o object) shape() (Shape, []json.RawMessage, error) {
 	return "", nil, invalid("payload is %s; %s", o.foreign(), accepted)
 }
 
-// records returns a member that is a list, and the first of it.
-func (o object) records(name string) (list []json.RawMessage, first object) {
+// records returns a member that is a list, up to one more than most, and the first of it.
+func (o object) records(name string, most int) (list []json.RawMessage, first object) {
 	if o[name] != nil {
-		list, _ = parseArray(o[name], maxRecords)
+		list, _ = parseArray(o[name], most)
 	}
 	if len(list) > 0 {
 		first, _ = parseObject(list[0])
