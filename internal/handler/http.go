@@ -28,6 +28,7 @@ const HTTPTime = 60 * time.Second
 
 const (
 	maxBody     = 1 << 20          // bytes of an HTTP request's body
+	maxHeader   = 64 << 10         // bytes of the headers of a function URL's request; API Gateway takes 10 KiB
 	defaultWait = 30 * time.Second // what Retry-After says if Huawei Cloud doesn't say how long to wait
 )
 
@@ -88,7 +89,7 @@ func (h *Handler) takeRequest(
 	if envelope.Shape == events.Array {
 		mediaType = events.BatchMediaType
 	}
-	all := slices.DeleteFunc(h.handleAll(ctx, envelope.Records), func(done handled) bool {
+	all := slices.DeleteFunc(h.handleAll(ctx, envelope), func(done handled) bool {
 		return done.out == nil && done.err == nil // a batch holds nothing but events
 	})
 	body, err = answer(envelope.Shape, all)
@@ -158,8 +159,29 @@ func (h *Handler) invokeHTTP(ctx context.Context, payload []byte) []byte {
 }
 
 func readRequest(ctx context.Context, payload []byte) (*http.Request, error) {
-	var in lambdaevents.LambdaFunctionURLRequest
-	if json.Unmarshal(bytes.TrimPrefix(payload, []byte("\ufeff")), &in) != nil {
+	var in struct { // not the type of the library, whose maps of a large payload don't fit into a small function
+		RawPath        string          `json:"rawPath"`
+		Headers        json.RawMessage `json:"headers"`
+		RequestContext struct {
+			HTTP struct {
+				Method string `json:"method"`
+			} `json:"http"`
+		} `json:"requestContext"`
+		Body            string `json:"body"`
+		IsBase64Encoded bool   `json:"isBase64Encoded"`
+	}
+	var headers map[string]string
+	err := json.Unmarshal(bytes.TrimPrefix(payload, []byte("\ufeff")), &in)
+	if len(in.Headers) > maxHeader {
+		return nil, &events.InvalidEventError{
+			Reason: fmt.Sprintf("the headers are larger than %d bytes", maxHeader),
+			Status: http.StatusRequestHeaderFieldsTooLarge,
+		}
+	}
+	if err == nil && in.Headers != nil {
+		err = json.Unmarshal(in.Headers, &headers)
+	}
+	if err != nil {
 		return nil, &events.InvalidEventError{
 			Reason: "payload is not a request of a function URL or HTTP API, format 2.0",
 		}
@@ -176,7 +198,7 @@ func readRequest(ctx context.Context, payload []byte) (*http.Request, error) {
 		return nil, &events.InvalidEventError{Reason: "the request has a method that is not one of HTTP"}
 	}
 	r.URL.Path = in.RawPath
-	for name, value := range in.Headers {
+	for name, value := range headers {
 		r.Header.Set(name, value)
 	}
 	return r, nil
