@@ -28,13 +28,8 @@ func resultEvents(all []handled, array bool) ([]byte, error) {
 	}
 	encoded := make([][]byte, len(all))
 	for i, done := range all {
-		if done.out == nil {
+		if encoded[i] = done.out; done.out == nil {
 			encoded[i] = []byte("null")
-			continue
-		}
-		var err error
-		if encoded[i], err = done.out.MarshalJSON(); err != nil {
-			return nil, classified(err)
 		}
 	}
 	joined := bytes.Join(encoded, []byte(","))
@@ -50,10 +45,11 @@ func batchItemFailures(all []handled) ([]byte, error) {
 	type item struct {
 		ItemIdentifier string `json:"itemIdentifier"`
 	}
-	failed := []item{}
+	failed, known := []item{}, map[string]bool{}
 	for _, done := range all {
-		if id := (item{done.record.MessageID}); done.err != nil && !slices.Contains(failed, id) {
-			failed = append(failed, id)
+		if id := done.record.MessageID; done.err != nil && !known[id] {
+			known[id] = true
+			failed = append(failed, item{id})
 		}
 	}
 	return json.Marshal(map[string]any{"batchItemFailures": failed})

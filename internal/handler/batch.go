@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -17,7 +19,7 @@ import (
 // handled is what became of a record: a result event, or one of the three named errors, or neither.
 type handled struct {
 	record events.Record
-	out    *event.Event // the result event; nil if there is an error, or the record asks for nothing
+	out    []byte // the result event; nil if there is an error, the record asks for nothing, or no answer has it
 	err    error
 }
 
@@ -25,12 +27,15 @@ type handled struct {
 // records of a FIFO group are handled one after another, and those behind a failure are held back,
 // because handling them would break the order. When time runs out, or Huawei Cloud or the sink asks
 // to wait, all that are left are held back.
-func (h *Handler) handleAll(ctx context.Context, records []events.Record) []handled {
+func (h *Handler) handleAll(ctx context.Context, envelope events.Envelope) []handled {
 	var (
-		all   = make([]handled, len(records))
-		slots = make(chan struct{}, max(h.Config.Concurrency, 1))
-		wg    sync.WaitGroup
-		door  = gate{reserve: h.reserve()}
+		records  = envelope.Records
+		all      = make([]handled, len(records))
+		slots    = make(chan struct{}, max(h.Config.Concurrency, 1))
+		wg       sync.WaitGroup
+		door     = gate{reserve: h.reserve()}
+		answered atomic.Int64 // bytes
+		nothing  = unasked{handler: h}
 	)
 	for _, lane := range lanes(records) {
 		slots <- struct{}{}
@@ -46,15 +51,96 @@ func (h *Handler) handleAll(ctx context.Context, records []events.Record) []hand
 					all[i].err = h.holdBack(ctx, records[i], stop)
 					continue
 				}
-				if all[i].out, all[i].err = h.handle(ctx, records[i]); all[i].err != nil {
-					door.saw(ctx, all[i].err)
-					stop = errors.New("an event before it in its group failed")
+				if trace := h.ignored(records[i]); trace != nil {
+					nothing.add(records[i], trace)
+					continue
 				}
+				out, err := h.handle(ctx, records[i])
+				switch {
+				case err != nil:
+					door.saw(ctx, err)
+					stop = errors.New("an event before it in its group failed")
+				case envelope.Shape != events.SQS: // whose answer has no results
+					all[i].out, err = encode(out, &answered)
+				}
+				all[i].err = err
 			}
 		})
 	}
 	wg.Wait()
+	nothing.log(ctx)
+	if answered.Load() > maxAnswer {
+		h.logRefusal(ctx, tooLarge())
+	}
 	return all
+}
+
+// encode makes a result event a part of the answer, which has so many bytes already.
+func encode(out *event.Event, answered *atomic.Int64) ([]byte, error) {
+	encoded, err := out.MarshalJSON()
+	if err != nil {
+		return nil, classified(err)
+	}
+	if answered.Add(int64(len(encoded)+len(","))) > maxAnswer {
+		return nil, tooLarge()
+	}
+	return encoded, nil
+}
+
+// tooLarge says that no host takes the answer. Nothing is lost by that: each event was handled, and
+// handling it again changes nothing.
+func tooLarge() error {
+	return &events.InvalidEventError{
+		Reason: fmt.Sprintf("the events were handled, but the answer with their results has more than %d bytes: "+
+			"send them again, fewer in one payload", maxAnswer),
+		Status: http.StatusRequestEntityTooLarge,
+	}
+}
+
+// unasked are the traces that ask for nothing. Those of one message share a line, as a payload can
+// have thousands: one for those that are of no interest, and one for the suspect.
+type unasked struct {
+	handler *Handler
+
+	mu    sync.Mutex
+	lines map[unaskedKey]*logLine
+	order []*logLine
+}
+
+type unaskedKey struct {
+	messageID string
+	suspect   bool
+}
+
+func (u *unasked) add(record events.Record, trace *events.Trace) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := unaskedKey{record.MessageID, trace.Suspect}
+	if line := u.lines[key]; line != nil {
+		line.record.Count += record.Count
+		return
+	}
+	if u.lines == nil {
+		u.lines = map[unaskedKey]*logLine{}
+	}
+	line := &logLine{
+		function: u.handler.Name, record: record, start: time.Now(), cold: !u.handler.warm.Swap(true), ignored: trace,
+	}
+	u.lines[key] = line
+	u.order = append(u.order, line)
+}
+
+func (u *unasked) log(ctx context.Context) {
+	for _, line := range u.order {
+		if line.record.Count > 1 {
+			line.ignored = &events.Trace{
+				Ignored: fmt.Sprintf("%d traces ask for nothing, the first because: %s",
+					line.record.Count, line.ignored.Ignored),
+				Suspect: line.ignored.Suspect,
+			}
+		}
+		line.log(ctx)
+	}
 }
 
 // gate decides whether another record may be begun.

@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -35,7 +34,8 @@ const (
 // room is how much time a call must have, else nobody answers it: the least of REQUEST_TIMEOUT.
 const room = 100 * time.Millisecond
 
-// maxAnswer is how many bytes Lambda and FunctionGraph take as an answer.
+// maxAnswer is how many bytes Lambda and FunctionGraph take as an answer. A small event can have a
+// large result.
 const maxAnswer = 6 << 20
 
 // Function handles events of its types. [NewFunction] makes it.
@@ -101,26 +101,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (_ []byte, err err
 		h.logRefusal(ctx, err)
 		return nil, err
 	}
-	out, err := answer(envelope.Shape, h.handleAll(ctx, envelope.Records))
-	if err == nil {
-		err = h.checkSize(ctx, out)
-	}
-	return out, err
-}
-
-// checkSize fails if the host wouldn't take the answer. Nothing is lost by that: each event was
-// handled, and handling it again changes nothing.
-func (h *Handler) checkSize(ctx context.Context, answer []byte) error {
-	if len(answer) <= maxAnswer {
-		return nil
-	}
-	err := &events.InvalidEventError{
-		Reason: fmt.Sprintf("the events were handled, but the answer with their results has %d bytes, and at most %d "+
-			"are taken: send them again, fewer in one payload", len(answer), maxAnswer),
-		Status: http.StatusRequestEntityTooLarge,
-	}
-	h.logRefusal(ctx, err)
-	return err
+	return answer(envelope.Shape, h.handleAll(ctx, envelope))
 }
 
 // recovered makes a panic outside of the handling of an event a transient failure. Inside, the
@@ -157,8 +138,7 @@ func (h *Handler) reserve() time.Duration {
 	return margin
 }
 
-// handle makes the result event of one event, and logs one line about it, whatever happens. A trace
-// that asks this function for nothing has no result event.
+// handle makes the result event of one event, and logs one line about it, whatever happens.
 func (h *Handler) handle(ctx context.Context, record events.Record) (_ *event.Event, err error) {
 	line := logLine{function: h.Name, record: record, start: time.Now(), cold: !h.warm.Swap(true)}
 	defer func() {
@@ -170,9 +150,6 @@ func (h *Handler) handle(ctx context.Context, record events.Record) (_ *event.Ev
 		line.log(ctx)
 	}()
 	e := &line.record.Event
-	if line.ignored = h.ignored(record); line.ignored != nil {
-		return nil, nil
-	}
 	if record.Err != nil {
 		return nil, record.Err
 	}

@@ -29,7 +29,7 @@ func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 	declared := []metric{{counted, "Count"}, {"Duration", "Milliseconds"}, {"HuaweiCloudAttempts", "Count"}}
 	attrs := []slog.Attr{
 		slog.String("FunctionName", cmp.Or(lambdacontext.FunctionName, l.function)),
-		slog.Int(counted, 1), slog.Float64("Duration", milliseconds(took)),
+		slog.Int(counted, max(l.record.Count, 1)), slog.Float64("Duration", milliseconds(took)),
 		slog.Int("HuaweiCloudAttempts", len(l.calls)),
 	}
 	if found := l.findings(); found != nil { // alarms need the zeros, too
