@@ -222,6 +222,8 @@ func pages[T any](
 		}
 		all = append(all, items...)
 		switch {
+		case len(all) > maxPages*pageSize:
+			return nil, operation{name: name}.failed(fmt.Errorf("the list has more than %d entries", maxPages*pageSize))
 		case marker == "":
 			return all, nil
 		case seen[marker]:

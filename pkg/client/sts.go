@@ -18,6 +18,9 @@ import (
 // more than an agency allows.
 const sessionTime = time.Hour
 
+// maxKeys is how many bytes credentials may have together: they are sent with each call.
+const maxKeys = 32 << 10
+
 // Session describes the temporary credentials that are wanted.
 type Session struct {
 	AgencyURN string // iam::<account id>:agency:<name>
@@ -116,6 +119,9 @@ func readAssumed(answer []byte) (Credentials, error) {
 	got := in.Credentials
 	if got.AccessKey == "" || got.SecretKey == "" || got.SecurityToken == "" {
 		return Credentials{}, errors.New("it has no credentials")
+	}
+	if len(got.AccessKey)+len(got.SecretKey)+len(got.SecurityToken) > maxKeys {
+		return Credentials{}, fmt.Errorf("its credentials are longer than %d bytes", maxKeys)
 	}
 	expires, err := time.Parse(time.RFC3339, text(got.Expiration))
 	if err != nil {
