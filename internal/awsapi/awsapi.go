@@ -5,6 +5,7 @@ package awsapi
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -14,13 +15,17 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/wire"
 )
 
-// maxText is how many bytes of a text of the AWS SDK are shown.
-const maxText = 500
+const (
+	maxText = 500     // bytes of a text of the AWS SDK that are shown
+	maxBody = 1 << 20 // bytes of an answer that are read
+)
 
 // Load finds the configuration of AWS, as [config.LoadDefaultConfig] does.
 type Load func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
@@ -35,7 +40,9 @@ func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
 		load = config.LoadDefaultConfig
 	}
 	c, err := load(ctx,
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(wire.ReportProxy)),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(
+			wire.ReportProxy, func(t *http.Transport) { t.MaxResponseHeaderBytes = wire.MaxHeader })),
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers}),
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		config.WithLogger(sdkLog{context.WithoutCancel(ctx)}),
 		// Credentials are asked for in the region of the environment, if it has one.
@@ -70,6 +77,20 @@ func withoutValues(err error) string {
 		}
 	}
 	return wire.NewSecrets(values...).Clean(err.Error(), maxText)
+}
+
+// boundAnswers keeps a client from reading more than maxBody of an answer: it would decode an endless
+// one in memory.
+func boundAnswers(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("BoundAnswer", func(
+		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+	) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		out, metadata, err := next.HandleDeserialize(ctx, in)
+		if answer, ok := out.RawResponse.(*smithyhttp.Response); ok && answer.Body != nil {
+			answer.Body = http.MaxBytesReader(nil, answer.Body, maxBody)
+		}
+		return out, metadata, err
+	}), middleware.After)
 }
 
 // CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none.

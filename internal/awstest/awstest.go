@@ -49,6 +49,7 @@ func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) err
 			HTTPClient: doer{h},
 			Retryer:    o.Retryer,
 			Logger:     o.Logger,
+			APIOptions: o.APIOptions,
 			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 				return aws.Credentials{
 					AccessKeyID:     AccessKey,
