@@ -23,6 +23,7 @@ const (
 	pollAgain  = 50 * time.Millisecond // after a poll that brought no event
 	answerTime = 10 * time.Second      // to hand over an answer
 	maxPayload = 6 << 20               // bytes of an event, as FunctionGraph has it for synchronous ones
+	maxID      = 100                   // bytes of the id of an invocation that are shown
 )
 
 // functionGraph is the API by which FunctionGraph runs a program of runtime Custom, and what the
@@ -42,7 +43,7 @@ type functionGraph struct {
 func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
 	// No proxy stands before the API, and a poll takes its time. A connection that the API has
 	// closed in the meantime would lose an answer, so each request has its own.
-	api := wire.Client(&http.Transport{DisableKeepAlives: true}) // it follows no redirects
+	api := wire.Client(&http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: wire.MaxHeader})
 	h.NoURL = true
 	failing := false
 	for ctx.Err() == nil {
@@ -59,16 +60,16 @@ func (fg functionGraph) serve(ctx context.Context, h *handler.Handler) {
 			continue
 		}
 		failing = false
-		ctx := handler.WithRequestID(context.WithoutCancel(ctx), wire.Clean(event.id, 100))
+		ctx := handler.WithRequestID(context.WithoutCancel(ctx), wire.Clean(event.id, maxID))
 		var answer []byte
 		if err == nil {
 			answer, err = fg.invoke(ctx, h, event)
 		} else {
 			err = &handler.TransientError{Err: fmt.Errorf("the event didn't come whole: %w", err)}
-			slog.ErrorContext(ctx, "runtime", "function", h.Name, "requestId", event.id, "err", err)
+			slog.ErrorContext(ctx, "runtime", "function", h.Name, "requestId", wire.Clean(event.id, maxID), "err", err)
 		}
 		if err := fg.answer(ctx, api, event.id, answer, err); err != nil {
-			slog.ErrorContext(ctx, "runtime", "function", h.Name, "requestId", event.id, "err", err)
+			slog.ErrorContext(ctx, "runtime", "function", h.Name, "requestId", wire.Clean(event.id, maxID), "err", err)
 		}
 	}
 }
