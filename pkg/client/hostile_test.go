@@ -196,8 +196,10 @@ func hostileAnswers() map[string]answer {
 			400, nil, text("{\"error_code\":\"IIC.1\",\"error_msg\":\"\xff\xfe\xed\xa0\x80\"}"), refused, refused,
 		},
 		"another charset": {
-			400, http.Header{"Content-Type": {"application/json; charset=utf-16"}},
-			text("\xff\xfe{\x00}\x00"), transient, transient,
+			400,
+			http.Header{"Content-Type": {"application/json; charset=utf-16"}},
+			text("\xff\xfe{\x00}\x00"),
+			transient, transient,
 		},
 		"nulls":          {200, nil, text(lists("null", "null")), "", ""},
 		"lists of null":  {200, nil, text(lists("[null]", "null")), transient, ""},

@@ -11,7 +11,8 @@ import (
 // What takes JSON apart must agree with encoding/json, which takes more copies of it.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		` { "a" : 1 , "b\"}" : [ "]" , {"c":"\\"} ] , "" : null } `, `{"a":-1e5,"b":true,"c":"\u0000\\"}`, `{}`, ` [ ] `,
+		` { "a" : 1 , "b\"}" : [ "]" , {"c":"\\"} ] , "" : null } `, `{"a":-1e5,"b":true,"c":"\u0000\\"}`,
+		`{}`, ` [ ] `,
 		`[1,2.5,"x,y",[[]],{"a":{}},null]`, `[0,0`, `{"a":1,"a":2}`, `{"\ud800":1}`, "{\"\xff\":1}", `"x"`, `5`, ``,
 		"\ufeff{}", `{"a":0}{}`, "[\"\u2028\"]", `["\\\"",""]`,
 	} {
