@@ -18,7 +18,7 @@ import (
 
 // handled is what became of a record: a result event, or one of the three named errors, or neither.
 type handled struct {
-	record events.Record
+	record *events.Record
 	out    []byte // the result event; nil if there is an error, the record asks for nothing, or no answer has it
 	err    error
 }
@@ -43,7 +43,7 @@ func (h *Handler) handleAll(ctx context.Context, envelope events.Envelope) []han
 			defer func() { <-slots }()
 			var stop error
 			for _, i := range lane {
-				all[i].record = records[i]
+				all[i].record = &records[i]
 				if stop == nil {
 					stop = door.reason(ctx)
 				}

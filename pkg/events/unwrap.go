@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -304,7 +305,7 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 	if len(messages) > u.left {
 		return nil, u.count(len(messages))
 	}
-	var all []Record
+	held := make([][]Record, len(messages)) // by each message
 	for i, raw := range messages {
 		message, err := parseObject(raw)
 		id := message.text("messageId")
@@ -321,16 +322,17 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		if sent, err := strconv.ParseInt(attributes.text("SentTimestamp"), 10, 48); err == nil && sent > 0 {
 			records = sentAt(records, time.UnixMilli(sent).UTC())
 		}
-		for _, r := range records {
+		for j := range records {
+			r := &records[j]
 			r.MessageID = id
 			r.Delivery, _ = strconv.Atoi(attributes.text("ApproximateReceiveCount"))
 			if strings.HasSuffix(message.text("eventSourceARN"), ".fifo") {
 				r.Group = attributes.text("MessageGroupId")
 			}
-			all = append(all, r)
 		}
+		held[i] = records
 	}
-	return all, nil
+	return slices.Concat(held...), nil
 }
 
 // sentAt gives the events without a time the one at which they were sent on.
