@@ -4,6 +4,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strconv"
 	"syscall"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -60,6 +63,7 @@ func Main[C any](
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(libraryLog{})
 
+	boundMemory()
 	ctx := context.Background()
 	p := program[C]{name: name, policy: policy, function: function, environment: envconfig.OsLookuper(), level: level}
 	switch {
@@ -85,6 +89,15 @@ func Main[C any](
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
+	}
+}
+
+// boundMemory has garbage collected more often when a function has used most of its memory, as a
+// large payload makes it do. The platform says how many megabytes it has.
+func boundMemory() {
+	text := cmp.Or(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), os.Getenv("RUNTIME_MEMORY"))
+	if megabytes, err := strconv.ParseInt(text, 10, 32); err == nil && megabytes > 0 {
+		debug.SetMemoryLimit(megabytes << 20 / 4 * 3)
 	}
 }
 

@@ -1,0 +1,113 @@
+package frontdoor
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"registrar/internal/hostile"
+)
+
+const (
+	largest    = 6 << 20 // bytes of a payload
+	memory     = 256     // MiB of the function
+	mostMemory = 232     // MiB that its process may have of them
+)
+
+// costly are those of the corpus that cost most in the tests of the handler, or by their kind.
+var costly = []string{
+	"messages of 100 events that have nothing but an id", "10,000 events", "events with ids of line separators",
+	"10,000 lists of Records", "10,000 arrays in arrays", "10,000 objects of many members", "escapes",
+	"a request with many attributes", "traces of another function",
+}
+
+// peak is the most memory that a process had at once, in MiB.
+func peak(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	match := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	require.NotNil(t, match, "%s", status)
+	kilobytes, err := strconv.Atoi(string(match[1]))
+	require.NoError(t, err)
+	return kilobytes >> 10
+}
+
+// running is the process that has the variable in its environment.
+func running(t *testing.T, variable string) int {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/environ")
+	require.NoError(t, err)
+	for _, file := range all {
+		environ, err := os.ReadFile(file)
+		if err == nil && slices.Contains(strings.Split(string(environ), "\x00"), variable) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			require.NoError(t, err)
+			return pid
+		}
+	}
+	require.FailNow(t, "no process has "+variable)
+	return 0
+}
+
+func onlyOnLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux says how much memory a process had")
+	}
+}
+
+func corpus(t *testing.T, name string, size int) []byte {
+	t.Helper()
+	all := hostile.Payloads()
+	i := slices.IndexFunc(all, func(p hostile.Payload) bool { return p.Name == name })
+	require.GreaterOrEqual(t, i, 0, name)
+	return all[i].Make(size)
+}
+
+func TestTheLargestPayloadsFitIntoASmallFunction(t *testing.T) {
+	t.Parallel()
+	onlyOnLinux(t)
+	onEachHost(t, func(t *testing.T, s *stage) {
+		s.timeout = time.Minute
+		marker := "HOSTILE=" + uuid.NewString()
+		s.env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = strconv.Itoa(memory)
+		s.env["RUNTIME_MEMORY"] = strconv.Itoa(memory)
+		s.env["HOSTILE"] = strings.TrimPrefix(marker, "HOSTILE=")
+		f := s.start(t, "register-service")
+		before, pid := 0, 0
+		for _, name := range costly {
+			answer, err := f.Invoke(t.Context(), corpus(t, name, largest))
+			require.NoError(t, err, name)
+			assert.NotContains(t, string(answer.Payload), "Runtime exited", name)
+			assert.NotContains(t, string(answer.Payload), "timed out", name)
+			if pid == 0 {
+				pid = running(t, marker)
+			}
+			assert.Equal(t, pid, running(t, marker), "%s: it is still the same process", name)
+			now := peak(t, pid)
+			if now > before {
+				t.Logf("%d MiB: %s", now, name)
+			}
+			before = now
+			assert.Less(t, now, mostMemory, name)
+		}
+		for line := range strings.Lines(s.log.String()) {
+			if !json.Valid([]byte(line)) {
+				require.Fail(t, "not JSON", "%.300s", line)
+			}
+		}
+	})
+}
