@@ -250,6 +250,8 @@ func FuzzErrorBody(f *testing.F) {
 		`<html></html>`, ``, "\xff\xfe", `{"code":1e400}`,
 		`{"error_code":null,"error_msg":["x"]}`, `{"error":{"error":{"code":"x"}}}`,
 		`{"error_msg":"SKexample"}`, "\ufeff{}", `{"code":"BadRequest"}`,
+		`{"error":{"error_code":null,"message":"\u001b[31m\u2028"}}`, `{"error_code":"IIC.1","error_code":"IIC.2"}`,
+		strings.Repeat(`{"error":`, 50), `{"error_code":"IIC.1","encoded_authorization_message":5}`,
 	} {
 		f.Add(400, "application/json", "3", []byte(body))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/hostile"
 	"registrar/pkg/events"
 )
 
@@ -219,6 +220,9 @@ func FuzzUnwrap(f *testing.F) {
 		f.Add([]byte(with(f, changed)))
 	}
 	f.Add([]byte(`[[[[`))
+	for _, payload := range hostile.Payloads() {
+		f.Add(payload.Make(300))
+	}
 	for _, name := range []string{"createOrganization", "createAccount", "acceptHandshake", "deleteGraph"} {
 		f.Add([]byte(trace(members{"trace_name": quoted(name)})))
 		f.Add([]byte(trace(members{"trace_name": quoted(name), "response": `"{}"`, "user": `null`, "code": `"400"`})))
