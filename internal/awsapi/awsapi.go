@@ -79,8 +79,8 @@ func withoutValues(err error) string {
 	return wire.NewSecrets(values...).Clean(err.Error(), maxText)
 }
 
-// boundAnswers keeps a client from reading more than maxBody of an answer: it would decode an endless
-// one in memory.
+// boundAnswers keeps a client from reading more than maxBody of an answer: it would decode an
+// endless one in memory.
 func boundAnswers(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("BoundAnswer", func(
 		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,

@@ -55,7 +55,7 @@ const (
 type cost struct {
 	size, elements, events int
 	allocated              uint64
-	time                   time.Duration // of the processor
+	time                   time.Duration // that the processor was busy
 	log                    counter
 	answered               int
 }

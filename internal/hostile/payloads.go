@@ -31,8 +31,8 @@ func Payloads() []Payload {
 const (
 	event   = `{"specversion":"1.0","id":"1","source":"/s","type":"org.bootstrap"}`
 	message = `{"messageId":"%d","eventSource":"aws:sqs","body":%s}`
-	head    = `{"specversion":"1.0","id":"1","source":"/s","type":"org.bootstrap",` // of an event
-	http2   = `{"rawPath":"/","requestContext":{"http":{"method":"POST"}},`         // of an HTTP request
+	head    = `{"specversion":"1.0","id":"1","source":"/s","type":"org.bootstrap",` // begins an event
+	http2   = `{"rawPath":"/","requestContext":{"http":{"method":"POST"}},`         // begins an HTTP request
 )
 
 // garbage are payloads that hold no event at all.
@@ -249,7 +249,7 @@ func wrapped() []Payload {
 	inside := func(depth int) func(int) []byte {
 		return func(size int) []byte {
 			text := event
-			for len(text) < size>>depth { // each wrapping about doubles the quotes
+			for len(text) < size>>depth { // each wrapping makes about twice as many quotes
 				text = head + `"x":"` + strings.Repeat("x", max(size>>depth-len(text), 1)) + `"}`
 			}
 			for i := range depth {

@@ -78,8 +78,8 @@ func parseArray(b []byte, most int) ([]json.RawMessage, error) {
 // comma or a colon.
 func afterSpace(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n,:") }
 
-// cutValue cuts the value off with which b begins, inside of valid JSON. A json.Decoder would cost a
-// kilobyte for each value, and a small payload can have thousands.
+// cutValue cuts the value off with which b begins, inside of valid JSON. A json.Decoder would cost
+// a kilobyte for each value, and a small payload can have thousands.
 func cutValue(b []byte) (value, rest []byte) {
 	b = afterSpace(b)
 	depth := 0
