@@ -1,8 +1,11 @@
 package frontdoor
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,4 +113,26 @@ func TestTheLargestPayloadsFitIntoASmallFunction(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestTheLargestRequestsFitIntoASmallServer(t *testing.T) {
+	t.Parallel()
+	onlyOnLinux(t)
+	s := newStage(t)
+	url, cmd := s.serveHTTP(t, "register-service")
+	for _, name := range []string{
+		"10,000 lists of Records", "10,000 objects of many members", "events with ids of line separators", "zeros",
+	} {
+		body := corpus(t, name, 1<<20) // as large as a body may be
+		resp, err := http.Post(url, "application/cloudevents-batch+json", bytes.NewReader(body))
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, resp.StatusCode, name)
+		assert.Less(t, peak(t, cmd.Process.Pid), 128, name)
+	}
+	for line := range strings.Lines(s.log.String()) {
+		require.True(t, json.Valid([]byte(line)), "%.300s", line)
+	}
 }
