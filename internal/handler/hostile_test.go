@@ -173,7 +173,7 @@ func TestNoPayloadCostsMoreThanItsShare(t *testing.T) {
 					min(mostAnswerPerByte*c.size+mostAnswerPerEvent*(c.events+1), mostAnswer), "the answer")
 			}
 			small, large := spend(t, p.Make(smaller)), spend(t, p.Make(4*smaller))
-			assert.LessOrEqual(t, large.allocated, mostGrowth*small.allocated+mostAllocatedAnyway, "four times as large")
+			assert.LessOrEqual(t, large.allocated, mostGrowth*small.allocated+mostAllocatedAnyway, "four times")
 		})
 	}
 }
