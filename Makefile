@@ -77,7 +77,7 @@ build-local: go ## Build each function for this machine, and the sandbox
 check: go ## Check what can be checked in about ten seconds: form, go vet and the tests that start nothing large
 	@unformatted=$$(gofmt -l cmd functions internal pkg test) && [ -z "$$unformatted" ] || { echo "make lint says how to format $$unformatted"; exit 1; }
 	go vet ./...
-	go test $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/test/(deploy|frontdoor)$$')
+	go test -short $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/test/(deploy|frontdoor)$$')
 
 .PHONY: test
 test: go ## Run all tests, which takes a minute or two; make check is for the time between
@@ -192,10 +192,15 @@ vulncheck: go ## Look for known vulnerabilities in what the code calls, if their
 	else echo 'left out: known vulnerabilities, since curl gets no answer from $(VULNDB)'; fi
 
 .PHONY: fuzz
-# A count, since Go's fuzzer now and then takes the end of its time for a failure.
+# A count, since Go's fuzzer now and then takes the end of its time for a failure. FuzzToken is slow: it writes files.
 fuzz: go ## Fuzz whatever parses, FUZZTIME executions each
 	go test -run '^$$' -fuzz 'FuzzUnwrap$$' -fuzztime $(FUZZTIME) ./pkg/events
 	go test -run '^$$' -fuzz FuzzUnwrapHTTP -fuzztime $(FUZZTIME) ./pkg/events
+	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./pkg/events
+	go test -run '^$$' -fuzz FuzzRetryAfter -fuzztime $(FUZZTIME) ./pkg/attempt
+	go test -run '^$$' -fuzz FuzzAdministrators -fuzztime $(FUZZTIME) ./internal/register
+	go test -run '^$$' -fuzz FuzzSecret -fuzztime $(FUZZTIME) ./internal/credentials
+	go test -run '^$$' -fuzz FuzzToken -fuzztime 2000x ./internal/credentials
 	go test -run '^$$' -fuzz FuzzErrorBody -fuzztime $(FUZZTIME) ./pkg/client
 	go test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./pkg/wire
 
