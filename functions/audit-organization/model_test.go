@@ -1,0 +1,17 @@
+package main
+
+import (
+	"testing"
+
+	"registrar/internal/handler"
+	"registrar/internal/model"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	model.Run(t, "audit-organization", func(api *client.Client, c config) handler.Function {
+		return handler.NewFunction(events.AuditInput(), newFunction(api, c).audit)
+	})
+}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"testing"
+
+	"registrar/internal/handler"
+	"registrar/internal/model"
+	"registrar/pkg/client"
+	"registrar/pkg/events"
+)
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	model.Run(t, "register-admin", func(api *client.Client, c config) handler.Function {
+		f := function{api, c.Rules, c.Allowed, c.ReadyWithin}
+		return handler.NewFunction(events.AccountCreatedInput(), f.register)
+	})
+}
