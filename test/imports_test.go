@@ -36,7 +36,6 @@ var allowed = []struct{ part, imports string }{
 	{"internal/app", "internal/handler internal/credentials internal/sink pkg/*"},
 	{"internal/decisions", "internal/functiongraphlocal internal/handler internal/huaweitest internal/lambdalocal " +
 		"internal/planted pkg/*"}, // for tests
-	{"internal/decisions", "internal/handler internal/huaweitest pkg/*"}, // for tests
 	{"internal/model", "internal/handler internal/huaweitest internal/lambdalocal internal/planted " +
 		"internal/sink pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},

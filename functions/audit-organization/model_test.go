@@ -9,8 +9,7 @@ import (
 	"registrar/pkg/events"
 )
 
-func TestModel(t *testing.T) {
-	t.Parallel()
+func TestModel(t *testing.T) { //nolint:paralleltest // takes all lines that are logged
 	model.Run(t, "audit-organization", func(api *client.Client, c config) handler.Function {
 		return handler.NewFunction(events.AuditInput(), newFunction(api, c).audit)
 	})

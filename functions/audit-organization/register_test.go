@@ -274,8 +274,7 @@ func apiCalls() []decisions.Call {
 
 const rules = "service.SecMaster=id:" + decisions.Account + ",service.CTS=id:" + decisions.Account
 
-func TestDecisions(t *testing.T) {
-	t.Parallel()
+func TestDecisions(t *testing.T) { //nolint:paralleltest // takes all lines that are logged
 	decisions.Run(t, decisions.Function[config]{
 		Type:   "org.audit",
 		Env:    map[string]string{"REGION_ID": "cn-north-4", "ADMINISTRATORS": rules},

@@ -9,8 +9,7 @@ import (
 	"registrar/pkg/events"
 )
 
-func TestModel(t *testing.T) {
-	t.Parallel()
+func TestModel(t *testing.T) { //nolint:paralleltest // takes all lines that are logged
 	model.Run(t, "register-admin", func(api *client.Client, c config) handler.Function {
 		f := function{api, c.Rules, c.Allowed, c.ReadyWithin}
 		return handler.NewFunction(events.AccountCreatedInput(), f.register)

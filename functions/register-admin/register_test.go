@@ -928,8 +928,7 @@ var apiCalls = []decisions.Call{
 	},
 }
 
-func TestDecisions(t *testing.T) {
-	t.Parallel()
+func TestDecisions(t *testing.T) { //nolint:paralleltest // takes all lines that are logged
 	decisions.Run(t, decisions.Function[config]{
 		Type: "account.created", Env: rules("service.SecMaster="+id, "service.CTS="+id, "service.Config="+id),
 		Tables: tables, Calls: apiCalls,

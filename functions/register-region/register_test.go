@@ -228,8 +228,7 @@ var apiCalls = []decisions.Call{
 	},
 }
 
-func TestDecisions(t *testing.T) {
-	t.Parallel()
+func TestDecisions(t *testing.T) { //nolint:paralleltest // takes all lines that are logged
 	decisions.Run(t, decisions.Function[config]{
 		Type: "org.bootstrap", Env: map[string]string{"REGION_ID": "*"}, Tables: tables, Calls: apiCalls,
 		Words: map[string]string{read: "read", write: "**write**"},

@@ -305,8 +305,7 @@ var apiCalls = []decisions.Call{
 	},
 }
 
-func TestDecisions(t *testing.T) {
-	t.Parallel()
+func TestDecisions(t *testing.T) { //nolint:paralleltest // takes all lines that are logged
 	decisions.Run(t, decisions.Function[config]{
 		Type: "org.bootstrap", Env: map[string]string{"TRUSTED_SERVICES": "*"}, Tables: tables, Calls: apiCalls,
 		Words: map[string]string{trusted: "trusted", services: "services", write: "**write**"},

@@ -193,12 +193,17 @@ func (c Call) row(class Class, answer Answer) Row {
 	return row
 }
 
-// Run runs all that there is of a function, and holds that docs/outcomes.md shows it.
+// Run runs all that there is of a function, and holds that docs/outcomes.md shows it. It takes all
+// lines that are logged meanwhile, so no other test may run beside it.
 func Run[C any](t *testing.T, f Function[C]) {
 	t.Helper()
 	f.emitted = &buffer{}
+	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(f.emitted, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	t.Cleanup(func() { f.emitted.showNoSecret(t) })
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		f.emitted.showNoSecret(t)
+	})
 	for _, table := range f.Tables {
 		t.Run(table.Title, func(t *testing.T) {
 			t.Parallel()

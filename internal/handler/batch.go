@@ -91,8 +91,8 @@ func encode(out *event.Event, answered *atomic.Int64) ([]byte, error) {
 // handling it again changes nothing.
 func tooLarge() error {
 	return &events.InvalidEventError{
-		Reason: fmt.Sprintf("the events were handled, but the answer with their results has more than %d bytes: "+
-			"send them again, fewer in one payload", maxAnswer),
+		Reason: fmt.Sprintf("handled, but the results have more bytes than the %d of an answer: "+
+			"send the events again, fewer in one payload", maxAnswer),
 		Status: http.StatusRequestEntityTooLarge,
 	}
 }

@@ -285,7 +285,7 @@ func TestAnAnswerThatNoHostTakesIsAFailure(t *testing.T) {
 		count.Add(1)
 		return result(ctx, e, asked)
 	})
-	const advice = "the events were handled, but the answer with their results has"
+	const advice = "handled, but the results have more bytes than the 6291456 of an answer"
 	_, err := h.Invoke(t.Context(), []byte(list(999)))
 	require.ErrorAs(t, err, new(*events.InvalidEventError))
 	require.ErrorContains(t, err, advice)

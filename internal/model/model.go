@@ -38,10 +38,13 @@ import (
 const visibility = 6 * time.Minute
 
 // Run checks the function of a folder, which build makes of its own configuration, as its main
-// does. Each kind of trouble is a test, with as many sequences as -rapid.checks says.
+// does. Each kind of trouble is a test, with as many sequences as -rapid.checks says. It takes all
+// lines that are logged meanwhile, so no other test may run beside it.
 func Run[C any](t *testing.T, function string, build func(*client.Client, C) handler.Function) {
 	t.Helper()
+	before := slog.Default()
 	slog.SetDefault(slog.New(router{}))
+	t.Cleanup(func() { slog.SetDefault(before) })
 	total := &tally{counts: map[string]int{}}
 	t.Cleanup(func() { total.report(t, function) })
 	for _, p := range profiles() {

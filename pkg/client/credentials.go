@@ -185,8 +185,8 @@ func (l *load) wait(ctx context.Context) error {
 	return fmt.Errorf("another call is loading them: %w", context.Cause(ctx))
 }
 
-// run loads others than the last credentials. If it fails, and the last are usable, they are renewed
-// later.
+// run loads others than the last credentials. If it fails, and the last are usable, they are
+// renewed later.
 func (c *credentialsCache) run(ctx context.Context, l *load, last loaded, usable bool) (_ loaded, now bool, _ error) {
 	defer func() {
 		c.mu.Lock()

@@ -42,8 +42,8 @@ func (*ProxyURL) UnmarshalText(text []byte) error {
 	return errors.New("must begin with http://, https:// or socks5://")
 }
 
-// NoProxy is the text of a variable that names what is called without a proxy. It is read only to be
-// checked, like a [ProxyURL]: net/http ignores what it can't make sense of.
+// NoProxy is the text of a variable that names what is called without a proxy. It is read only to
+// be checked, like a [ProxyURL]: net/http ignores what it can't make sense of.
 type NoProxy string
 
 // UnmarshalText takes a comma-separated list of hosts, addresses and networks. Its error doesn't

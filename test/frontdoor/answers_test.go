@@ -131,7 +131,7 @@ func TestAPlanIsWhatWouldBeDone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		cloud   func(*stage)
-		outcome string // of the result, or
+		outcome string // what the result says; empty if there is a failure
 		failure string
 	}{
 		"all is well":         {func(*stage) {}, "planned", ""},

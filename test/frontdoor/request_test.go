@@ -81,7 +81,7 @@ func TestWhatNobodyReadsCostsNoEvent(t *testing.T) {
 	for name, c := range map[string]struct {
 		header  http.Header
 		body    string
-		id      string // of the event
+		id      string // the event's
 		outcome string
 	}{
 		"a mark before the event": {structuredMode(), "\ufeff" + bootstrap(north), "in-1", "registered"},
@@ -315,8 +315,8 @@ func TestAnAnswerThatIsTooLargeIsAFailureThatSaysWhatToDo(t *testing.T) {
 			var failed failure
 			require.NoError(t, json.Unmarshal(answer.Payload, &failed), "%.300s", answer.Payload)
 			assert.Equal(t, "InvalidEventError", failed.ErrorType)
-			assert.Contains(t, failed.ErrorMessage, "the events were handled")
-			assert.Contains(t, failed.ErrorMessage, "send them again, fewer in one payload")
+			assert.Contains(t, failed.ErrorMessage, "handled, but the results")
+			assert.Contains(t, failed.ErrorMessage, "send the events again, fewer in one payload")
 		}
 		answer, err := f.Invoke(t.Context(), []byte("["+strings.Join(all[:1000], ",")+"]"))
 		require.NoError(t, err)
