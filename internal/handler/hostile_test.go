@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +23,7 @@ import (
 
 	"registrar/internal/handler"
 	"registrar/internal/hostile"
+	"registrar/internal/racedetector"
 	"registrar/pkg/events"
 )
 
@@ -140,16 +139,11 @@ func floor(t *testing.T) float64 {
 	return float64(processorTime(t)-start) / 10 / float64(len(zeros))
 }
 
-func withRaceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // This can't run beside others: it measures the whole process.
 func TestNoPayloadCostsMoreThanItsShare(t *testing.T) {
 	perByte := floor(t)
 	sizes, smaller := []int{1 << 10, 64 << 10, 6 << 20}, 32<<10
-	if withRaceDetector() || testing.Short() { // the race detector takes ten times as long
+	if racedetector.Enabled || testing.Short() { // the race detector takes ten times as long
 		sizes, smaller = []int{1 << 10, 16 << 10}, 4<<10
 	}
 	for _, p := range hostile.Payloads() {
