@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -232,54 +231,6 @@ func TestEachRefusedRequestHasOneLine(t *testing.T) {
 		}
 		assert.Less(t, len(s.log.String()), 4000)
 	})
-}
-
-// Some clients close their half of the connection once they have sent everything. Others go away:
-// what they have begun is finished, and its result leaves.
-func TestAClientThatClosesItsHalfOrGoesAwayLosesNothing(t *testing.T) {
-	t.Parallel()
-	for name, gone := range map[string]bool{"its half": false, "all": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, to := newStage(t), &receiver{}
-			sink := httptest.NewServer(to)
-			t.Cleanup(sink.Close)
-			s.env["RESULT_SINK"] = sink.URL
-			s.Script("POST", "", huaweitest.Fault{Delay: 300 * time.Millisecond})
-			url, _ := s.serveHTTP(t, "register-region")
-			writes := make(chan struct{}, 9)
-			s.OnRequest(func(r huaweitest.Request) {
-				if r.Method == http.MethodGet {
-					writes <- struct{}{}
-				}
-			})
-			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
-			require.NoError(t, err)
-			defer conn.Close()
-			event := bootstrap(north)
-			_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n"+
-				"Connection: close\r\n\r\n%s", events.StructuredMediaType, len(event), event)
-			require.NoError(t, err)
-			if gone {
-				<-writes
-				require.NoError(t, conn.Close())
-			} else {
-				tcp, ok := conn.(*net.TCPConn)
-				require.True(t, ok)
-				require.NoError(t, tcp.CloseWrite())
-				answer, err := io.ReadAll(conn)
-				require.NoError(t, err)
-				assert.Contains(t, string(answer), "200 OK")
-			}
-			require.Eventually(t, func() bool {
-				to.mu.Lock()
-				defer to.mu.Unlock()
-				return len(to.got) == 1
-			}, 20*time.Second, 10*time.Millisecond, "%s", s.log)
-			assert.Equal(t, "org.region.registered", to.got[0].Type())
-			assert.Equal(t, "cn-north-4", s.Region())
-		})
-	}
 }
 
 // Nobody on FunctionGraph reads the status in such an answer: a 503 would acknowledge the event.
