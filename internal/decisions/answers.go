@@ -206,8 +206,8 @@ func Classes() []Class {
 	hurried.Within = 10 * time.Second
 	late := silence
 	late.Name, late.Within = "none nothing within `REQUEST_TIMEOUT`, and 15 s left", 15*time.Second
-	slow := unanswered("2xx as ever, after 9 s", huaweitest.Fault{Delay: 9 * time.Second})
-	dated := unanswered("2xx as ever, from a server whose clock is wrong", huaweitest.Fault{
+	slow := unanswered("2xx as ever after 9 s", huaweitest.Fault{Delay: 9 * time.Second})
+	dated := unanswered("2xx as ever from a server whose clock is wrong", huaweitest.Fault{
 		Header: http.Header{"Date": {"Sat, 01 Jan 2000 03:00:00 GMT"}},
 	})
 	// A server whose clock is 10 min off: more than ours may be, less than what it refuses.
