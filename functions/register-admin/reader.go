@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"registrar/internal/register"
 	"registrar/pkg/attempt"
@@ -15,9 +16,20 @@ import (
 // reader reads what Huawei Cloud knows of the account of one event.
 type reader struct {
 	function
+	event   events.Event
 	id      events.AccountID
-	young   bool           // the account may be unknown because it was created a moment ago
 	account client.Account // as it was read last; until then only its id is known
+}
+
+// young reports whether the refusal may be only because the account was created a moment ago. Of
+// our clock and that of whoever refused, the earlier says how long ago that is: the other may be
+// ahead, and a rejection is final. An audit has read the accounts that it asks for.
+func (c *reader) young(refusal *client.APIError) bool {
+	now := time.Now()
+	if at := refusal.Date.Add(time.Second); !refusal.Date.IsZero() && at.Before(now) { // whole seconds
+		now = at
+	}
+	return !events.IsRequest(c.event.Type) && !c.event.Time.IsZero() && now.Sub(c.event.Time) < c.readyWithin
 }
 
 // find finds out which account it is, and its name if a rule goes by it. The registration that it
@@ -40,10 +52,10 @@ func (c *reader) created(
 	ctx context.Context, id events.CreateAccountStatusID,
 ) (no events.Registration, err error) {
 	creation, err := c.api.CreateAccountStatus(ctx, string(id))
-	switch {
-	case client.Refusal(err) != nil && c.young:
+	switch refusal := client.Refusal(err); {
+	case refusal != nil && c.young(refusal):
 		return no, attempt.Transient.Errorf("the creation %s of an account is not known yet: %w", id, err)
-	case client.Refusal(err) != nil:
+	case refusal != nil:
 		no.Reject(events.AccountNotFound, "Organizations doesn't know the creation %s of an account: check its id.", id)
 		return no, nil //nolint:nilerr // the refusal is the answer
 	case err != nil:
@@ -62,10 +74,10 @@ func (c *reader) created(
 // read reads the account. The registration that it returns says why there is none.
 func (c *reader) read(ctx context.Context) (no events.Registration, err error) {
 	account, err := c.api.Account(ctx, string(c.id))
-	switch {
-	case client.Refusal(err) != nil && c.young:
+	switch refusal := client.Refusal(err); {
+	case refusal != nil && c.young(refusal):
 		return no, attempt.Transient.Errorf("account %s is not ready in the organization: %w", c.id, err)
-	case client.Refusal(err) != nil:
+	case refusal != nil:
 		no.Reject(events.AccountNotFound, "Account %s is not in the organization: check the account id, "+
 			"and that it was created or has accepted its invitation.", c.id)
 		return no, nil //nolint:nilerr // the refusal is the answer
@@ -75,10 +87,10 @@ func (c *reader) read(ctx context.Context) (no events.Registration, err error) {
 }
 
 // look reads what the account administers, the account, and what is trusted, and decides what these
-// decide. It returns the services that need trusted access first. After a refused write it reads
-// everything again, and an account in a status that nobody documented isn't active.
+// decide. It returns the services that need trusted access first. After the refusal of a write it
+// reads everything again, and an account in a status that nobody documented isn't active.
 func (c *reader) look(
-	ctx context.Context, all []events.Registration, refused bool,
+	ctx context.Context, all []events.Registration, refusal *client.APIError,
 ) (untrusted []events.ServicePrincipal, err error) {
 	if len(register.Undecided(all)) == 0 {
 		return nil, nil
@@ -98,14 +110,14 @@ func (c *reader) look(
 	}
 
 	var no events.Registration
-	if refused || c.account.Status == "" {
+	if refusal != nil || c.account.Status == "" {
 		if no, err = c.read(ctx); err != nil {
 			return nil, err
 		}
 	}
 	status := c.account.Status
 	inactive := slices.Contains([]string{"suspended", "pending_closure"}, status) ||
-		status != "active" && refused && !c.young
+		status != "active" && refusal != nil && !c.young(refusal)
 	if no.Reason == "" && inactive {
 		no.ObservedStatus = status
 		no.Reject(events.AccountNotActive, "Account %s is %s; only an active account can administer a service.",
@@ -154,16 +166,19 @@ var errUntrusted = errors.New("the service has no trusted access")
 // account is young, a refusal that the state doesn't explain is transient: a list may lag behind.
 func (c *reader) write(ctx context.Context, only []events.Registration) error {
 	one := &only[0]
+	var refusal *client.APIError
 	err := register.Write(ctx, one, fmt.Sprintf("make account %s an administrator of %s", c.id, one.ServicePrincipal),
 		func(ctx context.Context) (client.Sent, error) {
-			return c.api.RegisterDelegatedAdministrator(ctx, string(c.id), string(one.ServicePrincipal))
+			sent, err := c.api.RegisterDelegatedAdministrator(ctx, string(c.id), string(one.ServicePrincipal))
+			refusal = client.Refusal(err)
+			return sent, err
 		},
 		func(ctx context.Context) error {
-			untrusted, err := c.look(ctx, only, true)
+			untrusted, err := c.look(ctx, only, refusal)
 			switch {
 			case err == nil && untrusted != nil:
 				return errUntrusted
-			case err == nil && one.Outcome == "" && c.young:
+			case err == nil && one.Outcome == "" && c.young(refusal):
 				return attempt.Transient.Errorf("account %s is not ready in the organization", c.id)
 			}
 			return err

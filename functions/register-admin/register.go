@@ -26,7 +26,7 @@ type function struct {
 // doesn't keep the others from being registered. Any other failure stops here; the next delivery of
 // the event finds what was registered, and reports it as unchanged.
 func (f function) register(ctx context.Context, e events.Event, asked events.AccountCreated) (events.Result, error) {
-	cloud := reader{function: f, id: asked.AccountID, young: f.young(e)}
+	cloud := reader{function: f, event: e, id: asked.AccountID}
 	no, err := cloud.find(ctx, asked)
 	asked.AccountID = cloud.id
 	r := events.AdminResult{AccountID: cloud.id}
@@ -42,7 +42,7 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Acc
 		return r, nil
 	}
 
-	untrusted, err := cloud.look(ctx, r.Registrations, false)
+	untrusted, err := cloud.look(ctx, r.Registrations, nil)
 	for i := range r.Registrations {
 		one := &r.Registrations[i]
 		switch {
@@ -63,12 +63,6 @@ func (f function) register(ctx context.Context, e events.Event, asked events.Acc
 		first = fmt.Errorf("%w; besides, %w", first, err)
 	}
 	return r, &attempt.Failure{Kind: attempt.Misconfigured, Err: first}
-}
-
-// young reports whether the account may be unknown only because it was created a moment ago. An
-// audit has read the accounts that it asks for.
-func (f function) young(e events.Event) bool {
-	return !events.IsRequest(e.Type) && !e.Time.IsZero() && time.Since(e.Time) < f.readyWithin
 }
 
 // wanted are the services that the event names, else those that the rules give the account. What

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,14 @@ func removed(c *huaweitest.Cloud) { c.RemoveAccount(decisions.Account) }
 func refuses(times, status int) func(*huaweitest.Cloud) {
 	return decisions.Script(write, huaweitest.Fault{
 		Times: times, Status: status, Code: "Organizations.9999", Message: "for reasons",
+	})
+}
+
+// dated is a cloud that refuses a call, on the date that its clock shows, if it shows one.
+func dated(call string, date ...string) func(*huaweitest.Cloud) {
+	return decisions.Script(call, huaweitest.Fault{
+		Times: huaweitest.Forever, Status: 404, Code: "Organizations.9999", Message: "for reasons",
+		Header: http.Header{"Date": date},
 	})
 }
 
@@ -209,6 +218,24 @@ var tables = []decisions.Table{
 				Calls: calls(delegated, account),
 			},
 			{
+				Name: "unknown, the event old by our clock, which is ahead, and young by Huawei Cloud's",
+				Data: one, Age: time.Hour, Want: "TransientError", Text: "is not ready in the organization",
+				Cloud: dated(account, "Fri, 31 Dec 1999 23:14:58 GMT"),
+				Calls: calls(delegated, account),
+			},
+			{
+				Name: "unknown, the event young by our clock, and old by Huawei Cloud's, which is ahead",
+				Data: one, Want: "TransientError", Text: "is not ready in the organization",
+				Cloud: dated(account, "Sat, 01 Jan 2000 01:00:00 GMT"),
+				Calls: calls(delegated, account),
+			},
+			{
+				Name: "unknown, the event old, in an answer without a `Date`",
+				Data: one, Age: time.Hour, Want: "rejected", Each: "rejected account_not_found",
+				Cloud: dated(account),
+				Calls: calls(delegated, account),
+			},
+			{
 				Name: "unknown, though an audit read it",
 				Type: request, Data: one, Cloud: unknown(404), Want: "rejected", Each: "rejected account_not_found",
 				Calls: calls(delegated, account),
@@ -258,6 +285,12 @@ var tables = []decisions.Table{
 			{
 				Name: "in a status that nobody documented, and refused, the event young",
 				Data: one, Cloud: status("creating"), Want: "TransientError", Text: "is not ready",
+				Calls: calls(reads, write, reads),
+			},
+			{
+				Name: "in a status that nobody documented, and refused, the event young by Huawei Cloud's clock",
+				Data: one, Age: time.Hour, Want: "TransientError", Text: "is not ready",
+				Cloud: all(status("creating"), dated(write, "Fri, 31 Dec 1999 23:14:58 GMT")),
 				Calls: calls(reads, write, reads),
 			},
 			{
@@ -558,6 +591,11 @@ var tables = []decisions.Table{
 			{
 				Name: "it is unknown, the event young",
 				Data: creating, Want: "TransientError", Text: "not known yet", Calls: creation,
+			},
+			{
+				Name: "it is unknown, the event old by our clock, which is ahead, and young by Huawei Cloud's",
+				Data: creating, Age: time.Hour, Want: "TransientError", Text: "not known yet", Calls: creation,
+				Cloud: dated(creation, "Fri, 31 Dec 1999 23:14:58 GMT"),
 			},
 			{
 				Name: "it is unknown, the event old",

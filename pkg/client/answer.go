@@ -35,6 +35,8 @@ type Answer struct {
 	Code      string // such as "IIC.1216"; empty if the body had none
 	Message   string // at most 1 KiB
 	RequestID string // from the header X-Request-Id, else from the body
+
+	Date time.Time // on the server's clock, zero if it showed none
 }
 
 // APIError says which call failed and how. The [attempt.Failure] around it has its kind.
@@ -77,7 +79,6 @@ type reply struct {
 	Answer
 	encoded    string // encoded_authorization_message
 	retryAfter time.Duration
-	date       time.Time // on the server's clock, zero if it showed none
 
 	body    []byte
 	object  map[string]json.RawMessage // the body, nil if it is not a JSON object
@@ -92,7 +93,7 @@ func readReply(ctx context.Context, resp *http.Response, secrets wire.Secrets) *
 	r := &reply{secrets: secrets, retryAfter: attempt.RetryAfter(resp.Header)}
 	r.Status = resp.StatusCode
 	r.RequestID = r.clean(resp.Header.Get("X-Request-Id"), maxWord)
-	r.date, _ = http.ParseTime(resp.Header.Get("Date"))
+	r.Date, _ = http.ParseTime(resp.Header.Get("Date"))
 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
@@ -217,7 +218,7 @@ func (r *reply) read(op operation) error {
 // blamesClock reports whether the server may not have accepted the signature because of the time in
 // it.
 func (r *reply) blamesClock(signed time.Time) bool {
-	return !r.date.IsZero() && r.date.Sub(signed).Abs() > skewLimit &&
+	return !r.Date.IsZero() && r.Date.Sub(signed).Abs() > skewLimit &&
 		slices.Contains([]string{"APIGW.0301", "APIGW.0303", "APIGW.0305", "APIGW.0307"}, r.Code)
 }
 

@@ -249,7 +249,7 @@ func (s *signer) fix(ctx context.Context, r *reply) (bool, error) {
 		return false, nil
 	}
 	if r.blamesClock(s.signed) && !s.adjusted {
-		s.skew, s.adjusted = time.Until(r.date), true
+		s.skew, s.adjusted = time.Until(r.Date), true
 		return true, nil
 	}
 	if s.fresh {
