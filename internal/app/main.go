@@ -93,8 +93,12 @@ func Main[C any](
 }
 
 // boundMemory has garbage collected more often when a function has used most of its memory, as a
-// large payload makes it do. The platform says how many megabytes it has.
+// large payload makes it do. The platform says how many megabytes it has. Whoever sets GOMEMLIMIT
+// knows better.
 func boundMemory() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
 	text := cmp.Or(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), os.Getenv("RUNTIME_MEMORY"))
 	if megabytes, err := strconv.ParseInt(text, 10, 32); err == nil && megabytes > 0 {
 		debug.SetMemoryLimit(megabytes << 20 / 4 * 3)
