@@ -25,7 +25,10 @@ func parseTime(text string) (time.Time, error) {
 	if err == nil && at.UTC().Format("15:04") != "23:59" {
 		err = errors.New("there is no leap second then")
 	}
-	return at.Add(time.Second), err
+	if err != nil {
+		return time.Time{}, err
+	}
+	return at.Add(time.Second), nil
 }
 
 // uriReference is the grammar of RFC 3986, but for what an IPv6 address is, and that the first

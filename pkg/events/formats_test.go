@@ -58,6 +58,16 @@ func TestATimeIsWhatAJSONSchemaCallsADateTime(t *testing.T) {
 	}
 }
 
+func TestALeapSecondThatNeverWasIsNoTimeOfAnEnvelope(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"1998-12-31T22:59:60Z", "1998-02-31T23:59:60Z", "1998-12-31T25:59:60Z"} {
+		envelope, err := events.Unwrap([]byte(`{"id":"1","source":"s","detail-type":"t","time":"` + text +
+			`","detail":{"specversion":"1.0","id":"1","source":"/s","type":"org.bootstrap"}}`))
+		require.NoError(t, err)
+		assert.Zero(t, envelope.Records[0].Event.Time, text)
+	}
+}
+
 func TestASourceIsAURIReference(t *testing.T) {
 	t.Parallel()
 	for text, taken := range map[string]bool{
