@@ -13,9 +13,12 @@ import (
 	"registrar/internal/handler"
 )
 
-// maxRequests is how many requests the server takes at once, so that their bodies don't fill its
-// memory.
-const maxRequests = 32
+// What the server takes at once, so that its memory isn't filled: requests, and bytes of their
+// bodies together.
+const (
+	maxRequests = 32
+	maxBytes    = 4 << 20
+)
 
 // address is where the HTTP server listens.
 type address struct {
@@ -40,7 +43,7 @@ func serve(ctx context.Context, at address, h *handler.Handler, warm func(contex
 	}
 	slog.InfoContext(ctx, "serving CloudEvents by HTTP", "address", listener.Addr().String())
 	warm(ctx)
-	h.MaxRequests = maxRequests
+	h.MaxRequests, h.MaxBytes = maxRequests, maxBytes
 	return serveOn(ctx, listener, h)
 }
 

@@ -72,14 +72,17 @@ type Handler struct {
 	Sink     func(context.Context, ...event.Event) error // delivers result events and requests
 	Broken   error                                       // why the configuration is bad; every invocation fails with it
 
-	// MaxRequests is how many HTTP requests are handled at once; 0 is any number.
-	MaxRequests int
+	// MaxRequests is how many HTTP requests are handled at once, and MaxBytes how many bytes their
+	// bodies have together; 0 is any number. A body that is in memory as events takes many times
+	// its size.
+	MaxRequests, MaxBytes int
 	// NoURL says that the host has no function URLs, so that a payload in the form of a request is
 	// none: nobody there would read the status of the answer.
 	NoURL bool
 
 	warm     atomic.Bool  // set by the first event; the metric ColdStart reads it
 	requests atomic.Int64 // the HTTP requests that are being handled
+	bytes    atomic.Int64 // the sum of their bodies
 }
 
 // Invoke handles one payload, as Lambda delivers it, and answers as its shape asks for. Each event

@@ -69,17 +69,24 @@ func (h *Handler) takeRequest(
 ) (mediaType string, body []byte, err error) {
 	defer h.recovered(ctx, &err)
 	if most := int64(h.MaxRequests); h.requests.Add(1) > most && most > 0 {
-		err = &TransientError{&attempt.Failure{
-			Err: errors.New("too many requests at once: send the event again"), RetryAfter: time.Second,
-		}}
+		err = tooManyAtOnce()
 	}
 	defer h.requests.Add(-1)
 	if err == nil {
 		err = h.checkSetUp(ctx)
 	}
+	var received []byte
+	if err == nil {
+		received, err = receive(w, r)
+	}
+	size := int64(len(received))
+	if most := int64(h.MaxBytes); h.bytes.Add(size) > most && most > 0 {
+		err = cmp.Or(err, tooManyAtOnce())
+	}
+	defer h.bytes.Add(-size)
 	var envelope events.Envelope
 	if err == nil {
-		envelope, err = receive(w, r)
+		envelope, err = events.UnwrapHTTP(r.Header, received)
 	}
 	if err != nil {
 		h.logRefusal(ctx, err)
@@ -96,29 +103,36 @@ func (h *Handler) takeRequest(
 	return mediaType, body, err
 }
 
-// receive takes the events out of a request.
-func receive(w http.ResponseWriter, r *http.Request) (events.Envelope, error) {
+// tooManyAtOnce says that others must be finished first.
+func tooManyAtOnce() error {
+	return &TransientError{&attempt.Failure{
+		Err: errors.New("too many requests at once: send the event again"), RetryAfter: time.Second,
+	}}
+}
+
+// receive reads the body of a request.
+func receive(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	const plain = "identity"
 	coding := strings.Join(r.Header.Values("Content-Encoding"), ",")
 	if coding != "" && !strings.EqualFold(coding, plain) {
 		w.Header().Set("Accept-Encoding", plain)
-		return events.Envelope{}, &events.InvalidEventError{
+		return nil, &events.InvalidEventError{
 			Reason: "the body is encoded, as Content-Encoding says: send it as it is",
 			Status: http.StatusUnsupportedMediaType,
 		}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return events.Envelope{}, &events.InvalidEventError{
+		return nil, &events.InvalidEventError{
 			Reason: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit),
 			Status: http.StatusRequestEntityTooLarge,
 		}
 	}
 	if err != nil { // the sender may still have the event; net/http quotes what it can't read
 		err = wire.Unanswered(r.Context(), err, wire.Secrets{})
-		return events.Envelope{}, &TransientError{fmt.Errorf("the body can't be read: %w", err)}
+		return nil, &TransientError{fmt.Errorf("the body can't be read: %w", err)}
 	}
-	return events.UnwrapHTTP(r.Header, body)
+	return body, nil
 }
 
 // fail answers with one of the three named errors.

@@ -381,13 +381,26 @@ func TestABrokenConfigurationIsAnsweredByHTTPToo(t *testing.T) {
 
 func TestSoManyRequestsAreHandledAtOnce(t *testing.T) {
 	t.Parallel()
+	for name, bound := range map[string]func(*handler.Handler){
+		"by their number": func(h *handler.Handler) { h.MaxRequests = 2 },
+		"by their bytes":  func(h *handler.Handler) { h.MaxBytes = 2 * len(bootstrap("1")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			boundsRequests(t, bound)
+		})
+	}
+}
+
+func boundsRequests(t *testing.T, bound func(*handler.Handler)) {
+	t.Helper()
 	begun, finish := make(chan struct{}), make(chan struct{})
 	h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
 		begun <- struct{}{}
 		<-finish
 		return registered(ctx, e, asked)
 	})
-	h.MaxRequests = 2
+	bound(h)
 	send := func(answered chan<- *httptest.ResponseRecorder) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, post(structured, bootstrap("1")))

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,6 +133,19 @@ func TestTheLargestRequestsFitIntoASmallServer(t *testing.T) {
 		assert.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, resp.StatusCode, name)
 		assert.Less(t, peak(t, cmd.Process.Pid), 128, name)
 	}
+	var all sync.WaitGroup
+	most := []byte("[" + strings.Repeat(bootstrap("{}")+",", 9_999) + bootstrap("{}") + "]")
+	for range 32 {
+		all.Go(func() {
+			resp, err := http.Post(url, "application/cloudevents-batch+json", bytes.NewReader(most))
+			if assert.NoError(t, err) {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+	}
+	all.Wait()
+	assert.Less(t, peak(t, cmd.Process.Pid), 256, "32 batches at once")
 	for line := range strings.Lines(s.log.String()) {
 		require.True(t, json.Valid([]byte(line)), "%.300s", line)
 	}
