@@ -9,28 +9,52 @@ import (
 	"fmt"
 	"html"
 	"net/url"
-	"regexp"
+	"slices"
 	"strings"
 )
+
+// gaps are what may stand within a secret that is written in lines or in UTF-16.
+var gaps = strings.NewReplacer(
+	" ", "", "\t", "", "\n", "", "\f", "", "\r", "", "\x00", "",
+	`\n`, "", `\r`, "", `\t`, "", `\u0000`, "", "%0A", "", "%0D", "", "%20", "",
+)
+
+// least is how long a secret must be: a shorter one would be found by chance.
+const least = 8
 
 // In returns the forms of the secrets that stand in a text, none if it is clean. A secret is looked
 // for as it is, and as base64, hexadecimal digits, URLs, HTML and JSON write it, and in such a text
 // within another, also where gaps are in it, as of lines or of UTF-16. It must have at least 8
 // characters.
 func In(text string, secrets ...string) []string {
-	text += "\n" + regexp.MustCompile(`[\s\x00]|\\[nrt]|\\u0000|%0[AD]|%20`).ReplaceAllString(text, "")
-	const least = 8
-	begins := map[string]bool{} // to look for each of so many forms in the whole text would take minutes
-	for i := range max(0, len(text)-least+1) {
-		begins[text[i:i+least]] = true
-	}
-	var found []string
+	text += "\n" + gaps.Replace(text)
+	// To write each secret in so many forms, and to look for each in the whole text, would take
+	// minutes. A form begins as that of the beginning, so only those are made whose beginning is there.
+	begins := map[string][]string{}
 	for _, secret := range secrets {
 		if len(secret) < least {
 			panic("planted: a secret of less than 8 characters would be found by chance")
 		}
-		for form := range forms(secret) {
-			if begins[form[:least]] && strings.Contains(text, form) {
+		for _, one := range encoded(secret) {
+			for form := range forms(one[:least]) {
+				begins[form[:least]] = append(begins[form[:least]], one)
+			}
+		}
+	}
+	there, suspects := map[string]bool{}, map[string]bool{}
+	for i := range max(0, len(text)-least+1) {
+		begin := text[i : i+least]
+		if ones := begins[begin]; ones != nil && !there[begin] {
+			there[begin] = true
+			for _, one := range ones {
+				suspects[one] = true
+			}
+		}
+	}
+	var found []string
+	for one := range suspects {
+		for form := range forms(one) {
+			if there[form[:least]] && strings.Contains(text, form) {
 				found = append(found, form)
 			}
 		}
@@ -38,19 +62,18 @@ func In(text string, secrets ...string) []string {
 	return found
 }
 
-// forms are all ways to write a secret.
-func forms(secret string) map[string]bool {
+// forms are all ways to write a text within others.
+func forms(text string) map[string]bool {
 	all := map[string]bool{}
-	for _, one := range encoded(secret) {
-		ways := escaped(one)
-		for _, format := range []string{"%%%02x", "%%%02X", "&#%d;", "&#x%x;", "&#x%X;", `\u%04x`, `\x%02x`} {
-			ways = append(ways, each(one, format))
-		}
-		for _, form := range ways {
-			all[form] = true
-			for _, again := range escaped(form) {
-				all[again] = true
-			}
+	ways := escaped(text)
+	for _, format := range []string{"%%%02x", "%%%02X", "&#%d;", "&#x%x;", "&#x%X;", `\u%04x`, `\x%02x`} {
+		ways = append(ways, each(text, format))
+	}
+	slices.Sort(ways)
+	for _, form := range slices.Compact(ways) {
+		all[form] = true
+		for _, again := range escaped(form) {
+			all[again] = true
 		}
 	}
 	return all
@@ -73,21 +96,25 @@ func encoded(secret string) []string {
 		// Four characters stand for three bytes: those that share one with others are cut off.
 		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + secret + "xxx"))
 		middle := text[4*min(before, 1) : len(text)-8]
-		if len(middle) >= 8 { // less would be found by chance
-			all = append(all, middle, strings.NewReplacer("+", "-", "/", "_").Replace(middle))
+		if len(middle) >= least {
+			all = append(all, middle, ofURLs.Replace(middle))
 		}
 	}
 	return all
 }
 
+var (
+	slashes = strings.NewReplacer("/", `\/`)
+	numbers = strings.NewReplacer("=", `\u003d`, "+", `\u002b`, "/", `\u002f`)
+	ofHTML  = strings.NewReplacer("+", "&#x2b;", "/", "&#x2f;", "=", "&#x3d;")
+	ofURLs  = strings.NewReplacer("+", "-", "/", "_")
+)
+
 // escaped are the ways in which a text is written within others.
 func escaped(text string) []string {
-	inJSON := inJSON(text)
-	numbers := strings.NewReplacer("+", "&#x2b;", "/", "&#x2f;", "=", "&#x3d;")
+	inJSON, inHTML, inQuery := inJSON(text), html.EscapeString(text), url.QueryEscape(text)
 	return []string{
-		text, inJSON, strings.ReplaceAll(inJSON, "/", `\/`),
-		strings.NewReplacer("=", `\u003d`, "+", `\u002b`, "/", `\u002f`).Replace(inJSON),
-		url.QueryEscape(text), url.PathEscape(text), strings.ToLower(url.QueryEscape(text)),
-		html.EscapeString(text), numbers.Replace(html.EscapeString(text)),
+		text, inJSON, slashes.Replace(inJSON), numbers.Replace(inJSON),
+		inQuery, url.PathEscape(text), strings.ToLower(inQuery), inHTML, ofHTML.Replace(inHTML),
 	}
 }
