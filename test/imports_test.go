@@ -23,8 +23,9 @@ var allowed = []struct{ part, imports string }{
 	{"pkg/*", "pkg/attempt pkg/wire"}, // client and events don't know each other
 	{"internal/huaweitest", ""},
 	{"internal/processes", ""},
-	{"internal/planted", ""}, // for tests
-	{"internal/hostile", ""}, // for tests
+	{"internal/planted", ""},      // for tests
+	{"internal/hostile", ""},      // for tests
+	{"internal/racedetector", ""}, // for tests
 	{"internal/functiongraphlocal", "internal/processes"},
 	{"internal/lambdalocal", "internal/processes"},
 	{"internal/awstest", ""},
@@ -37,7 +38,7 @@ var allowed = []struct{ part, imports string }{
 	{"internal/decisions", "internal/functiongraphlocal internal/handler internal/huaweitest internal/lambdalocal " +
 		"internal/planted pkg/*"}, // for tests
 	{"internal/model", "internal/handler internal/huaweitest internal/lambdalocal internal/planted " +
-		"internal/sink pkg/*"}, // for tests
+		"internal/racedetector internal/sink pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
 	{"cmd/sandbox", "cmd/internal/show internal/functiongraphlocal internal/huaweitest internal/lambdalocal " +
 		"pkg/events"},

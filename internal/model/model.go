@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +29,7 @@ import (
 	"registrar/internal/handler"
 	"registrar/internal/lambdalocal"
 	"registrar/internal/planted"
+	"registrar/internal/racedetector"
 	"registrar/internal/sink"
 	"registrar/pkg/attempt"
 	"registrar/pkg/client"
@@ -38,10 +40,16 @@ import (
 const visibility = 6 * time.Minute
 
 // Run checks the function of a folder, which build makes of its own configuration, as its main
-// does. Each kind of trouble is a test, with as many sequences as -rapid.checks says. It takes all
-// lines that are logged meanwhile, so no other test may run beside it.
+// does. Each kind of trouble is a test, with as many sequences as -rapid.checks says, of which the
+// race detector has time for a fifth. It takes all lines that are logged meanwhile, so no other test
+// may run beside it.
 func Run[C any](t *testing.T, function string, build func(*client.Client, C) handler.Function) {
 	t.Helper()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if racedetector.Enabled && !given { // it makes a sequence ten times as slow
+		require.NoError(t, flag.Set("rapid.checks", "20"))
+	}
 	before := slog.Default()
 	slog.SetDefault(slog.New(router{}))
 	t.Cleanup(func() { slog.SetDefault(before) })
