@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +68,10 @@ func TestMain(m *testing.M) {
 			log.Fatalf("go build: %v\n%s", err, out)
 		}
 		if promised, err = docs.LoadSchemas("../../docs/schemas"); err != nil {
+			log.Fatal(err)
+		}
+		// The tests wait for processes and for time to pass more than they compute; -parallel prevails.
+		if err := flag.Set("test.parallel", strconv.Itoa(max(8, runtime.GOMAXPROCS(0)))); err != nil {
 			log.Fatal(err)
 		}
 		return m.Run()
