@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/racedetector"
 	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 )
@@ -276,6 +277,11 @@ func TestNoAnswerCostsMoreThanItsShare(t *testing.T) {
 	for name, a := range hostileAnswers() {
 		t.Run(name, func(t *testing.T) {
 			for operation, call := range calls() {
+				kinds := map[string]attempt.Kind{"TrustedServices": a.read, "RegisterRegion": a.write}
+				want, known := kinds[operation]
+				if racedetector.Enabled && !known {
+					continue // it would take long: .ci/run runs all of them without it
+				}
 				synctest.Test(t, func(t *testing.T) {
 					n, most := 0, 0
 					transport := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -287,8 +293,6 @@ func TestNoAnswerCostsMoreThanItsShare(t *testing.T) {
 						body := &counted{Reader: a.body(r.Context(), n), most: &most}
 						return &http.Response{StatusCode: a.status, Header: header, Body: body}, nil
 					})
-					kinds := map[string]attempt.Kind{"TrustedServices": a.read, "RegisterRegion": a.write}
-					want, known := kinds[operation]
 					settings := config(transport)
 					if !known {
 						settings.MaxAttempts = 1
@@ -414,7 +418,7 @@ func TestNoConnectionCostsMoreThanItsShare(t *testing.T) {
 		"a length below zero":  {ok + "Content-Length: -5\r\n\r\n", "x", 64 << 10, "malformed HTTP [redacted]"},
 		"more than its length": {ok + "Content-Length: 2\r\n\r\n", "{}", 64 << 10, "it has no list of regions"},
 		"a bomb that is zipped": {
-			ok + "Content-Encoding: gzip\r\n\r\n" + zippedSpaces(100<<20), "", 200 << 10, "it is larger than",
+			ok + "Content-Encoding: gzip\r\n\r\n" + zippedSpaces(10<<20), "", 200 << 10, "it is larger than",
 		},
 		"zipped junk": {ok + "Content-Encoding: gzip\r\n\r\n", "junk", 1 << 20, "the answer can't be read: "},
 	} {
