@@ -41,8 +41,8 @@ const visibility = 6 * time.Minute
 
 // Run checks the function of a folder, which build makes of its own configuration, as its main
 // does. Each kind of trouble is a test, with as many sequences as -rapid.checks says, of which the
-// race detector has time for a fifth. It takes all lines that are logged meanwhile, so no other test
-// may run beside it.
+// race detector has time for a fifth. It takes all lines that are logged meanwhile, so no other
+// test may run beside it.
 func Run[C any](t *testing.T, function string, build func(*client.Client, C) handler.Function) {
 	t.Helper()
 	given := false

@@ -29,7 +29,7 @@ const least = 8
 func In(text string, secrets ...string) []string {
 	text += "\n" + gaps.Replace(text)
 	// To write each secret in so many forms, and to look for each in the whole text, would take
-	// minutes. A form begins as that of the beginning, so only those are made whose beginning is there.
+	// minutes. A form begins as that of the beginning: only those are made that begin in the text.
 	begins := map[string][]string{}
 	for _, secret := range secrets {
 		if len(secret) < least {

@@ -70,7 +70,7 @@ func TestMain(m *testing.M) {
 		if promised, err = docs.LoadSchemas("../../docs/schemas"); err != nil {
 			log.Fatal(err)
 		}
-		// The tests wait for processes and for time to pass more than they compute; -parallel prevails.
+		// The tests wait for processes and for time more than they compute. -parallel prevails.
 		if err := flag.Set("test.parallel", strconv.Itoa(max(8, runtime.GOMAXPROCS(0)))); err != nil {
 			log.Fatal(err)
 		}
