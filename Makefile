@@ -74,13 +74,13 @@ build-local: go ## Build each function for this machine, and the sandbox
 	@$(MAKE) --no-print-directory -s build DIST=dist/local GOOS=$$(go env GOHOSTOS) GOARCH=$$(go env GOHOSTARCH)
 
 .PHONY: check
-check: go ## Check what can be checked in about ten seconds: form, go vet and the tests that start nothing large
+check: go ## Check what can be checked in half a minute: form, go vet and the tests that start nothing large
 	@unformatted=$$(gofmt -l cmd functions internal pkg test) && [ -z "$$unformatted" ] || { echo "make lint says how to format $$unformatted"; exit 1; }
 	go vet ./...
 	go test -short $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/test/(deploy|frontdoor)$$')
 
 .PHONY: test
-test: go ## Run all tests, which takes a minute or two; make check is for the time between
+test: go ## Run all tests, which takes about three minutes; make check is for the time between
 	go test $(RACE) -shuffle=on -count=1 ./...
 
 .PHONY: oracle
