@@ -175,7 +175,13 @@ type function interface {
 // start runs a function until the test ends.
 func (s *stage) start(t *testing.T, name string) function {
 	t.Helper()
-	path, f := filepath.Join(dist, name, "bootstrap"), function(nil)
+	return s.startFrom(t, name, filepath.Join(dist, name, "bootstrap"))
+}
+
+// startFrom runs the program at a path as a function.
+func (s *stage) startFrom(t *testing.T, name, path string) function {
+	t.Helper()
+	var f function
 	var err error
 	if s.host == onFunctionGraph {
 		f, err = functiongraphlocal.New(functiongraphlocal.Config{

@@ -22,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"registrar/internal/functiongraphlocal"
 	"registrar/internal/lambdalocal"
 	"registrar/internal/planted"
 )
@@ -175,20 +174,7 @@ func (s *system) startCopy(t *testing.T, name string) function {
 	path := filepath.Join(s.dir, name, "bootstrap")
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(t, os.Link(filepath.Join(dist, name, "bootstrap"), path))
-	var f function
-	var err error
-	if s.host == onFunctionGraph {
-		f, err = functiongraphlocal.New(functiongraphlocal.Config{
-			Name: name, Bootstrap: path, Env: s.withoutKeys(), Timeout: s.timeout, Log: s.log, Headers: s.agency,
-		})
-	} else {
-		f, err = lambdalocal.New(lambdalocal.Config{
-			Name: name, Bootstrap: path, Env: maps.Clone(s.env), Timeout: s.timeout, Log: s.log,
-		})
-	}
-	require.NoError(t, err)
-	t.Cleanup(f.Close)
-	return f
+	return s.startFrom(t, name, path)
 }
 
 // kill kills the processes of a function, where the system says which they are.
