@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -100,6 +101,10 @@ func New(cfg Config) (*Function, error) {
 // the function is left. Invocations that are cut off or come later get [ErrClosed]. Closing twice
 // is harmless.
 func (f *Function) Close() { f.runner.Close() }
+
+// Processes are the function's processes that run now, the oldest first, to be looked at or to be
+// killed.
+func (f *Function) Processes() []*os.Process { return f.runner.Processes() }
 
 // Invoke runs the function with payload and returns its answer. Whatever the function does is an
 // Answer; the error is for what kept FunctionGraph from running it: [ErrClosed], or ctx. If ctx

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -50,23 +48,6 @@ func peak(t *testing.T, pid int) int {
 	return kilobytes >> 10
 }
 
-// running is the process that has the variable in its environment.
-func running(t *testing.T, variable string) int {
-	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*/environ")
-	require.NoError(t, err)
-	for _, file := range all {
-		environ, err := os.ReadFile(file)
-		if err == nil && slices.Contains(strings.Split(string(environ), "\x00"), variable) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-			require.NoError(t, err)
-			return pid
-		}
-	}
-	require.FailNow(t, "no process has "+variable)
-	return 0
-}
-
 func onlyOnLinux(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -87,26 +68,24 @@ func TestTheLargestPayloadsFitIntoASmallFunction(t *testing.T) {
 	onlyOnLinux(t)
 	onEachHost(t, func(t *testing.T, s *stage) {
 		s.timeout = time.Minute
-		marker := "HOSTILE=" + uuid.NewString()
 		s.env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = strconv.Itoa(memory)
 		s.env["RUNTIME_MEMORY"] = strconv.Itoa(memory)
-		s.env["HOSTILE"] = strings.TrimPrefix(marker, "HOSTILE=")
 		f := s.start(t, "register-service")
 		names := costly
 		if racedetector.Enabled {
 			names = costly[1:3] // it makes the fakes slow: .ci/run runs all of them without it
 		}
-		before, pid := 0, 0
+		before, process := 0, (*os.Process)(nil)
 		for _, name := range names {
 			answer, err := f.Invoke(t.Context(), corpus(t, name, largest))
 			require.NoError(t, err, name)
 			assert.NotContains(t, string(answer.Payload), "Runtime exited", name)
 			assert.NotContains(t, string(answer.Payload), "timed out", name)
-			if pid == 0 {
-				pid = running(t, marker)
+			if process == nil {
+				process = f.Processes()[0]
 			}
-			assert.Equal(t, pid, running(t, marker), "%s: it is still the same process", name)
-			now := peak(t, pid)
+			require.Equal(t, []*os.Process{process}, f.Processes(), "%s: it is still the same process", name)
+			now := peak(t, process.Pid)
 			if now > before {
 				t.Logf("%d MiB: %s", now, name)
 			}

@@ -8,9 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,9 +74,7 @@ func TestAShakenSystemComesToRestAndSaysOnlyWhatIsTrue(t *testing.T) {
 		for _, what := range []string{"events", "writes", "redriven", "requests", "rotations", "results"} {
 			assert.Positive(t, covered[what], what)
 		}
-		if runtime.GOOS == "linux" { // elsewhere nothing says which processes are whose
-			assert.Positive(t, covered["kills"])
-		}
+		assert.Positive(t, covered["kills"])
 	})
 	for _, host := range []string{onLambda, onFunctionGraph} {
 		for seed := range shakenSequences {
@@ -102,10 +97,10 @@ func TestAShakenSystemComesToRestAndSaysOnlyWhatIsTrue(t *testing.T) {
 // system is all functions with their queues and a sink, which hands the requests of audits on.
 type system struct {
 	*stage
-	plan     shaken
-	dir      string // where this system's own copies of the binaries are
-	triggers map[string]lambdalocal.Trigger
-	rotate   func()
+	plan      shaken
+	functions map[string]function
+	triggers  map[string]lambdalocal.Trigger
+	rotate    func()
 
 	mu      sync.Mutex
 	calm    bool
@@ -121,7 +116,7 @@ type system struct {
 func newSystem(t *testing.T, host string, plan shaken) *system {
 	t.Helper()
 	s := &system{
-		stage: newStage(t), plan: plan, dir: t.TempDir(), triggers: map[string]lambdalocal.Trigger{},
+		stage: newStage(t), plan: plan, functions: map[string]function{}, triggers: map[string]lambdalocal.Trigger{},
 		sent: map[string]string{}, counted: map[string]int{},
 	}
 	s.host = host
@@ -161,32 +156,18 @@ func newSystem(t *testing.T, host string, plan shaken) *system {
 		"ACCOUNT_READY_WITHIN": "0s",
 	})
 	for _, name := range []string{"register-region", "register-service", "register-admin", "audit-organization"} {
-		trigger, err := lambdalocal.NewTrigger(s.startCopy(t, name).Invoke, name, visibility)
+		s.functions[name] = s.start(t, name)
+		trigger, err := lambdalocal.NewTrigger(s.functions[name].Invoke, name, visibility)
 		require.NoError(t, err)
 		s.triggers[name] = trigger
 	}
 	return s
 }
 
-// startCopy runs a copy of a function, whose processes are told from all others by their path.
-func (s *system) startCopy(t *testing.T, name string) function {
-	t.Helper()
-	path := filepath.Join(s.dir, name, "bootstrap")
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(t, os.Link(filepath.Join(dist, name, "bootstrap"), path))
-	return s.startFrom(t, name, path)
-}
-
-// kill kills the processes of a function, where the system says which they are.
+// kill kills the processes of a function.
 func (s *system) kill(name string) {
-	path := filepath.Join(s.dir, name, "bootstrap")
-	links, _ := filepath.Glob("/proc/[0-9]*/exe")
-	for _, link := range links {
-		if target, err := os.Readlink(link); err != nil || target != path {
-			continue
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(link)))
-		if p, err := os.FindProcess(pid); err == nil && p.Kill() == nil {
+	for _, process := range s.functions[name].Processes() {
+		if process.Kill() == nil {
 			s.counted["kills"]++
 		}
 	}

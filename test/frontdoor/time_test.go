@@ -9,10 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +21,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"registrar/internal/functiongraphlocal"
 	"registrar/internal/lambdalocal"
 	"registrar/pkg/events"
 )
@@ -245,22 +242,6 @@ func TestAServerThatIsKilledLeavesWhatTheNextDeliveryFinds(t *testing.T) {
 	}
 }
 
-// withPID starts functions by a script that tells the id of each process.
-func withPID(t *testing.T, name string) (bootstrap string, pid func() int) {
-	t.Helper()
-	dir := t.TempDir()
-	bootstrap, told := filepath.Join(dir, "bootstrap"), filepath.Join(dir, "pid")
-	script := fmt.Sprintf("#!/bin/sh\necho $$ >'%s'\nexec '%s'\n", told, filepath.Join(dist, name, "bootstrap"))
-	require.NoError(t, os.WriteFile(bootstrap, []byte(script), 0o700))
-	return bootstrap, func() int {
-		text, err := os.ReadFile(told)
-		require.NoError(t, err)
-		id, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		require.NoError(t, err)
-		return id
-	}
-}
-
 // Lambda ends its processes without a word, and an invocation that was cut off is delivered again.
 func TestAFunctionThatIsKilledInItsBatchLosesNothing(t *testing.T) {
 	t.Parallel()
@@ -268,13 +249,9 @@ func TestAFunctionThatIsKilledInItsBatchLosesNothing(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
+			s.timeout = patience
 			batch, to, gate := s.three(), s.sink(t), s.hold(t, 1)
-			bootstrap, pid := withPID(t, "register-admin")
-			f, err := lambdalocal.New(lambdalocal.Config{
-				Name: "register-admin", Bootstrap: bootstrap, Env: s.env, Timeout: patience, Log: s.log,
-			})
-			require.NoError(t, err)
-			t.Cleanup(f.Close)
+			f := s.start(t, "register-admin")
 			queue, dead, mapping := newQueue(t, f, "")
 			for _, event := range batch {
 				_, err := queue.Send(event, "")
@@ -286,7 +263,7 @@ func TestAFunctionThatIsKilledInItsBatchLosesNothing(t *testing.T) {
 				delivered <- err
 			}()
 			gate.wait(t)
-			require.NoError(t, syscall.Kill(pid(), signal))
+			require.NoError(t, f.Processes()[0].Signal(signal))
 			require.NoError(t, <-delivered)
 			assert.Len(t, queue.Messages(), 3, "the whole batch stays")
 			assert.Equal(t, []string{secMaster}, s.Delegations("a2"), "it was written")
@@ -311,14 +288,9 @@ func TestOnFunctionGraphASignalWaitsForTheBatchAndAKillIsDeliveredAgain(t *testi
 		t.Run(c.signal.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
+			s.host, s.timeout = onFunctionGraph, patience
 			batch, to, gate := "["+strings.Join(s.three(), ",")+"]", s.sink(t), s.hold(t, 1)
-			bootstrap, pid := withPID(t, "register-admin")
-			f, err := functiongraphlocal.New(functiongraphlocal.Config{
-				Name: "register-admin", Bootstrap: bootstrap, Env: s.withoutKeys(), Timeout: patience, Log: s.log,
-				Headers: s.agency,
-			})
-			require.NoError(t, err)
-			t.Cleanup(f.Close)
+			f := s.start(t, "register-admin")
 			answered := make(chan lambdalocal.Answer, 1)
 			invoke := func() {
 				answer, err := f.Invoke(t.Context(), []byte(batch))
@@ -327,7 +299,8 @@ func TestOnFunctionGraphASignalWaitsForTheBatchAndAKillIsDeliveredAgain(t *testi
 			}
 			go invoke()
 			gate.wait(t)
-			require.NoError(t, syscall.Kill(pid(), c.signal))
+			process := f.Processes()[0]
+			require.NoError(t, process.Signal(c.signal))
 			want := []string{"a1: registered", "a2: registered", "a3: registered"}
 			if !c.finishes {
 				assert.NotEmpty(t, (<-answered).FunctionError)
@@ -343,10 +316,10 @@ func TestOnFunctionGraphASignalWaitsForTheBatchAndAKillIsDeliveredAgain(t *testi
 			outcomes, ids := to.results(t)
 			assert.Equal(t, want, outcomes)
 			assert.Equal(t, resultID("a3"), ids[len(ids)-1])
-			if first := pid(); c.finishes { // an event that was on its way to the process is delivered again
+			if c.finishes { // an event that was on its way to the process is delivered again
 				require.Eventually(t, func() bool {
 					invoke()
-					return (<-answered).FunctionError == "" && pid() != first
+					return (<-answered).FunctionError == "" && !slices.Contains(f.Processes(), process)
 				}, patience, 10*time.Millisecond, "the process ends once it has taken the signal")
 			}
 		})
