@@ -323,8 +323,8 @@ func TestValuesOfASecret(t *testing.T) {
 		"a bad token": {
 			value: `{"ak":"a","sk":"s","security_token":"AKЖ"}`, err: "security_token: " + noHeader,
 		},
-		"a bad domain":                 {value: `{"ak":"a","sk":"s","domain_id":"AKЖ"}`, err: "domain_id: " + noHeader},
-		"what is not UTF-8 in the key": {value: "{\"ak\":\"AK\xff\",\"sk\":\"s\"}", err: "ak: " + noHeader},
+		"a bad domain":           {value: `{"ak":"a","sk":"s","domain_id":"AKЖ"}`, err: "domain_id: " + noHeader},
+		"a key that isn't UTF-8": {value: "{\"ak\":\"AK\xff\",\"sk\":\"s\"}", err: "ak: " + noHeader},
 	} {
 		for form, put := range map[string]func(*awstest.SecretsManager){
 			"as text":   func(vault *awstest.SecretsManager) { vault.Put(name, test.value) },
@@ -352,8 +352,8 @@ func TestValuesOfASecret(t *testing.T) {
 	}
 }
 
-// showsNothing looks for parts of the values in every form of err. Each value has Ж, AK, SK or 7313
-// in it. In its errors encoding/json quotes the first byte of the Ж, or more.
+// showsNothing looks for parts of the values in every form of err. Each value has Ж, AK, SK or
+// 7313 in it. In its errors encoding/json quotes the first byte of the Ж, or more.
 func showsNothing(t *testing.T, err error) {
 	t.Helper()
 	encoded, _ := json.Marshal(err)
