@@ -143,7 +143,7 @@ func floor(t *testing.T) float64 {
 func TestNoPayloadCostsMoreThanItsShare(t *testing.T) {
 	perByte := floor(t)
 	sizes, smaller := []int{1 << 10, 64 << 10, 6 << 20}, 32<<10
-	if racedetector.Enabled || testing.Short() { // the race detector takes ten times as long
+	if racedetector.Enabled || testing.Short() { // the race detector takes much longer
 		sizes, smaller = []int{1 << 10, 16 << 10}, 4<<10
 	}
 	for _, p := range hostile.Payloads() {

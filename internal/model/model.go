@@ -47,7 +47,7 @@ func Run[C any](t *testing.T, function string, build func(*client.Client, C) han
 	t.Helper()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if racedetector.Enabled && !given { // it makes a sequence ten times as slow
+	if racedetector.Enabled && !given { // it makes a sequence much slower
 		require.NoError(t, flag.Set("rapid.checks", "20"))
 	}
 	before := slog.Default()

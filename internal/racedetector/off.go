@@ -1,7 +1,7 @@
 //go:build !race
 
-// Package racedetector says whether the race detector is on, which makes some code ten times as
-// slow: tests that take long then do less.
+// Package racedetector says whether the race detector is on, which makes code much slower:
+// tests that take long then do less.
 package racedetector
 
 // Enabled reports whether the program was built with it.

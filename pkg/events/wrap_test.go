@@ -288,7 +288,7 @@ func TestElementsThatAreNotEventsShareOneRecordWithTheirCount(t *testing.T) {
 // The largest payload that Lambda takes must fit into a small function, whatever is in it.
 func TestAPayloadTakesMemoryInProportion(t *testing.T) {
 	size := 2 << 20
-	if racedetector.Enabled { // it takes ten times as long
+	if racedetector.Enabled { // it takes much longer
 		size = 1 << 20
 	}
 	fill := func(before, repeated, after string) string {
