@@ -41,6 +41,7 @@ func TestEveryDocumentedVariableIsRead(t *testing.T) {
 	for _, name := range []string{ // which libraries read
 		"NO_PROXY", "AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 		"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_EVENTBRIDGE",
+		"GOMEMLIMIT", "GOMAXPROCS", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	} {
 		read[name] = ""
 	}

@@ -147,6 +147,7 @@ locals {
     DRY_RUN                   = var.dry_run ? "true" : ""
     RESULT_SINK               = var.result_sink
     HUAWEICLOUD_SDK_DOMAIN_ID = var.domain_id
+    GOMAXPROCS                = "1" # Go itself reads it: with little memory comes less than one processor
   }
 
   # Who may take the rights of an agency: FunctionGraph, for the functions that have it.

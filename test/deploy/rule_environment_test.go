@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -40,6 +41,9 @@ var notInTemplate = map[string]string{
 	"AWS_LAMBDA_RUNTIME_API":         "Lambda sets it",
 }
 
+// What Go reads.
+var runtimes = []string{"GOMAXPROCS", "SSL_CERT_DIR"}
+
 func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
 	known, err := variables()
 	own := "Resources/RegisterAdmin/Properties/Environment/Variables/"
@@ -57,6 +61,9 @@ func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
 				off := with(byAgency, "SessionPolicy", "off")
 				for _, deployed := range []*stack{s, s.deploy(byToken), s.deploy(off)} {
 					for variable, value := range deployed.environment(id) {
+						if slices.Contains(runtimes, variable) {
+							continue
+						}
 						byDefault, ok := known[function][variable]
 						r.want(ok, "%s: doesn't read %s", id, variable)
 						r.want(byDefault == "" || fmt.Sprint(value) == byDefault,
@@ -83,6 +90,27 @@ func TestFunctionsAreToldWhatTheyReadAndNothingElse(t *testing.T) {
 				map[string]any{"Ref": "AccountEventTypes"}),
 			"an audit without rules": drop(
 				"Resources/AuditOrganization/Properties/Environment/Variables/ADMINISTRATORS"),
+		},
+	}.test(t)
+}
+
+// A second thread for Go costs time, and is of no use to a function with less than one processor.
+func TestFunctionsHaveOneThreadWhileTheyHaveLessThanOneProcessor(t *testing.T) {
+	const processor = 1769 // MB of memory that come with one
+	rule{
+		func(s *stack, r *report) {
+			for id := range s.functions() {
+				memory, told := number(s.function(id, "MemorySize")), s.environment(id)
+				one := fmt.Sprint(told["GOMAXPROCS"]) == "1"
+				r.want(one == (memory < processor), "%s: GOMAXPROCS is %v with %v MB", id, told["GOMAXPROCS"], memory)
+				r.want(told["SSL_CERT_DIR"] == "/var/empty", "%s: Go reads all certificates twice", id)
+			}
+		},
+		map[string]func(any){
+			"as many as Go likes":   drop("Globals/Function/Environment/Variables/GOMAXPROCS"),
+			"two":                   set("Globals/Function/Environment/Variables/GOMAXPROCS", 2),
+			"much memory":           set("Globals/Function/MemorySize", 2048),
+			"certificates in links": drop("Globals/Function/Environment/Variables/SSL_CERT_DIR"),
 		},
 	}.test(t)
 }

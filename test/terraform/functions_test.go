@@ -221,8 +221,10 @@ func TestFunctionsAreToldWhatTheyRead(t *testing.T) {
 		}
 		assert.Equal(t, "https://example.com/events", told[name]["RESULT_SINK"])
 		assert.Equal(t, "0123456789abcdef", told[name]["HUAWEICLOUD_SDK_DOMAIN_ID"])
+		assert.Equal(t, "1", told[name]["GOMAXPROCS"], "256 MB come with less than one processor")
 		delete(told[name], "RESULT_SINK")
 		delete(told[name], "HUAWEICLOUD_SDK_DOMAIN_ID")
+		delete(told[name], "GOMAXPROCS")
 	}
 	const services = "service.SecMaster,service.RAM"
 	assert.Equal(t, map[string]map[string]string{
