@@ -101,7 +101,7 @@ func (s Secrets) Redact(text string) string {
 			if hidden == nil {
 				hidden = make([]bool, len(text))
 			}
-			for i := read.spans[begin].begin; i < read.spans[end-1].end; i++ {
+			for i := read.span(begin).begin; i < read.span(end-1).end; i++ {
 				hidden[i] = true
 			}
 		}
@@ -131,13 +131,21 @@ func (s Secrets) Redact(text string) string {
 	return b.String()
 }
 
-// reading is a text as a reader may take it. Each of its bytes stands for a span of the original.
+// reading is a text as a reader may take it. Each of its bytes stands for a span of the original,
+// or for itself if spans is nil.
 type reading struct {
 	text  string
 	spans []span
 }
 
 type span struct{ begin, end int32 } // half of what int would take of memory
+
+func (r reading) span(i int) span {
+	if r.spans == nil {
+		return span{int32(i), int32(i + 1)}
+	}
+	return r.spans[i]
+}
 
 // readings are s squeezed, and then without one level of escapes after the other.
 func readings(s string) iter.Seq[reading] {
@@ -155,6 +163,9 @@ func readings(s string) iter.Seq[reading] {
 
 // squeeze is s without white space and what can't be seen.
 func squeeze(s string) reading {
+	if !strings.ContainsFunc(s, invisible) {
+		return reading{text: s}
+	}
 	var b strings.Builder
 	b.Grow(len(s))
 	spans := make([]span, 0, len(s))
@@ -178,12 +189,12 @@ func invisible(r rune) bool {
 func (r reading) unescape() reading {
 	var b strings.Builder
 	b.Grow(len(r.text))
-	spans := make([]span, 0, len(r.spans))
+	spans := make([]span, 0, len(r.text))
 	for i := 0; i < len(r.text); {
 		char, width := character(r.text[i:])
 		b.WriteString(char)
 		for range len(char) {
-			spans = append(spans, span{r.spans[i].begin, r.spans[i+width-1].end})
+			spans = append(spans, span{r.span(i).begin, r.span(i + width - 1).end})
 		}
 		i += width
 	}

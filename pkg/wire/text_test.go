@@ -273,6 +273,23 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+// A text with nothing to squeeze out is looked through as it is, any other as a copy.
+func FuzzRedact(f *testing.F) {
+	const secret = "TOKENexample+0123456789/end=="
+	f.Add("0a6d25d23900d45c0faac010e0fb4de0", secret)
+	f.Add("bad TOKENexample+0123456789/end== and", secret)
+	f.Add("TOKENexample+0123", secret)
+	f.Add("TOKENexample%2B0123456789%2Fend%3D%3D!", secret)
+	f.Add(`TOKENexample\u002b0123456789\/end==&amp;&lt;`, secret)
+	f.Add("a%2541b", "aAb")
+	f.Add("\xc3TOKENäexample", "TOKENäexample")
+	f.Fuzz(func(t *testing.T, text, secret string) {
+		s := wire.NewSecrets(secret)
+		const unseen = "\x00"
+		assert.Equal(t, unseen+s.Redact(text)+unseen, s.Redact(unseen+text+unseen))
+	})
+}
+
 func ExampleSecrets_Clean() {
 	const token = "TOKENexample=="
 	fmt.Println(wire.NewSecrets(token).Clean("bad token "+token+"\r\n", 1024))
