@@ -15,6 +15,9 @@ const longest = (1<<31 - 1) * time.Second
 // header.
 func RetryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
 	seconds, err := strconv.ParseUint(value, 10, 31)
 	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range, seconds is the largest
 		return max(time.Duration(seconds)*time.Second, time.Second)

@@ -39,7 +39,8 @@ func (e *Endpoint) UnmarshalText(text []byte) error {
 // one segment whatever is in it: a slash doesn't separate, and two dots don't lead up. The result
 // is the caller's.
 func (e Endpoint) URL(elements ...string) *url.URL {
-	segments := []string{strings.TrimRight(e.base.EscapedPath(), "/")}
+	segments := make([]string, 0, 8) // as many as any path has
+	segments = append(segments, strings.TrimRight(e.base.EscapedPath(), "/"))
 	for _, element := range elements {
 		segment := url.PathEscape(element)
 		if element == "." || element == ".." {
