@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -81,9 +80,9 @@ type reply struct {
 	retryAfter time.Duration
 
 	body    []byte
-	object  map[string]json.RawMessage // the body, nil if it is not a JSON object
-	broken  error                      // why the body isn't whole, nil if it is
-	secrets wire.Secrets               // the credentials that signed the request
+	object  object       // the body, nil if it is not a JSON object
+	broken  error        // why the body isn't whole, nil if it is
+	secrets wire.Secrets // the credentials that signed the request
 
 	narrowed bool // a session policy narrows these credentials
 }
@@ -103,7 +102,7 @@ func readReply(ctx context.Context, resp *http.Response, secrets wire.Secrets) *
 		r.broken = wire.Unanswered(ctx, err, secrets)
 	}
 	r.body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	r.object = object(r.body)
+	r.object = parse(r.body)
 	r.readError(resp.Header.Get("Content-Type"))
 	return r
 }
@@ -123,7 +122,7 @@ func (r *reply) readError(contentType string) {
 			cmp.Or(r.clean(contentType, maxWord), "no type"))
 		return
 	}
-	levels := []map[string]json.RawMessage{r.object, object(r.object["error"])}
+	levels := []object{r.object, parse(r.object["error"])}
 	for _, keys := range [][2]string{{"error_code", "error_msg"}, {"code", "message"}} {
 		for _, level := range levels {
 			if r.Code == "" {
@@ -140,35 +139,75 @@ func (r *reply) readError(contentType string) {
 	}
 }
 
-// object is the JSON object in b, nil if there is none.
-func object(b []byte) (o map[string]json.RawMessage) {
+// object is a JSON object whose members are still to be read. Keys are as they are written:
+// encoding/json would take a struct's in any case.
+type object map[string]json.RawMessage
+
+// parse returns the JSON object in b, nil if there is none.
+func parse(b []byte) (o object) {
 	if json.Unmarshal(b, &o) != nil {
 		return nil
 	}
 	return o
 }
 
-// text is the JSON string or number in raw, empty if it is something else.
-func text(raw json.RawMessage) string {
-	var v any
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	if decoder.Decode(&v) != nil {
-		return ""
+// member reads the member with the key, if there is one. Its error shows no value.
+func member[T any](o object, key string) (value T, err error) {
+	if o[key] != nil {
+		err = json.Unmarshal(o[key], &value)
 	}
-	switch v := v.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		err = fmt.Errorf("a JSON %s doesn't belong at %s", wrong.Value, strings.TrimSuffix(key+"."+wrong.Field, "."))
 	}
-	return ""
+	if err != nil {
+		return *new(T), err
+	}
+	return value, nil
 }
 
-// credible reports whether a word in an answer, of at most 64 bytes, has its form and quotes no
-// secret.
-func credible(word string, form *regexp.Regexp, secrets wire.Secrets) bool {
-	return len(word) <= 64 && form.MatchString(word) && secrets.Redact(word) == word
+// list reads the list with the key. A service may write null for an empty one, but whoever answers
+// without any doesn't know the state. Check says what in an item can't be true, and cleans what
+// goes on from there.
+func list[T any](
+	answer object, key string, secrets wire.Secrets, check func(item *T, secrets wire.Secrets) error,
+) ([]T, error) {
+	if answer[key] == nil {
+		return nil, errors.New("it has no list of " + key)
+	}
+	items, err := member[[]T](answer, key)
+	for i := range items {
+		err = cmp.Or(err, check(&items[i], secrets))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+// text is the JSON string or number in raw, empty if it is something else.
+func text(raw json.RawMessage) string {
+	var (
+		s string
+		n json.Number
+	)
+	if raw == nil || json.Unmarshal(raw, &s) == nil || json.Unmarshal(raw, &n) != nil {
+		return s
+	}
+	return n.String()
+}
+
+const (
+	digits  = "0123456789"
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+// only reports whether s has nothing but these characters, and at least one.
+func only(s, characters string) bool { return s != "" && strings.Trim(s, characters) == "" }
+
+// credible reports whether a word in an answer may be an id or a state, and quotes no secret.
+func credible(word string, secrets wire.Secrets) bool {
+	return len(word) <= 64 && only(word, letters+digits+"_-") && secrets.Redact(word) == word
 }
 
 // failure is what the reply means for op, nil for a success whose body was read.
@@ -212,7 +251,7 @@ func (r *reply) read(op operation) error {
 	case r.object == nil:
 		return errors.New("it is not a JSON object")
 	}
-	return op.read(r.body, r.secrets)
+	return op.read(r.object, r.secrets)
 }
 
 // blamesClock reports whether the server may not have accepted the signature because of the time in
@@ -220,16 +259,4 @@ func (r *reply) read(op operation) error {
 func (r *reply) blamesClock(signed time.Time) bool {
 	return !r.Date.IsZero() && r.Date.Sub(signed).Abs() > skewLimit &&
 		slices.Contains([]string{"APIGW.0301", "APIGW.0303", "APIGW.0305", "APIGW.0307"}, r.Code)
-}
-
-// list is an array in an answer. It is nil only if the answer doesn't have it: a service may write
-// null for an empty list, but an answer without the list is not that of the call.
-type list[T any] []T
-
-func (l *list[T]) UnmarshalJSON(b []byte) error {
-	*l = list[T]{}
-	if string(b) == "null" {
-		return nil
-	}
-	return json.Unmarshal(b, (*[]T)(l))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,43 @@ func TestASuccessHoldsAnErrorOnlyAtItsTop(t *testing.T) {
 		require.NotNil(t, failure, body)
 		assert.EqualError(t, failure, "Op: status 200 "+code+" one region")
 	}
+}
+
+func TestOfAMemberThatCantBeReadNothingIsTaken(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"account":{"id":"a","status":5}}`: "a JSON number doesn't belong at account.status",
+		`{"account":[]}`:                    "a JSON array doesn't belong at account",
+		`{"account":{"id":"a"}}`:            "",
+		`{"Account":{"id":"a"}}`:            "",
+		`{"account":null}`:                  "",
+	} {
+		got, err := member[Account](parse([]byte(body)), "account")
+		if want != "" {
+			require.EqualError(t, err, want, body)
+			assert.Zero(t, got, body)
+			continue
+		}
+		require.NoError(t, err, body)
+		assert.Equal(t, strings.Contains(body, `"account":{`), got.ID == "a", body)
+	}
+}
+
+func TestWordsHaveTheirForms(t *testing.T) {
+	t.Parallel()
+	id, region := regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`), regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
+	service := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*\.[0-9]+$`)
+	for _, word := range []string{
+		"", "a", "Z9_-", "az-09", "a.b", "a b", "ä", "a\n", "\x00", "@", "[", "`", "{", "/", ":",
+		strings.Repeat("a", 64), strings.Repeat("a", 65), strings.Repeat("a-", 40) + "a",
+		"-", "a-", "-a", "a--b", "a-b-c", "A-b", "a-B", "a_b-c", "cn-north-4", "cn-north-4 ",
+		"IIC.1216", "IIC.", ".1", "9.1", "I9.1", "i.1a", "a.1.1", "I-C.1", "IIC.1216\n",
+	} {
+		assert.Equal(t, id.MatchString(word), credible(word, wire.Secrets{}), word)
+		assert.Equal(t, region.MatchString(word), isRegion(word), word)
+		assert.Equal(t, service.MatchString(word), namesService(word), word)
+	}
+	assert.False(t, credible("SKexample", wire.NewSecrets("SKexample")))
 }
 
 func TestTheRequestIDOfTheHeaderComesFirst(t *testing.T) {

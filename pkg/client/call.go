@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"registrar/pkg/attempt"
@@ -24,34 +23,14 @@ type operation struct {
 
 	// read takes what the caller wants from the body of a success. An error means that the body
 	// can't be read, or says what can't be true. It is nil if the caller wants nothing.
-	read func(body []byte, secrets wire.Secrets) error
+	read func(answer object, secrets wire.Secrets) error
 }
 
-// get reads what stands at u. Each attempt fills a T of its own; check says what in it is missing
-// or can't be true, and cleans what goes on from there. It must not take a missing list, which is
-// nil, for an empty one: whoever answers without one doesn't know the state.
-func get[T any](
-	ctx context.Context, c *Client, name string, u *url.URL, check func(answer *T, secrets wire.Secrets) error,
-) (T, error) {
-	var answer T
-	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, func(body []byte, secrets wire.Secrets) error {
-		var fresh T
-		if err := decode(body, &fresh, ""); err != nil {
-			return err
-		}
-		answer = fresh
-		return check(&answer, secrets)
-	}})
-	return answer, err
-}
-
-// decode reads the JSON value that stands at the place in an answer. Its error shows no value.
-func decode(value []byte, target any, place string) error {
-	err := json.Unmarshal(value, target)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("a JSON %s doesn't belong at %s", wrong.Value,
-			strings.Trim(place+"."+wrong.Field, "."))
-	}
+// get reads what stands at u. Each attempt calls read, which keeps nothing of the one before.
+func (c *Client) get(
+	ctx context.Context, name string, u *url.URL, read func(answer object, secrets wire.Secrets) error,
+) error {
+	_, err := c.do(ctx, operation{name, http.MethodGet, u, nil, read})
 	return err
 }
 

@@ -3,7 +3,8 @@ package client
 import (
 	"context"
 	"errors"
-	"regexp"
+	"slices"
+	"strings"
 
 	"registrar/pkg/wire"
 )
@@ -11,23 +12,19 @@ import (
 // RegisteredRegions lists the regions in which IAM Identity Center is registered: none or one.
 // Only the organization's management account and delegated administrators may ask.
 func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
-	type regions struct {
-		Regions list[struct {
-			RegionID string `json:"region_id"`
-		}] `json:"regions"`
+	type region struct {
+		ID string `json:"region_id"`
 	}
-	form := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
-	answer, err := get(ctx, c, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),
-		func(answer *regions, secrets wire.Secrets) error {
-			if answer.Regions == nil {
-				return errors.New("it has no list of regions")
-			}
-			for _, r := range answer.Regions {
-				if !credible(r.RegionID, form, secrets) {
+	var regions []region
+	err := c.get(ctx, "RegisteredRegions", c.config.IdentityCenter.URL("v1", "registered-regions"),
+		func(answer object, secrets wire.Secrets) (err error) {
+			regions, err = list(answer, "regions", secrets, func(r *region, secrets wire.Secrets) error {
+				if !isRegion(r.ID) || !credible(r.ID, secrets) {
 					return errors.New("it names a region that can't be one")
 				}
-			}
-			return nil
+				return nil
+			})
+			return err
 		})
 	if noneRegistered(err) {
 		return nil, nil
@@ -36,10 +33,16 @@ func (c *Client) RegisteredRegions(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var ids []string
-	for _, r := range answer.Regions {
-		ids = append(ids, r.RegionID)
+	for _, r := range regions {
+		ids = append(ids, r.ID)
 	}
 	return ids, nil
+}
+
+// isRegion reports whether an id has the form of a region's, such as cn-north-4.
+func isRegion(id string) bool {
+	parts := strings.Split(id, "-")
+	return len(parts) > 1 && !slices.ContainsFunc(parts, func(part string) bool { return !only(part, lower+digits) })
 }
 
 // RegisterRegion registers IAM Identity Center in a region. There is one region per organization,

@@ -3,7 +3,6 @@ package client
 import (
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -63,7 +62,8 @@ func kindOf(method string, status int, code string) attempt.Kind {
 
 // namesService reports whether an error code has the form of Huawei Cloud's, such as "IIC.1216".
 func namesService(code string) bool {
-	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*\.[0-9]+$`).MatchString(code)
+	service, number, _ := strings.Cut(code, ".")
+	return only(service, letters+digits) && !only(service[:1], digits) && only(number, digits)
 }
 
 // short is the code as this package writes it: IAM Identity Center spells its own in two ways.

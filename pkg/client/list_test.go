@@ -112,10 +112,13 @@ func TestAListThatIsMissingIsNotEmpty(t *testing.T) {
 			`{"status":"ok"}`:                   "it has no list of " + test.list,
 			`{}`:                                "it has no list of " + test.list,
 			fmt.Sprintf(`{%q:null}`, test.list): "", // a service may write an empty list so
-			fmt.Sprintf(`{%q:{}}`, test.list):   "a JSON object doesn't belong at " + test.list,
-			fmt.Sprintf(`{%q:"x"}`, test.list):  "a JSON string doesn't belong at " + test.list,
-			fmt.Sprintf(`{%q:[5]}`, test.list):  "a JSON number doesn't belong at " + test.list,
-			fmt.Sprintf(`{%q:[]}`, test.list):   "",
+
+			fmt.Sprintf(`{%q:[]}`, strings.ToUpper(test.list)): "it has no list of " + test.list,
+
+			fmt.Sprintf(`{%q:{}}`, test.list):  "a JSON object doesn't belong at " + test.list,
+			fmt.Sprintf(`{%q:"x"}`, test.list): "a JSON string doesn't belong at " + test.list,
+			fmt.Sprintf(`{%q:[5]}`, test.list): "a JSON number doesn't belong at " + test.list,
+			fmt.Sprintf(`{%q:[]}`, test.list):  "",
 		}
 		for _, other := range calls {
 			if other.list != test.list {

@@ -1,13 +1,10 @@
 package client
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -23,9 +20,6 @@ const (
 	maxName      = 512 // bytes, of up to 128 characters
 )
 
-// identifier is the form of ids and states.
-var identifier = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
 // Account is a member of the organization.
 type Account struct {
 	ID         string `json:"id"`
@@ -35,10 +29,10 @@ type Account struct {
 }
 
 func (a *Account) check(secrets wire.Secrets) error {
-	if !credible(a.ID, identifier, secrets) || !credible(a.Status, identifier, secrets) {
+	if !credible(a.ID, secrets) || !credible(a.Status, secrets) {
 		return errors.New("it has an account without an id or a status")
 	}
-	if !credible(a.JoinMethod, identifier, secrets) {
+	if !credible(a.JoinMethod, secrets) {
 		a.JoinMethod = ""
 	}
 	a.Name = cleanName(a.Name, maxName, secrets)
@@ -47,17 +41,19 @@ func (a *Account) check(secrets wire.Secrets) error {
 
 // Account reads a member account. An unknown one is refused, with a code that isn't published.
 func (c *Client) Account(ctx context.Context, accountID string) (Account, error) {
-	type account struct {
-		Account Account `json:"account"`
-	}
-	answer, err := get(ctx, c, "Account", c.organizations("accounts", accountID),
-		func(answer *account, secrets wire.Secrets) error {
-			if answer.Account.ID != accountID {
+	var account Account
+	err := c.get(ctx, "Account", c.organizations("accounts", accountID),
+		func(answer object, secrets wire.Secrets) (err error) {
+			account, err = member[Account](answer, "account")
+			switch {
+			case err != nil:
+				return err
+			case account.ID != accountID:
 				return errors.New("it is not about the account with this id")
 			}
-			return answer.Account.check(secrets)
+			return account.check(secrets)
 		})
-	return answer.Account, err
+	return account, err
 }
 
 // Accounts lists the members of the organization.
@@ -75,15 +71,15 @@ type Creation struct {
 // CreateAccountStatus reads how far the creation of an account is. An unknown id is refused, with a
 // code that isn't published.
 func (c *Client) CreateAccountStatus(ctx context.Context, id string) (Creation, error) {
-	type status struct {
-		Creation Creation `json:"create_account_status"`
-	}
-	answer, err := get(ctx, c, "CreateAccountStatus", c.organizations("create-account-status", id),
-		func(answer *status, secrets wire.Secrets) error {
-			creation := &answer.Creation
-			isAccount := credible(creation.AccountID, identifier, secrets)
+	var creation Creation
+	err := c.get(ctx, "CreateAccountStatus", c.organizations("create-account-status", id),
+		func(answer object, secrets wire.Secrets) (err error) {
+			creation, err = member[Creation](answer, "create_account_status")
+			isAccount := credible(creation.AccountID, secrets)
 			switch {
-			case !credible(creation.State, identifier, secrets):
+			case err != nil:
+				return err
+			case !credible(creation.State, secrets):
 				return errors.New("it has no state")
 			case creation.State == "succeeded" && !isAccount:
 				return errors.New("it succeeded, but names no account")
@@ -93,7 +89,7 @@ func (c *Client) CreateAccountStatus(ctx context.Context, id string) (Creation, 
 			creation.FailureReason = secrets.Clean(creation.FailureReason, maxWord)
 			return nil
 		})
-	return answer.Creation, err
+	return creation, err
 }
 
 // Administrator is an account that administers services for the whole organization.
@@ -111,7 +107,7 @@ func (c *Client) DelegatedAdministrators(ctx context.Context, servicePrincipal s
 	}
 	return pages(ctx, c, "DelegatedAdministrators", "delegated_administrators", u,
 		func(a *Administrator, secrets wire.Secrets) error {
-			if !credible(a.AccountID, identifier, secrets) {
+			if !credible(a.AccountID, secrets) {
 				return errors.New("it has an administrator without the id of an account")
 			}
 			a.AccountName = cleanName(a.AccountName, maxName, secrets)
@@ -132,25 +128,13 @@ func (c *Client) TrustedServices(ctx context.Context) ([]string, error) {
 
 // Services lists the service principals that can have trusted access at all.
 func (c *Client) Services(ctx context.Context) ([]string, error) {
-	type services struct {
-		Services list[string] `json:"services"`
-	}
+	var names []string
 	url := c.organizations("services")
-	answer, err := get(ctx, c, "Services", url, func(answer *services, secrets wire.Secrets) error {
-		if answer.Services == nil {
-			return errors.New("it has no list of services")
-		}
-		for i := range answer.Services {
-			if err := cleanPrincipal(&answer.Services[i], secrets); err != nil {
-				return err
-			}
-		}
-		return nil
+	err := c.get(ctx, "Services", url, func(answer object, secrets wire.Secrets) (err error) {
+		names, err = list(answer, "services", secrets, cleanPrincipal)
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answer.Services, nil
+	return names, err
 }
 
 // EnableTrustedService gives a service trusted access to the organization. Only the organization's
@@ -206,14 +190,11 @@ func pages[T any](
 		if marker != "" {
 			u.RawQuery += "&marker=" + escape(marker)
 		}
-		var items list[T]
-		_, err := get(ctx, c, name, u, func(page *map[string]json.RawMessage, secrets wire.Secrets) (err error) {
-			items, marker, err = readPage[T](*page, key)
-			if err == nil && secrets.Redact(marker) != marker { // it goes into a URL, which others log
-				err = errors.New("its page marker quotes a credential")
-			}
-			for i := range items {
-				err = cmp.Or(err, check(&items[i], secrets))
+		var items []T
+		err := c.get(ctx, name, u, func(page object, secrets wire.Secrets) (err error) {
+			items, err = list(page, key, secrets, check)
+			if err == nil {
+				marker, err = nextMarker(page, secrets)
 			}
 			return err
 		})
@@ -234,25 +215,21 @@ func pages[T any](
 	return nil, operation{name: name}.failed(fmt.Errorf("the list has more than %d pages of %d", maxPages, pageSize))
 }
 
-// readPage takes the list with the key out of a page, and the marker of the next page, which is
-// empty on the last one.
-func readPage[T any](page map[string]json.RawMessage, key string) (items list[T], marker string, err error) {
-	var info struct {
+// nextMarker is the marker of the page after this one, empty on the last page.
+func nextMarker(page object, secrets wire.Secrets) (string, error) {
+	info, err := member[struct {
 		NextMarker string `json:"next_marker"`
+	}](page, "page_info")
+	marker := info.NextMarker
+	switch {
+	case err != nil:
+		return "", err
+	case len(marker) > maxMarker:
+		return "", fmt.Errorf("its page marker is longer than %d bytes", maxMarker)
+	case secrets.Redact(marker) != marker: // it goes into a URL, which others log
+		return "", errors.New("its page marker quotes a credential")
 	}
-	if page[key] == nil {
-		return nil, "", errors.New("it has no list of " + key)
-	}
-	if err := decode(page[key], &items, key); err != nil {
-		return nil, "", err
-	}
-	if page["page_info"] != nil {
-		err = decode(page["page_info"], &info, "page_info")
-	}
-	if len(info.NextMarker) > maxMarker {
-		err = fmt.Errorf("its page marker is longer than %d bytes", maxMarker)
-	}
-	return items, info.NextMarker, err
+	return marker, nil
 }
 
 // WarmOrganizations is [Client.Warm] for the endpoint of Organizations.

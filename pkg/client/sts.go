@@ -87,7 +87,7 @@ func (c *Client) assume(
 	var assumed Credentials
 	_, err := c.doAs(ctx, operation{
 		name, http.MethodPost, c.config.STS.URL("v5", "agencies", path), body,
-		func(answer []byte, _ wire.Secrets) (err error) {
+		func(answer object, _ wire.Secrets) (err error) {
 			assumed, err = readAssumed(answer)
 			return err
 		},
@@ -104,19 +104,16 @@ func (c *Client) assume(
 
 // readAssumed reads the credentials of an answer. An expiration that can't be read is the time that
 // was asked for.
-func readAssumed(answer []byte) (Credentials, error) {
-	var in struct {
-		Credentials struct {
-			AccessKey     Secret          `json:"access_key_id"`
-			SecretKey     Secret          `json:"secret_access_key"`
-			SecurityToken Secret          `json:"security_token"`
-			Expiration    json.RawMessage `json:"expiration"`
-		} `json:"credentials"`
-	}
-	if err := decode(answer, &in, ""); err != nil {
+func readAssumed(answer object) (Credentials, error) {
+	got, err := member[struct {
+		AccessKey     Secret          `json:"access_key_id"`
+		SecretKey     Secret          `json:"secret_access_key"`
+		SecurityToken Secret          `json:"security_token"`
+		Expiration    json.RawMessage `json:"expiration"`
+	}](answer, "credentials")
+	if err != nil {
 		return Credentials{}, err
 	}
-	got := in.Credentials
 	if got.AccessKey == "" || got.SecretKey == "" || got.SecurityToken == "" {
 		return Credentials{}, errors.New("it has no credentials")
 	}

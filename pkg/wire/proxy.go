@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync/atomic"
 
@@ -125,9 +124,10 @@ func socksFailed(err error) *attempt.Failure {
 		return nil
 	}
 	kind := attempt.Transient
-	if regexp.MustCompile(`authentication|username|protocol version|not allowed|not supported`).
-		MatchString(op.Err.Error()) {
-		kind = attempt.Misconfigured
+	for _, forGood := range []string{"authentication", "username", "protocol version", "not allowed", "not supported"} {
+		if strings.Contains(op.Err.Error(), forGood) {
+			kind = attempt.Misconfigured
+		}
 	}
 	return &attempt.Failure{
 		Kind: kind, Err: fmt.Errorf("the proxy %s doesn't connect: %w: %s", op.Source, op.Err, checkProxy),
