@@ -186,11 +186,12 @@ func list[T any](
 
 // text is the JSON string or number in raw, empty if it is something else.
 func text(raw json.RawMessage) string {
-	var (
-		s string
-		n json.Number
-	)
-	if raw == nil || json.Unmarshal(raw, &s) == nil || json.Unmarshal(raw, &n) != nil {
+	if raw == nil {
+		return ""
+	}
+	var s string
+	var n json.Number
+	if json.Unmarshal(raw, &s) == nil || json.Unmarshal(raw, &n) != nil {
 		return s
 	}
 	return n.String()

@@ -1,10 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,49 +22,52 @@ const (
 // credentials have them, X-Security-Token and X-Domain-Id. These and Host are signed;
 // a server accepts the signature for 15 minutes. Sign reads no clock and no body.
 func Sign(req *http.Request, body []byte, creds Credentials, at time.Time) {
-	signed := map[string]string{
-		"host":       req.URL.Host,
-		"x-sdk-date": at.UTC().Format(dateLayout),
-	}
-	if req.Host != "" {
-		signed["host"] = req.Host
-	}
-	if creds.SecurityToken != "" {
-		signed["x-security-token"] = string(creds.SecurityToken)
-	}
-	if creds.DomainID != "" {
-		signed["x-domain-id"] = string(creds.DomainID)
-	}
-	for name, value := range signed {
-		if name != "host" { // sent by net/http
-			req.Header.Set(name, value)
+	date := at.UTC().Format(dateLayout)
+	signed := slices.DeleteFunc([]header{
+		{"host", cmp.Or(req.Host, req.URL.Host)},
+		{"x-domain-id", string(creds.DomainID)},
+		{"x-sdk-date", date},
+		{"x-security-token", string(creds.SecurityToken)},
+	}, func(h header) bool { return h.value == "" })
+	for _, h := range signed {
+		if h.name != "host" { // sent by net/http
+			req.Header.Set(h.name, h.value)
 		}
 	}
-	req.Header.Set("Authorization", authorization(req.Method, req.URL, signed, body, creds))
+	req.Header.Set("Authorization", authorization(req.Method, req.URL, date, signed, body, creds))
 }
 
-// authorization is the value of the Authorization header. The names in signed are in lower case.
-func authorization(method string, u *url.URL, signed map[string]string, body []byte, creds Credentials) string {
-	names := slices.Sorted(maps.Keys(signed))
-	var headers strings.Builder
-	for _, name := range names {
-		headers.WriteString(name + ":" + strings.TrimSpace(signed[name]) + "\n")
+// header is one that is signed, by its name in lower case.
+type header struct{ name, value string }
+
+// authorization is the value of the Authorization header. What is signed is sorted by name.
+func authorization(
+	method string, u *url.URL, date string, signed []header, body []byte, creds Credentials,
+) string {
+	names := make([]string, 0, 4)
+	canonical := make([]byte, 0, 1<<10) // grows if the token is long
+	line := func(parts ...string) {
+		for _, part := range parts {
+			canonical = append(canonical, part...)
+		}
+		canonical = append(canonical, '\n')
 	}
-	canonical := strings.Join([]string{
-		method,
-		canonicalPath(u.EscapedPath()),
-		canonicalQuery(u.Query()),
-		headers.String(),
-		strings.Join(names, ";"),
-		hexSHA256(body),
-	}, "\n")
-	toSign := strings.Join([]string{algorithm, signed["x-sdk-date"], hexSHA256([]byte(canonical))}, "\n")
+	line(method)
+	line(canonicalPath(u.EscapedPath()))
+	line(canonicalQuery(u.Query()))
+	for _, h := range signed {
+		names = append(names, h.name)
+		line(h.name, ":", strings.TrimSpace(h.value))
+	}
+	line()
+	signedNames := strings.Join(names, ";")
+	line(signedNames)
+	canonical = append(canonical, hexSHA256(body)...)
 
 	mac := hmac.New(sha256.New, []byte(creds.SecretKey))
-	mac.Write([]byte(toSign))
+	mac.Write([]byte(algorithm + "\n" + date + "\n" + hexSHA256(canonical)))
 	return algorithm + " Access=" + string(creds.AccessKey) +
-		", SignedHeaders=" + strings.Join(names, ";") +
-		", Signature=" + hex.EncodeToString(mac.Sum(nil))
+		", SignedHeaders=" + signedNames + ", Signature=" + hexString(mac.Sum(nil))
 }
 
 // canonicalPath encodes each segment again and ends in a slash, which is in the signature only,
@@ -81,19 +84,23 @@ func canonicalPath(escaped string) string {
 
 // canonicalQuery sorts by key, then by value.
 func canonicalQuery(query url.Values) string {
-	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(query)) {
-		for _, value := range slices.Sorted(slices.Values(query[key])) {
-			pairs = append(pairs, escape(key)+"="+escape(value))
-		}
+	for _, values := range query {
+		slices.Sort(values)
 	}
-	return strings.Join(pairs, "&")
+	return noPlus(query.Encode())
 }
 
 // escape percent-encodes all but A-Z a-z 0-9 - _ . ~.
-func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+func escape(s string) string { return noPlus(url.QueryEscape(s)) }
+
+// noPlus is a query in which a space is written as Huawei Cloud wants it.
+func noPlus(escaped string) string { return strings.ReplaceAll(escaped, "+", "%20") }
 
 func hexSHA256(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return hexString(sum[:])
+}
+
+func hexString(sum []byte) string {
+	return string(hex.AppendEncode(make([]byte, 0, 2*sha256.Size), sum))
 }

@@ -2,9 +2,11 @@ package client
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +43,11 @@ func TestAuthorizationMatchesEachVector(t *testing.T) {
 			t.Parallel()
 			u, err := url.Parse(v.URL)
 			require.NoError(t, err)
-			got := authorization(v.Method, u, v.SignedHeaders, []byte(v.Body), creds)
+			var signed []header
+			for _, name := range slices.Sorted(maps.Keys(v.SignedHeaders)) {
+				signed = append(signed, header{name, v.SignedHeaders[name]})
+			}
+			got := authorization(v.Method, u, all.Date, signed, []byte(v.Body), creds)
 			assert.Equal(t, v.Signature, got[strings.LastIndex(got, "=")+1:])
 		})
 	}
@@ -74,4 +80,33 @@ func TestSignSetsTheHeadersOfEachVectorThatSignsTheHost(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAQueryIsSortedByKeyAndThenByValue(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"":                    "",
+		"limit=500":           "limit=500",
+		"b=2&a=z&a-b=1&a=b&a": "a=&a=b&a=z&a-b=1&b=2",
+		"m=a+b%2b%2F~*%C3%A4": "m=a%20b%2B%2F~%2A%C3%A4",
+		"%2B=%20":             "%2B=%20",
+	} {
+		query, err := url.ParseQuery(raw)
+		require.NoError(t, err)
+		assert.Equal(t, want, canonicalQuery(query))
+	}
+}
+
+func TestWhatIsSignedIsWhatIsSent(t *testing.T) {
+	t.Parallel()
+	sign := func(host string, token Secret) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/", nil)
+		require.NoError(t, err)
+		req.Host = host
+		Sign(req, nil, Credentials{AccessKey: "AK", SecretKey: "SK", SecurityToken: token}, time.Time{})
+		return req.Header.Get("Authorization")
+	}
+	assert.Equal(t, sign("", "TOKEN"), sign("", " TOKEN "))
+	assert.Equal(t, sign("", "TOKEN"), sign("a.example", "TOKEN"))
+	assert.NotEqual(t, sign("", "TOKEN"), sign("b.example", "TOKEN"), "the host that is sent is signed")
 }
