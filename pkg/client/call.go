@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -89,10 +90,15 @@ func (op operation) failed(err error) *attempt.Failure {
 func (c *Client) send(ctx context.Context, op operation, s *signer, sent *Sent) (*reply, *attempt.Failure) {
 	ctx, cancel := attempt.Timeout(ctx, c.config.RequestTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, op.method, op.url.String(), bytes.NewReader(op.body))
+	var body io.Reader
+	if op.body != nil {
+		body = bytes.NewReader(op.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, op.method, "", body)
 	if err != nil {
 		return nil, op.failed(err)
 	}
+	req.URL = op.url
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", wire.UserAgent)
 	s.sign(req, op.body)
