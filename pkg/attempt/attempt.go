@@ -62,5 +62,14 @@ func cut(ctx context.Context, attempts int, last *Failure) error {
 
 // Timeout bounds one attempt. If the limit ends it, the cause of the context says so.
 func Timeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s: %w", limit, context.DeadlineExceeded))
+	return context.WithTimeoutCause(ctx, limit, lateError(limit))
 }
+
+// lateError says that no answer came within so long.
+type lateError time.Duration
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("no answer within %s: %s", time.Duration(e), context.DeadlineExceeded)
+}
+
+func (lateError) Unwrap() error { return context.DeadlineExceeded }
