@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -196,6 +198,107 @@ func TestWarmOpensTheConnectionThatTheFirstCallUses(t *testing.T) {
 	head := cloud.Requests()[0]
 	assert.Equal(t, "HEAD", head.Method)
 	assert.Empty(t, head.Header.Get("Authorization"))
+}
+
+// answers take the first requests at once, and let no other connection in until all of these are
+// answered: as when a connection takes longer to open than a request to answer. After that they
+// hold requests until so many are there together.
+type answers struct {
+	first, together int32
+
+	n, connections atomic.Int32
+	gate, full     chan struct{} // closed when the first are answered, and when all are there
+}
+
+func newAnswers(first, together int) *answers {
+	return &answers{
+		first: int32(first), together: int32(together), gate: make(chan struct{}), full: make(chan struct{}),
+	}
+}
+
+func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		return
+	}
+	n := a.n.Add(1)
+	switch n {
+	case a.first:
+		close(a.gate)
+	case a.first + a.together:
+		close(a.full)
+	}
+	if n > a.first {
+		<-a.full
+	}
+	_, _ = io.WriteString(w, `{"services":["service.SecMaster"]}`)
+}
+
+// shut lets one connection in, and all others when the gate is open.
+type shut struct {
+	net.Listener
+	gate chan struct{}
+	once sync.Once
+}
+
+func (l *shut) Accept() (net.Conn, error) {
+	first := false
+	l.once.Do(func() { first = true })
+	if !first {
+		<-l.gate
+	}
+	return l.Listener.Accept()
+}
+
+func TestABatchOpensAsManyConnectionsAsItMakesCallsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, concurrency := range []int{1, 10, 50} {
+		for scheme, start := range map[string]func(*httptest.Server){
+			"http": (*httptest.Server).Start, "https": (*httptest.Server).StartTLS,
+		} {
+			t.Run(fmt.Sprint(scheme, concurrency), func(t *testing.T) {
+				t.Parallel()
+				cloud := newAnswers(3*concurrency, concurrency)
+				server, c := serve(t, cloud, func(s *httptest.Server) {
+					s.Config.ConnState = countNew(&cloud.connections)
+					s.Listener = &shut{Listener: s.Listener, gate: cloud.gate}
+					start(s)
+				})
+				transport := wire.Transport(concurrency)
+				trust(transport, server)
+				c.Transport = transport
+				api := client.New(c, client.Static(credentials(keys())))
+				api.WarmOrganizations(t.Context())
+				for range 2 { // the second finds the connections of the first
+					callAtOnce(t, api, 500, concurrency)
+				}
+				assert.EqualValues(t, concurrency, cloud.connections.Load())
+			})
+		}
+	}
+}
+
+// callAtOnce makes so many calls, that many at once.
+func callAtOnce(t *testing.T, api *client.Client, calls, concurrency int) {
+	t.Helper()
+	slots := make(chan struct{}, concurrency)
+	var wg sync.WaitGroup
+	for range calls {
+		slots <- struct{}{}
+		wg.Go(func() {
+			_, err := api.Services(t.Context())
+			assert.NoError(t, err)
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// trust makes the transport trust the server's certificate if it has one.
+func trust(transport *http.Transport, server *httptest.Server) {
+	if certificate := server.Certificate(); certificate != nil {
+		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+		transport.TLSClientConfig.RootCAs.AddCert(certificate)
+	}
 }
 
 func TestWarmGivesUpAndSaysNothing(t *testing.T) {

@@ -3,7 +3,10 @@
 // of secrets.
 package wire
 
-import "net/http"
+import (
+	"crypto/tls"
+	"net/http"
+)
 
 // UserAgent is what registrar calls itself in requests.
 const UserAgent = "registrar"
@@ -11,16 +14,31 @@ const UserAgent = "registrar"
 // MaxHeader is how many bytes of headers an answer may have, with all that come before it.
 const MaxHeader = 64 << 10
 
+// maxIdle is how many connections to a host are kept for other requests: the most that CONCURRENCY
+// can be.
+const maxIdle = 100
+
+// Transport makes a transport that is HTTP/1.1 with keep-alive, through the proxy that HTTPS_PROXY
+// and NO_PROXY name. It opens at most so many connections to a host, 0 for no bound. Whoever knows
+// how many requests there are at once should say so: while a connection is being opened, net/http
+// opens yet another for each further request.
+func Transport(connections int) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.MaxResponseHeaderBytes = MaxHeader // net/http itself takes 10 MiB
+	t.TLSClientConfig = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	t.MaxConnsPerHost = connections
+	t.MaxIdleConnsPerHost, t.MaxIdleConns = maxIdle, 0 // net/http itself keeps 2 of a host
+	ReportProxy(t)
+	return t
+}
+
 // Client makes an HTTP client that follows no redirects and has no timeout of its own. A nil
-// transport is HTTP/1.1 with keep-alive, through the proxy that HTTPS_PROXY and NO_PROXY name.
+// transport is [Transport] without a bound.
 func Client(transport http.RoundTripper) *http.Client {
 	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetHTTP1(true)
-		t.MaxResponseHeaderBytes = MaxHeader // net/http itself takes 10 MiB
-		ReportProxy(t)
-		transport = t
+		transport = Transport(0)
 	}
 	return &http.Client{
 		Transport:     transport,

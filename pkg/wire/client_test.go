@@ -3,9 +3,12 @@ package wire_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,6 +36,60 @@ func TestItSpeaksHTTP1WithServersThatOfferHTTP2(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "HTTP/1.1", string(body))
+}
+
+func TestAnotherConnectionResumesTheSessionOfTheFirst(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Connection", "close")
+				_, _ = fmt.Fprint(w, r.TLS.DidResume)
+			}))
+			server.TLS = &tls.Config{MaxVersion: version}
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			transport := wire.Transport(0)
+			transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+			transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+			c := wire.Client(transport)
+			for _, resumed := range []string{"false", "true"} {
+				resp, err := c.Get(server.URL)
+				require.NoError(t, err)
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				resp.Body.Close()
+				assert.Equal(t, resumed, string(body))
+			}
+		})
+	}
+}
+
+func TestNothingBoundsTheConnectionsOfWhoeverDoesNotSay(t *testing.T) {
+	t.Parallel()
+	const atOnce = 120
+	var n atomic.Int32
+	full := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if n.Add(1) == atOnce {
+			close(full)
+		}
+		<-full
+	}))
+	t.Cleanup(server.Close)
+	c := wire.Client(nil)
+	t.Cleanup(c.CloseIdleConnections)
+	var wg sync.WaitGroup
+	for range atOnce {
+		wg.Go(func() {
+			resp, err := c.Get(server.URL)
+			if assert.NoError(t, err) {
+				resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestRedirectsAreAnswersWhateverTheTransport(t *testing.T) {
