@@ -2,18 +2,17 @@ package events
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // RegionID is the id of a Huawei Cloud region, such as "cn-north-4".
 type RegionID string
 
-var regionForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
-
-// ParseRegionID checks the form. There is no list of known regions.
+// ParseRegionID checks the form: lower-case words with a hyphen between them. There is no list of
+// known regions.
 func ParseRegionID(text string) (RegionID, error) {
-	if len(text) > 64 || !regionForm.MatchString(text) {
+	if !consistsOf(text, 64, "-") || text != strings.ToLower(text) || !strings.Contains(text, "-") ||
+		strings.Contains("-"+text+"-", "--") {
 		return "", fmt.Errorf("%.80q is not a region id such as cn-north-4", text)
 	}
 	return RegionID(text), nil

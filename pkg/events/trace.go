@@ -3,7 +3,6 @@ package events
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,7 +118,11 @@ func (o object) nested(name string) object {
 // number returns the member if it is a number, or the one with which a string begins, else 0.
 func (o object) number(name string) float64 {
 	text := strings.TrimSpace(o.scalar(name))
-	n, _ := strconv.ParseFloat(regexp.MustCompile(`^[0-9.]{1,9}([eE][0-9]{1,3})?`).FindString(text), 64)
+	begin := text[:len(text)-len(strings.TrimLeft(text, digits))]
+	if n, err := strconv.ParseFloat(text, 64); err == nil && begin != "" { // else it may be infinity
+		return n
+	}
+	n, _ := strconv.ParseFloat(begin, 64)
 	return n
 }
 
