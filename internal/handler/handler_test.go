@@ -224,11 +224,17 @@ func TestTheTraceOfLambdaIsPassedOnUnlessTheEventHasOne(t *testing.T) {
 	const passedOn = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-"
 	const own = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 	for header, want := range map[string]string{
-		root + ";" + parent + ";Sampled=1":                         passedOn + "01",
-		"Self=1-x;" + root + ";" + parent + ";Sampled=0;Lineage=1": passedOn + "00",
-		root:      "",
-		"garbage": "",
-		"":        "",
+		root + ";" + parent + ";Sampled=1":                             passedOn + "01",
+		"Self=1-x;" + root + ";" + parent + ";Sampled=0;Lineage=1":     passedOn + "00",
+		parent + ";Sampled=1; " + root:                                 passedOn + "01",
+		strings.Replace(root, "5759e988", "5759e98", 1) + ";" + parent: "",
+		strings.ToUpper(root) + ";" + parent:                           "",
+		strings.Replace(root, "1-57", "1-g7", 1) + ";" + parent:        "",
+		root + ";" + parent + "0":                                      "",
+		root + ";Parent=53995c3f42cd8adg":                              "",
+		root:                                                           "",
+		"garbage":                                                      "",
+		"":                                                             "",
 	} {
 		//nolint:staticcheck // aws-lambda-go uses this key
 		ctx := context.WithValue(t.Context(), "x-amzn-trace-id", header)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -203,22 +203,29 @@ func (l *logLine) failure(name string) []slog.Attr {
 	return attrs
 }
 
-var (
-	traceRoot    = regexp.MustCompile(`Root=1-([0-9a-f]{8})-([0-9a-f]{24})`)
-	traceParents = regexp.MustCompile(`Parent=([0-9a-f]{16})`)
-	traceSampled = regexp.MustCompile(`Sampled=1`)
-)
-
-// traceParent is Lambda's trace header as a W3C traceparent, empty if there is none.
+// traceParent is Lambda's trace header as a W3C traceparent, empty if there is none. The header looks
+// like Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1.
 func traceParent(ctx context.Context) string {
 	header, _ := ctx.Value("x-amzn-trace-id").(string)
-	root, parent := traceRoot.FindStringSubmatch(header), traceParents.FindStringSubmatch(header)
-	if root == nil || parent == nil {
+	trace, parent, flags := "", "", "00"
+	for part := range strings.SplitSeq(header, ";") {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(part), "="); name {
+		case "Root":
+			trace = strings.ReplaceAll(strings.TrimPrefix(value, "1-"), "-", "")
+		case "Parent":
+			parent = value
+		case "Sampled":
+			if value == "1" {
+				flags = "01"
+			}
+		}
+	}
+	if !isHex(trace, 32) || !isHex(parent, 16) {
 		return ""
 	}
-	flags := "00"
-	if traceSampled.MatchString(header) {
-		flags = "01"
-	}
-	return "00-" + root[1] + root[2] + "-" + parent[1] + "-" + flags
+	return "00-" + trace + "-" + parent + "-" + flags
+}
+
+func isHex(text string, size int) bool {
+	return len(text) == size && strings.Trim(text, "0123456789abcdef") == ""
 }
