@@ -37,31 +37,34 @@ func readAccountCreated(o object) (d AccountCreated, err error) {
 	case d.AccountID != "" && d.CreateAccountStatusID != "":
 		return d, errors.New("create_account_status_id: must not stand beside account_id")
 	}
-	var single *string
-	if err = o.read("service_principal", &single); err != nil {
-		return d, err
+	single := o.given("service_principal")
+	if single != "" && single.kind() != "string" {
+		return d, notOfKind("service_principal", single)
 	}
 	d.ServicePrincipals, err = principals(o, single)
 	return d, err
 }
 
-// principals reads service_principals: each once, in their order, after first if that isn't nil.
-func principals(o object, first *string) ([]ServicePrincipal, error) {
-	var (
-		named []*string
-		read  []ServicePrincipal
-	)
-	if err := o.read("service_principals", &named); err != nil {
-		return nil, err
+// principals reads service_principals: each once, in their order, after first if there is one.
+func principals(o object, first value) (read []ServicePrincipal, err error) {
+	var named []value
+	if v := o.given("service_principals"); v != "" {
+		if named, err = v.array(maxEvent); err != nil {
+			return nil, notOfKind("service_principals", v)
+		}
 	}
-	if first != nil {
+	if first != "" {
 		named = slices.Insert(named, 0, first)
 	}
-	for _, text := range named {
-		if text == nil {
+	for _, v := range named {
+		switch v.kind() {
+		case "string":
+		case "null":
 			return nil, errors.New("service_principals: must not hold null")
+		default:
+			return nil, notOfKind("service_principals", v)
 		}
-		p, err := ParseServicePrincipal(*text)
+		p, err := ParseServicePrincipal(v.text())
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("service_principals: %w", err)

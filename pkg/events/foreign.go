@@ -23,7 +23,7 @@ func (o object) foreign() string {
 		{strings.EqualFold(aws, "obs"), "an event of OBS"},
 		{aws == "SelfManagedKafka", "an event of a Kafka cluster"},
 		{strings.HasPrefix(aws, "aws:"), fmt.Sprintf("an event of %.40s", aws)}, // also OBS, which says aws:s3
-		{o["Records"] != nil, "a list of Records of an unknown source"},
+		{o.has("Records"), "a list of Records of an unknown source"},
 		{
 			sns == "SubscriptionConfirmation" || sns == "UnsubscribeConfirmation",
 			fmt.Sprintf("an SNS %.40s, which its HTTP endpoint must answer", sns),
@@ -68,7 +68,7 @@ func (o object) foreign() string {
 // has reports whether all the members are there.
 func (o object) has(names ...string) bool {
 	for _, name := range names {
-		if o[name] == nil {
+		if o[name] == "" {
 			return false
 		}
 	}

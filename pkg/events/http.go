@@ -29,15 +29,19 @@ func UnwrapHTTP(header http.Header, body []byte) (Envelope, error) {
 	case !utf8.Valid(body):
 		return Envelope{}, invalid("body is not UTF-8")
 	case mediaType == BatchMediaType:
+		v, err := parse(string(body))
+		if err != nil {
+			return Envelope{}, invalid("payload is %v", err)
+		}
 		u := unwrapper{limit: maxRecords, left: maxRecords}
-		elements, err := u.elements(body, 0)
+		elements, err := u.elements(v, 0)
 		if err != nil {
 			return Envelope{}, err
 		}
 		records, err := u.each(elements, 0)
 		return Envelope{Array, records}, err
 	case mediaType == StructuredMediaType:
-		o, err := parseObject(body)
+		o, err := parseObject(string(body))
 		if err != nil {
 			return Envelope{}, invalid("body is %v; it must be a CloudEvent in JSON", err)
 		}
@@ -61,21 +65,21 @@ func binary(header http.Header, body []byte) object {
 		if !ok || attribute == "" || strings.ContainsFunc(attribute, notInAttribute) {
 			continue
 		}
-		value := field(header, name)
-		if len(value) >= 2 && strings.HasPrefix(value, `"`) && strings.HasSuffix(value, `"`) {
-			value = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(value[1 : len(value)-1])
+		text := field(header, name)
+		if len(text) >= 2 && strings.HasPrefix(text, `"`) && strings.HasSuffix(text, `"`) {
+			text = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(text[1 : len(text)-1])
 		}
-		value, err := url.PathUnescape(value)
+		text, err := url.PathUnescape(text)
 		if err != nil {
-			value = "\ufffd" // which is refused in an attribute that is read
+			text = "\ufffd" // which is refused in an attribute that is read
 		}
-		o[attribute] = quote(value)
+		o[attribute] = quote(text)
 	}
 	// These are in the body and in Content-Type alone.
 	delete(o, "data")
 	delete(o, "datacontenttype")
 	if len(body) > 0 {
-		o["data"] = body
+		o["data"] = value(body) // JSON or not: whoever decodes it will see
 	}
 	if contentType := field(header, "Content-Type"); contentType != "" {
 		o["datacontenttype"] = quote(contentType)
@@ -87,7 +91,7 @@ func binary(header http.Header, body []byte) object {
 // a function URL hands it on.
 func field(header http.Header, name string) string { return strings.Join(header.Values(name), ",") }
 
-func quote(s string) json.RawMessage {
+func quote(s string) value {
 	quoted, _ := json.Marshal(s) // a string can't fail
-	return quoted
+	return value(quoted)
 }

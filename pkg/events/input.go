@@ -2,12 +2,10 @@ package events
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"mime"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Event is a CloudEvent, as received.
@@ -53,11 +51,13 @@ func (in Input[T]) Decode(e *Event) (T, error) {
 	if err != nil {
 		return none, err
 	}
-	dryRun := false
-	if err := o.read("dry_run", &dryRun); err != nil {
-		return none, fmt.Errorf("data.%w", err)
+	switch dryRun := o.given("dry_run"); dryRun {
+	case "true":
+		e.DryRun = true
+	case "", "false":
+	default:
+		return none, fmt.Errorf("data.%w", notOfKind("dry_run", dryRun))
 	}
-	e.DryRun = e.DryRun || dryRun
 	data, err := in.read(o)
 	if err != nil {
 		return data, fmt.Errorf("data.%w", err)
@@ -67,11 +67,13 @@ func (in Input[T]) Decode(e *Event) (T, error) {
 
 // readData parses data as a JSON object. Absent data reads as {}.
 func readData(e *Event) (object, error) {
-	data := unmarked(e.Data)
-	if len(data) == 0 || string(data) == "null" { // whatever type it would have
+	text := strings.TrimPrefix(string(e.Data), byteOrderMark)
+	if text == "" || text == "null" { // whatever type it would have
 		return object{}, nil
 	}
-	if e.ContentType != "" {
+	switch e.ContentType {
+	case "", "application/json": // as nearly everybody sends it
+	default:
 		mediaType, _, err := mime.ParseMediaType(e.ContentType)
 		isJSON := mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
 		if err != nil || !isJSON {
@@ -79,10 +81,7 @@ func readData(e *Event) (object, error) {
 				e.ContentType)
 		}
 	}
-	if !utf8.Valid(data) {
-		return nil, errors.New("data is not UTF-8")
-	}
-	o, err := parseObject(data)
+	o, err := parseObject(text)
 	if err != nil {
 		return nil, fmt.Errorf("data is %w; it must be a JSON object", err)
 	}

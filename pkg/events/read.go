@@ -1,93 +1,126 @@
 package events
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
+// value is one JSON value: valid, in UTF-8, and without white space around it. An empty one is a
+// member that is absent. What is cut out of a value shares its memory and needs no second look.
+type value string
+
 // object is a JSON object by its exact keys.
-type object map[string]json.RawMessage
+type object map[string]value
 
 // maxMembers bounds an object: nothing that we read has nearly as many, and each costs memory.
 const maxMembers = 1000
 
-// unmarked is b without the byte order mark that some editors and senders begin a text with.
-func unmarked(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\ufeff")) }
+// byteOrderMark is what some editors and senders begin a text with.
+const byteOrderMark = "\ufeff"
 
-// parseObject reads exactly one JSON object, without duplicate keys. Its errors complete the
-// sentence "it is ...". The members share the memory of b.
-func parseObject(b []byte) (object, error) {
-	b = unmarked(b)
-	if len(bytes.TrimSpace(b)) == 0 {
-		return nil, errors.New("empty")
+// parse checks that text is exactly one JSON value. This and the errors of object and array
+// complete the sentence "it is ...".
+func parse(text string) (value, error) {
+	text = strings.Trim(strings.TrimPrefix(text, byteOrderMark), " \t\r\n")
+	switch {
+	case text == "":
+		return "", errors.New("empty")
+	case !utf8.ValidString(text):
+		return "", errors.New("not UTF-8")
+	case !json.Valid([]byte(text)):
+		return "", fmt.Errorf("not JSON: %w", json.Unmarshal([]byte(text), new(json.RawMessage)))
 	}
-	if err := validJSON(b); err != nil {
+	return value(text), nil
+}
+
+// parseObject reads exactly one JSON object.
+func parseObject(text string) (object, error) {
+	v, err := parse(text)
+	if err != nil {
 		return nil, err
 	}
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(b), []byte("{"))
-	if !ok {
-		return nil, errors.New("not a JSON object")
+	return v.object()
+}
+
+// kind is what a value is called, empty if it is absent.
+func (v value) kind() string {
+	if v == "" {
+		return ""
+	}
+	switch v[0] {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	case 't', 'f':
+		return "bool"
+	case 'n':
+		return "null"
+	default:
+		return "number"
+	}
+}
+
+var errNoObject, errNoArray = errors.New("not a JSON object"), errors.New("not a JSON array")
+
+// object returns the members of an object, none of which may be there twice.
+func (v value) object() (object, error) {
+	if v.kind() != "object" {
+		return nil, errNoObject
 	}
 	o := object{}
-	for rest = afterSpace(rest); rest[0] != '}'; rest = afterSpace(rest) {
-		var key, value json.RawMessage
+	for rest := afterSpace(v[1:]); rest[0] != '}'; rest = afterSpace(rest) {
+		var key, member value
 		key, rest = cutValue(rest)
-		value, rest = cutValue(rest)
-		name := unquote(key)
-		if _, twice := o[name]; twice {
+		member, rest = cutValue(afterSpace(rest))
+		name := key.text()
+		if o[name] != "" {
 			return nil, fmt.Errorf("ambiguous: it has %.40q twice", name)
 		}
 		if len(o) == maxMembers {
 			return nil, fmt.Errorf("too large: it has more than %d members", maxMembers)
 		}
-		o[name] = value
+		o[name] = member
 	}
 	return o, nil
 }
 
-// parseArray reads the elements of a JSON array, up to one more than most. The caller refuses a
-// list that is longer than most, so the rest would only cost memory. The elements share the memory
-// of b.
-func parseArray(b []byte, most int) ([]json.RawMessage, error) {
-	b = unmarked(b)
-	if err := validJSON(b); err != nil {
-		return nil, err
+// array returns the elements of an array, up to one more than most. The caller refuses a list that
+// is longer than most, so the rest would only cost memory.
+func (v value) array(most int) ([]value, error) {
+	if v.kind() != "array" {
+		return nil, errNoArray
 	}
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(b), []byte("["))
-	if !ok {
-		return nil, errors.New("not a JSON array")
-	}
-	elements := []json.RawMessage{}
-	for rest = afterSpace(rest); rest[0] != ']' && len(elements) <= most; rest = afterSpace(rest) {
-		var element json.RawMessage
+	elements := []value{}
+	for rest := afterSpace(v[1:]); rest[0] != ']' && len(elements) <= most; rest = afterSpace(rest) {
+		var element value
 		element, rest = cutValue(rest)
 		elements = append(elements, element)
 	}
 	return elements, nil
 }
 
-// afterSpace cuts off what stands before the next value: in valid JSON, nothing but white space, a
-// comma or a colon.
-func afterSpace(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n,:") }
+// afterSpace cuts off what stands before the next value: nothing but white space, a comma or a
+// colon.
+func afterSpace(rest value) value { return value(strings.TrimLeft(string(rest), " \t\r\n,:")) }
 
-// cutValue cuts the value off with which b begins, inside of valid JSON. A json.Decoder would cost
-// a kilobyte for each value, and a small payload can have thousands.
-func cutValue(b []byte) (value, rest []byte) {
-	b = afterSpace(b)
+// cutValue cuts off the value with which rest begins. A json.Decoder would cost a kilobyte for each
+// value, and a small payload can have thousands.
+func cutValue(rest value) (first, behind value) {
 	depth := 0
 	for i := 0; ; i++ {
-		switch b[i] {
+		switch rest[i] {
 		case '"':
-			for i++; b[i] != '"'; i++ {
-				if b[i] == '\\' {
+			for i++; rest[i] != '"'; i++ {
+				if rest[i] == '\\' {
 					i++
 				}
 			}
@@ -97,70 +130,80 @@ func cutValue(b []byte) (value, rest []byte) {
 		case ']', '}':
 			depth--
 		default: // a number or a word ends where something else begins
-			if depth > 0 || i+1 < len(b) && !strings.ContainsRune(" \t\r\n,:]}", rune(b[i+1])) {
+			if depth > 0 || i+1 < len(rest) && strings.IndexByte(" \t\r\n,:]}", rest[i+1]) < 0 {
 				continue
 			}
 		}
 		if depth == 0 {
-			return b[: i+1 : i+1], b[i+1:]
+			return rest[:i+1], rest[i+1:]
 		}
 	}
 }
 
-// unquote returns the text of a JSON string.
-func unquote(quoted []byte) (text string) {
-	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
-		return string(quoted[1 : len(quoted)-1])
+// text returns what a string says, "" of anything else.
+func (v value) text() string {
+	switch {
+	case v.kind() != "string":
+		return ""
+	case strings.IndexByte(string(v), '\\') < 0:
+		return string(v[1 : len(v)-1])
 	}
-	_ = json.Unmarshal(quoted, &text) // it is valid
+	var text string
+	_ = json.Unmarshal([]byte(v), &text) // it is valid
 	return text
 }
 
-// validJSON says what is wrong with b, if it isn't one JSON value.
-func validJSON(b []byte) error {
-	if json.Valid(b) {
-		return nil
+// scalar returns what a string says, or the digits of a number, else "".
+func (v value) scalar() string {
+	if v.kind() == "number" {
+		return string(v)
 	}
-	return fmt.Errorf("not JSON: %w", json.Unmarshal(b, new(json.RawMessage)))
+	return v.text()
 }
 
-// text returns the member if it is a string, else "".
-func (o object) text(name string) string {
-	if !bytes.HasPrefix(o[name], []byte(`"`)) {
-		return ""
+// content returns what a wrapping holds: JSON, or a string with JSON in it.
+func (v value) content() (value, error) {
+	if kind := v.kind(); kind == "string" || kind == "" {
+		return parse(v.text())
 	}
-	return unquote(o[name])
+	return v, nil
 }
 
 // object returns the member if it is an object, else nil.
 func (o object) object(name string) object {
-	inner, _ := parseObject(o[name])
+	inner, _ := o[name].object()
 	return inner
 }
 
-// read decodes the member into target, which it leaves alone if the member is absent or null.
-func (o object) read(name string, target any) error {
-	if value := o[name]; value != nil {
-		if err := json.Unmarshal(value, target); err != nil {
-			if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-				return fmt.Errorf("%s: must not be a JSON %s", name, wrong.Value)
-			}
-			return fmt.Errorf("%s: %w", name, err)
-		}
+// text returns the member if it is a string, else "".
+func (o object) text(name string) string { return o[name].text() }
+
+// given returns the member, and an empty value if it is null, which is the same as absent.
+func (o object) given(name string) value {
+	if v := o[name]; v != "null" {
+		return v
 	}
-	return nil
+	return ""
 }
 
 // optional parses a member that is a string, absent or null. The last two give the zero value.
-func optional[T any](o object, name string, parse func(string) (T, error)) (value T, err error) {
-	var text *string
-	if err = o.read(name, &text); err != nil || text == nil {
-		return value, err
+func optional[T ~string](o object, name string, parseText func(string) (T, error)) (read T, err error) {
+	v := o.given(name)
+	if v == "" {
+		return "", nil
 	}
-	if value, err = parse(*text); err != nil {
+	if v.kind() != "string" {
+		return "", notOfKind(name, v)
+	}
+	if read, err = parseText(v.text()); err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return value, err
+	return read, err
+}
+
+// notOfKind says that the member is of a kind that it must not be.
+func notOfKind(name string, v value) error {
+	return fmt.Errorf("%s: must not be a JSON %s", name, v.kind())
 }
 
 // readEvent reads the members of a structured CloudEvent. Its error is the first thing that is
@@ -171,32 +214,32 @@ func readEvent(o object) (e Event, err error) {
 			err = fmt.Errorf("%.60s: %w", name, fmt.Errorf(format, args...))
 		}
 	}
-	var specversion, timestamp string
-	known := map[string]*string{
-		"specversion": &specversion, "time": &timestamp,
-		"id": &e.ID, "source": &e.Source, "type": &e.Type, "datacontenttype": &e.ContentType,
-		"correlationid": &e.CorrelationID, "traceparent": &e.TraceParent, "tracestate": &e.TraceState,
-	}
-	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if name == "data" || name == "data_base64" || o[name] == nil {
-			continue
-		}
-		if name == "" || strings.ContainsFunc(name, notInAttribute) {
-			fail(fmt.Sprintf("%.40q", name), "is not the name of an attribute: only a-z and 0-9")
-			continue
-		}
-		if target := known[name]; target != nil { // any other is ignored, whatever it is
-			if problem := readAttribute(o[name], target); problem != nil {
-				fail(name, "%w", problem)
-			}
+	var wrong []string
+	for name := range o {
+		if name != "data_base64" && (name == "" || strings.ContainsFunc(name, notInAttribute)) {
+			wrong = append(wrong, name)
 		}
 	}
+	if wrong != nil {
+		fail(fmt.Sprintf("%.40q", slices.Min(wrong)), "is not the name of an attribute: only a-z and 0-9")
+	}
+	attribute := func(name string) string { // any other is ignored, whatever it is
+		text, problem := readAttribute(o.given(name))
+		if problem != nil {
+			fail(name, "%w", problem)
+		}
+		return text
+	}
+	e.CorrelationID, e.ContentType = attribute("correlationid"), attribute("datacontenttype")
+	e.ID, e.Source = attribute("id"), attribute("source")
+	specversion, timestamp := attribute("specversion"), attribute("time")
+	e.TraceParent, e.TraceState, e.Type = attribute("traceparent"), attribute("tracestate"), attribute("type")
 	if specversion != "1.0" {
 		fail("specversion", "must be %q", "1.0")
 	}
-	for _, name := range []string{"id", "source", "type"} {
-		if strings.TrimSpace(*known[name]) == "" { // the SDK counts spaces as nothing, too
-			fail(name, "is missing")
+	for _, required := range [][2]string{{"id", e.ID}, {"source", e.Source}, {"type", e.Type}} {
+		if strings.TrimSpace(required[1]) == "" { // the SDK counts spaces as nothing, too
+			fail(required[0], "is missing")
 		}
 	}
 	if !IsURIReference(e.Source) {
@@ -208,46 +251,36 @@ func readEvent(o object) (e Event, err error) {
 			fail("time", "must be like 2026-01-02T03:04:05Z (RFC 3339)")
 		}
 	}
-	for _, name := range []string{"data", "data_base64"} {
-		if string(o[name]) == "null" { // the same as absent
-			o[name] = nil
-		}
-	}
-	data, encoded := o["data"], ""
-	if problem := o.read("data_base64", &encoded); problem != nil {
+	data, encoded := o.given("data"), o.given("data_base64")
+	switch kind := encoded.kind(); {
+	case kind == "" && data != "":
+		e.Data = json.RawMessage(data)
+	case kind == "":
+	case kind != "string":
 		fail("data_base64", "must be a string")
-	}
-	switch {
-	case o["data_base64"] == nil:
-		e.Data = data
-	case data != nil:
+	case data != "":
 		fail("data", "must not stand beside data_base64")
 	default:
 		var problem error
-		if e.Data, problem = base64.StdEncoding.Strict().DecodeString(encoded); problem != nil {
+		if e.Data, problem = base64.StdEncoding.Strict().DecodeString(encoded.text()); problem != nil {
 			fail("data_base64", "is not base64")
 		}
 	}
 	return e, err
 }
 
-// readAttribute reads the value of a context attribute that we know: a string. Null is the same as
-// absent, and leaves target alone.
-func readAttribute(value json.RawMessage, target *string) error {
-	if string(value) == "null" {
-		return nil
-	}
-	var text string
-	switch err := json.Unmarshal(value, &text); {
-	case err != nil:
-		return errors.New("must be a string")
+// readAttribute reads the value of a context attribute that we know: a string.
+func readAttribute(v value) (string, error) {
+	text := v.text()
+	switch {
+	case v != "" && v.kind() != "string":
+		return "", errors.New("must be a string")
 	case len(text) > maxAttribute:
-		return fmt.Errorf("is longer than %d bytes", maxAttribute)
+		return "", fmt.Errorf("is longer than %d bytes", maxAttribute)
 	case strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsRune(text, utf8.RuneError):
-		return errors.New("has a control character, or is not valid Unicode")
+		return "", errors.New("has a control character, or is not valid Unicode")
 	}
-	*target = text
-	return nil
+	return text, nil
 }
 
 // notInAttribute reports whether the name of an attribute can't contain r.

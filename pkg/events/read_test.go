@@ -1,8 +1,10 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,9 +21,10 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		unmarked := bytes.TrimPrefix(b, []byte(byteOrderMark))
 		var members map[string]json.RawMessage
-		o, err := parseObject(b)
-		wrong := json.Unmarshal(unmarked(b), &members)
+		o, err := parseObject(string(b))
+		wrong := json.Unmarshal(unmarked, &members)
 		if err == nil {
 			require.NoError(t, wrong)
 			require.Len(t, o, len(members))
@@ -30,9 +33,13 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		var all []json.RawMessage
-		elements, err := parseArray(b, len(b))
-		wrong = json.Unmarshal(unmarked(b), &all)
-		assert.Equal(t, wrong == nil && all != nil, err == nil)
+		var elements []value
+		v, err := parse(string(b))
+		if err == nil {
+			elements, err = v.array(len(b))
+		}
+		wrong = json.Unmarshal(unmarked, &all)
+		assert.Equal(t, wrong == nil && all != nil && utf8.Valid(b), err == nil)
 		if err == nil {
 			require.Len(t, elements, len(all))
 			for i := range all {
@@ -44,7 +51,7 @@ func FuzzParse(f *testing.F) {
 
 func TestALongArrayIsReadToOneMoreThanItMayHave(t *testing.T) {
 	t.Parallel()
-	elements, err := parseArray([]byte(`[0,1,2,3,4]`), 2)
+	elements, err := value(`[0,1,2,3,4]`).array(2)
 	require.NoError(t, err)
 	assert.Len(t, elements, 3)
 }

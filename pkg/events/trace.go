@@ -43,27 +43,27 @@ func traces() []mapping {
 // the trace is whoever told it.
 func created(trace object) (member, id string) {
 	status := trace.nested("response").nested("create_account_status")
-	if id = status.scalar("account_id"); id != "" {
+	if id = status["account_id"].scalar(); id != "" {
 		return "account_id", id
 	}
-	return "create_account_status_id", status.scalar("id")
+	return "create_account_status_id", status["id"].scalar()
 }
 
 // joined is the account that accepted its invitation: the one trace whose user it is about.
 func joined(trace object) (member, id string) {
-	return "account_id", trace.nested("user").nested("domain").scalar("id")
+	return "account_id", trace.nested("user").nested("domain")["id"].scalar()
 }
 
 // enrolled is the account that Resource Governance Center answered with.
 func enrolled(trace object) (member, id string) {
-	return "account_id", trace.nested("response").scalar("account_id")
+	return "account_id", trace.nested("response")["account_id"].scalar()
 }
 
 // readTrace makes an event of a trace, or says why it asks for nothing.
 func readTrace(trace object) Record {
 	service, name := trace.text("service_type"), trace.text("trace_name")
 	r := Record{Count: 1, Trace: &Trace{}}
-	r.Event.ID = wire.Clean(trace.scalar("trace_id"), maxAttribute)
+	r.Event.ID = wire.Clean(trace["trace_id"].scalar(), maxAttribute)
 	all := traces()
 	i := slices.IndexFunc(all, func(t mapping) bool {
 		return strings.EqualFold(t.service, service) && strings.EqualFold(t.name, name)
@@ -75,16 +75,16 @@ func readTrace(trace object) Record {
 	t := all[i]
 	r.Event.Source, r.Event.Type = "/huaweicloud/cts/"+t.service, t.eventType
 	if trace.number("code") >= http.StatusBadRequest {
-		r.Trace.Ignored = fmt.Sprintf("%s of %s failed with code %.20q", t.name, t.service, trace.scalar("code"))
+		r.Trace.Ignored = fmt.Sprintf("%s of %s failed with code %.20q", t.name, t.service, trace["code"].scalar())
 		return r
 	}
-	data := object{}
+	data := value("{}")
 	if t.account != nil {
-		member, id := t.account(trace)
-		if id != "" {
-			data[member] = quote(id)
+		if member, id := t.account(trace); id != "" {
+			data = "{" + quote(member) + ":" + quote(id) + "}"
 		}
-		if _, err := readAccountCreated(data); err != nil {
+		named, _ := data.object()
+		if _, err := readAccountCreated(named); err != nil {
 			r.Trace.Ignored = fmt.Sprintf("%s of %s tells no account: %s", t.name, t.service, err)
 			r.Trace.Suspect = true
 			return r
@@ -94,30 +94,30 @@ func readTrace(trace object) Record {
 		r.Err = invalid("%s of %s has no trace_id, which would be the id of its event", t.name, t.service)
 		return r
 	}
-	encoded, _ := encode(data) // texts can't fail
 	event := object{
-		"specversion": quote("1.0"), "id": quote(trace.scalar("trace_id")),
-		"source": quote(r.Event.Source), "type": quote(r.Event.Type), "data": encoded,
+		"specversion": quote("1.0"), "id": quote(trace["trace_id"].scalar()),
+		"source": quote(r.Event.Source), "type": quote(r.Event.Type), "data": data,
 	}
 	for _, member := range []string{"time", "record_time"} { // the last that can be read
 		if at, ok := moment(trace[member]); ok {
 			event["time"] = quote(at.Format(time.RFC3339Nano))
 		}
 	}
-	made := readRecord(event, len(encoded)) // the rest of the trace is thrown away
+	made := readRecord(event, len(data)) // the rest of the trace is thrown away
 	made.Trace = r.Trace
 	return made
 }
 
 // nested returns the member if it is an object, or a string of JSON with one in it, else nil.
 func (o object) nested(name string) object {
-	inner, _ := parseObject(content(o[name]))
+	content, _ := o[name].content()
+	inner, _ := content.object()
 	return inner
 }
 
 // number returns the member if it is a number, or the one with which a string begins, else 0.
 func (o object) number(name string) float64 {
-	text := strings.TrimSpace(o.scalar(name))
+	text := strings.TrimSpace(o[name].scalar())
 	begin := text[:len(text)-len(strings.TrimLeft(text, digits))]
 	if n, err := strconv.ParseFloat(text, 64); err == nil && begin != "" { // else it may be infinity
 		return n
@@ -128,13 +128,6 @@ func (o object) number(name string) float64 {
 
 // empty reports whether the member is absent, null or an empty string.
 func (o object) empty(name string) bool {
-	return o[name] == nil || string(o[name]) == "null" || string(o[name]) == `""`
-}
-
-// scalar returns the member if it is a string or a number, else "".
-func (o object) scalar(name string) string {
-	if value := o[name]; len(value) > 0 && strings.IndexByte("-0123456789", value[0]) >= 0 {
-		return string(value)
-	}
-	return o.text(name)
+	given := o.given(name)
+	return given == "" || given == `""`
 }

@@ -1,9 +1,7 @@
 package events
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -79,13 +76,20 @@ type Record struct {
 // the error of its record. The envelope shares no memory with payload, and takes a few times as
 // much.
 func Unwrap(payload []byte) (Envelope, error) {
+	v, err := parse(string(payload))
+	if err != nil {
+		return Envelope{}, invalidPayload(err)
+	}
 	u := unwrapper{limit: maxRecords, left: maxRecords}
-	shape, records, err := u.payload(bytes.Clone(payload), 0)
+	shape, records, err := u.value(v, 0)
 	if err != nil {
 		return Envelope{}, err
 	}
 	return Envelope{shape, records}, nil
 }
+
+// invalidPayload is the error for a payload, or the content of a wrapping, that isn't recognised.
+func invalidPayload(err error) error { return invalid("payload is %v; %s", err, accepted) }
 
 // unwrapper takes one payload apart, or one message of a queue, and counts the events in it.
 type unwrapper struct {
@@ -100,34 +104,29 @@ func (u *unwrapper) count(events int) error {
 	return nil
 }
 
-// payload takes apart what was found inside depth wrappings.
-func (u *unwrapper) payload(b []byte, depth int) (Shape, []Record, error) {
-	if !utf8.Valid(b) {
-		return "", nil, invalid("payload is not UTF-8")
+// value takes apart what was found inside depth wrappings.
+func (u *unwrapper) value(v value, depth int) (Shape, []Record, error) {
+	if v.kind() == "array" {
+		return u.list(v, depth)
 	}
-	b = bytes.TrimLeft(unmarked(b), " \t\r\n")
-	if bytes.HasPrefix(b, []byte("[")) {
-		return u.list(b, depth)
-	}
-	o, err := parseObject(b)
+	o, err := v.object()
 	if err != nil {
-		return "", nil, invalid("payload is %v; %s", err, accepted)
+		return "", nil, invalidPayload(err)
 	}
-	return u.object(o, len(b), depth)
+	return u.object(o, len(v), depth)
 }
 
 // object recognises an object by its exact keys, and takes it apart. It is size bytes long.
-func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
-	shape, list, err := o.shape()
+func (u *unwrapper) object(o object, size, depth int) (shape Shape, records []Record, err error) {
+	shape, list := o.shape()
 	switch {
-	case err != nil:
-		return "", nil, err
+	case shape == "":
+		return "", nil, invalidPayload(errors.New(o.foreign()))
 	case shape == Structured:
 		return shape, []Record{readRecord(o, size)}, u.count(1)
 	case depth == maxDepth:
 		return "", nil, invalid("payload is wrapped more than %d times", maxDepth)
 	}
-	var records []Record
 	switch shape {
 	case EventBridge:
 		records, err = u.eventBridge(o, size, depth)
@@ -149,57 +148,56 @@ func (u *unwrapper) object(o object, size, depth int) (Shape, []Record, error) {
 	return shape, records, err
 }
 
-// shape recognises an object. The list holds the records, if it is an event of AWS or FunctionGraph
-// that has them.
-func (o object) shape() (Shape, []json.RawMessage, error) {
+// shape recognises an object, and is empty if it can't. The list holds the records, if it is an
+// event of AWS or FunctionGraph that has them.
+func (o object) shape() (_ Shape, list []value) {
+	if o.has("specversion") {
+		return Structured, nil
+	}
 	list, first := o.records("Records", maxRecords)
 	smn, notification := o.records("record", maxRecords)
 	context, trace := o.object("requestContext"), o.object("cts")
 	switch {
-	case o["specversion"] != nil:
-		return Structured, nil, nil
 	case first.text("eventSource") == "aws:sqs":
-		return SQS, list, nil
+		return SQS, list
 	case first.text("EventSource") == "aws:sns":
-		return SNS, list, nil
+		return SNS, list
 	case notification.text("event_source") == "smn":
-		return SMN, smn, nil
-	case o.text("Type") == "Notification" && o["TopicArn"] != nil && o["MessageId"] != nil:
-		return SNS, nil, nil
-	case context["http"] != nil:
-		return HTTP, nil, nil
-	case context["condition"] != nil && o["requestPayload"] != nil,
-		o["request_payload"] != nil && o.object("request_context")["condition"] != nil:
-		return Destination, nil, nil
+		return SMN, smn
+	case o.text("Type") == "Notification" && o.has("TopicArn", "MessageId"):
+		return SNS, nil
+	case context.has("http"):
+		return HTTP, nil
+	case context.has("condition") && o.has("requestPayload"),
+		o.has("request_payload") && o.object("request_context").has("condition"):
+		return Destination, nil
 	case o.text("trigger_type") == "TIMER":
-		return Timer, nil, nil
+		return Timer, nil
 	case trace.text("trace_name") != "" && trace.text("service_type") != "":
-		return CTS, nil, nil
-	case o["detail-type"] != nil && o["source"] != nil && o["detail"] != nil:
-		return EventBridge, nil, nil
+		return CTS, nil
+	case o.has("detail-type", "source", "detail"):
+		return EventBridge, nil
 	}
-	return "", nil, invalid("payload is %s; %s", o.foreign(), accepted)
+	return "", nil
 }
 
 // records returns a member that is a list, up to one more than most, and the first of it.
-func (o object) records(name string, most int) (list []json.RawMessage, first object) {
-	if o[name] != nil {
-		list, _ = parseArray(o[name], most)
-	}
+func (o object) records(name string, most int) (list []value, first object) {
+	list, _ = o[name].array(most)
 	if len(list) > 0 {
-		first, _ = parseObject(list[0])
+		first, _ = list[0].object()
 	}
 	return list, first
 }
 
 // list takes an array apart: messages of SQS as EventBridge Pipes sends them, or anything else.
-func (u *unwrapper) list(b []byte, depth int) (Shape, []Record, error) {
-	elements, err := u.elements(b, depth)
+func (u *unwrapper) list(v value, depth int) (Shape, []Record, error) {
+	elements, err := u.elements(v, depth)
 	if err != nil {
 		return "", nil, err
 	}
 	if len(elements) > 0 {
-		if first, _ := parseObject(elements[0]); first.text("eventSource") == "aws:sqs" {
+		if first, _ := elements[0].object(); first.text("eventSource") == "aws:sqs" {
 			records, err := u.sqs(elements, depth)
 			return SQS, records, err
 		}
@@ -209,8 +207,8 @@ func (u *unwrapper) list(b []byte, depth int) (Shape, []Record, error) {
 }
 
 // elements reads an array.
-func (u *unwrapper) elements(b []byte, depth int) ([]json.RawMessage, error) {
-	elements, err := parseArray(b, u.left)
+func (u *unwrapper) elements(v value, depth int) ([]value, error) {
+	elements, err := v.array(u.left)
 	switch {
 	case err != nil:
 		return nil, invalid("payload is %v", err)
@@ -223,10 +221,10 @@ func (u *unwrapper) elements(b []byte, depth int) ([]json.RawMessage, error) {
 }
 
 // each treats each element of an array as an event of its own.
-func (u *unwrapper) each(elements []json.RawMessage, depth int) ([]Record, error) {
+func (u *unwrapper) each(elements []value, depth int) ([]Record, error) {
 	records := []Record{}
 	for _, element := range elements {
-		inner, err := u.inside(element, depth)
+		inner, err := u.inside(element, nil, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -254,10 +252,14 @@ func merge(records []Record) []Record {
 	return merged
 }
 
-// inside takes the records out of the content of a wrapping. Content that isn't an event makes one
-// record that failed. Only too many events are an error of the payload around them.
-func (u *unwrapper) inside(b []byte, depth int) ([]Record, error) {
-	_, records, err := u.payload(b, depth+1)
+// inside takes the records out of the content of a wrapping; err is why there is none. Content that
+// isn't an event makes one record that failed. Only too many events are an error of the payload
+// around them.
+func (u *unwrapper) inside(content value, err error, depth int) ([]Record, error) {
+	if err != nil {
+		return u.settle(nil, invalidPayload(err))
+	}
+	_, records, err := u.value(content, depth+1)
 	return u.settle(records, err)
 }
 
@@ -278,36 +280,36 @@ func (u *unwrapper) settle(records []Record, err error) ([]Record, error) {
 
 // eventBridge takes the event out of detail if there is one, and else makes one of the envelope.
 func (u *unwrapper) eventBridge(o object, size, depth int) ([]Record, error) {
-	detail := json.RawMessage(content(o["detail"])) // a string of JSON is what EventBridge Scheduler sends
-	if !json.Valid(detail) {
+	detail, err := o["detail"].content() // a string of JSON is what EventBridge Scheduler sends
+	if err != nil {
 		detail = o["detail"]
 	}
 	at, _ := parseTime(o.text("time"))
-	if bytes.HasPrefix(detail, []byte("[")) {
-		records, err := u.inside(detail, depth)
+	if detail.kind() == "array" {
+		records, err := u.inside(detail, nil, depth)
 		return sentAt(records, at), err
 	}
-	inner, _ := parseObject(detail)
-	if _, _, err := inner.shape(); err == nil {
+	inner, _ := detail.object()
+	if shape, _ := inner.shape(); shape != "" {
 		_, records, err := u.object(inner, len(detail), depth+1)
 		records, err = u.settle(records, err)
 		return sentAt(records, at), err
 	}
 	return []Record{readRecord(object{
-		"specversion": json.RawMessage(`"1.0"`), "id": o["id"], "source": o["source"],
+		"specversion": `"1.0"`, "id": o["id"], "source": o["source"],
 		"type": o["detail-type"], "time": o["time"], "data": detail,
 	}, size)}, u.count(1)
 }
 
 // sqs gives each record the id of the message that it must be reported by. What is wrong with a
 // message is the failure of that message alone.
-func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error) {
+func (u *unwrapper) sqs(messages []value, depth int) ([]Record, error) {
 	if len(messages) > u.left {
 		return nil, u.count(len(messages))
 	}
 	held := make([][]Record, len(messages)) // by each message
 	for i, raw := range messages {
-		message, err := parseObject(raw)
+		message, err := raw.object()
 		id := message.text("messageId")
 		if err != nil || id == "" || len(id) > maxMessageID {
 			return nil, invalid(
@@ -315,7 +317,8 @@ func (u *unwrapper) sqs(messages []json.RawMessage, depth int) ([]Record, error)
 		}
 		attributes := message.object("attributes")
 		body := unwrapper{limit: maxMessage, left: maxMessage}
-		records, err := body.inside([]byte(message.text("body")), depth)
+		content, err := parse(message.text("body"))
+		records, err := body.inside(content, err, depth)
 		if err != nil {
 			records = []Record{{Err: err, Count: 1}}
 		}
@@ -347,16 +350,17 @@ func sentAt(records []Record, at time.Time) []Record {
 
 // notifications takes an event of SNS or SMN, which has a list, or the notification of SNS itself,
 // as it stands in a queue.
-func (u *unwrapper) notifications(o object, list []json.RawMessage, depth int) ([]Record, error) {
+func (u *unwrapper) notifications(o object, list []value, depth int) ([]Record, error) {
 	if list == nil {
-		return u.inside(content(o["Message"]), depth)
+		content, err := o["Message"].content()
+		return u.inside(content, err, depth)
 	}
 	if len(list) > u.left {
 		return nil, u.count(len(list))
 	}
 	var all []Record
 	for i, raw := range list {
-		record, err := parseObject(raw)
+		record, err := raw.object()
 		if err != nil {
 			return nil, invalid("record %d is %v", i, err)
 		}
@@ -364,7 +368,8 @@ func (u *unwrapper) notifications(o object, list []json.RawMessage, depth int) (
 		if smn := record.object("smn"); smn != nil {
 			message = smn["message"]
 		}
-		records, err := u.inside(content(message), depth)
+		content, err := message.content()
+		records, err := u.inside(content, err, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -378,25 +383,30 @@ func (u *unwrapper) notifications(o object, list []json.RawMessage, depth int) (
 func (u *unwrapper) destination(o object, depth int) ([]Record, error) {
 	context, request, response := "requestContext", "requestPayload", "responsePayload"
 	answered, functionError, statusCode := o.object("responseContext"), "functionError", "statusCode"
-	if o[request] == nil { // as FunctionGraph spells them
+	if !o.has(request) { // as FunctionGraph spells them
 		context, request, response = "request_context", "request_payload", "response_payload"
 		answered, functionError, statusCode = o.object("response_context"), "function_error", "status_code"
 	}
 	// Lambda says Success. FunctionGraph documents an empty condition beside an answer.
 	condition := o.object(context).text("condition")
 	failed := !answered.empty(functionError) || answered.number(statusCode) >= http.StatusBadRequest
+	held := o[request]
 	if !failed && (condition == "Success" || condition == "") {
-		return u.inside(content(o[response]), depth)
+		held = o[response]
 	}
-	return u.inside(content(o[request]), depth)
+	content, err := held.content()
+	return u.inside(content, err, depth)
 }
 
 // timer takes the CloudEvent out of user_event. Each firing of the timer is an event of its own:
 // its time becomes the event's, and a part of the event's id.
 func (u *unwrapper) timer(o object) ([]Record, error) {
-	text := content(o["user_event"])
-	event, err := parseObject(text)
-	if err == nil && event["specversion"] == nil {
+	content, err := o["user_event"].content()
+	var event object
+	if err == nil {
+		event, err = content.object()
+	}
+	if err == nil && !event.has("specversion") {
 		err = errors.New("not a CloudEvent: it has no specversion")
 	}
 	if err != nil {
@@ -413,26 +423,17 @@ func (u *unwrapper) timer(o object) ([]Record, error) {
 		event["id"] = quote(id + "/" + cmp.Or(o.text("time"), firing))
 	}
 	event["time"] = quote(firing)
-	return []Record{readRecord(event, len(text))}, u.count(1)
+	return []Record{readRecord(event, len(content))}, u.count(1)
 }
 
 // moment reads a time: RFC 3339, or milliseconds since 1970 as a number or a string.
-func moment(raw json.RawMessage) (time.Time, bool) {
-	text := string(content(raw))
+func moment(v value) (time.Time, bool) {
+	text := v.scalar()
 	if ms, err := strconv.ParseFloat(text, 64); err == nil && !strings.ContainsAny(text, "_xX") {
 		return time.UnixMilli(int64(ms)).UTC(), ms >= 1e11 && ms < 1<<47 // less would be seconds
 	}
 	at, err := parseTime(text)
 	return at, err == nil
-}
-
-// content is what a wrapping holds: JSON, or a string with JSON in it.
-func content(raw json.RawMessage) []byte {
-	var text string
-	if bytes.HasPrefix(raw, []byte(`"`)) && json.Unmarshal(raw, &text) == nil {
-		return []byte(strings.TrimPrefix(text, "\ufeff"))
-	}
-	return raw
 }
 
 // readRecord reads a structured CloudEvent, which is size bytes long.
