@@ -203,7 +203,7 @@ func (l *logLine) failure(name string) []slog.Attr {
 	return attrs
 }
 
-// traceParent is Lambda's trace header as a W3C traceparent, empty if there is none. The header looks
+// traceParent is Lambda's trace header as a W3C traceparent, empty if there is none. The header is
 // like Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1.
 func traceParent(ctx context.Context) string {
 	header, _ := ctx.Value("x-amzn-trace-id").(string)

@@ -97,7 +97,7 @@ func (r AdminResult) Family() string { return adminFamily }
 // Subject is the account.
 func (r AdminResult) Subject() string { return string(r.AccountID) }
 
-func (r AdminResult) data(cause Cause) any {
-	r.RegistrationsResult = r.withCause(cause)
+func (r AdminResult) data(cause Cause, step int) any {
+	r.RegistrationsResult = r.withCause(cause, step)
 	return r
 }

@@ -117,22 +117,13 @@ func (r AuditResult) Whole() Registration {
 // Each is empty: an audit registers nothing.
 func (r AuditResult) Each() []Registration { return nil }
 
-func (r AuditResult) data(cause Cause) any {
+func (r AuditResult) data(cause Cause, step int) any {
+	const most = 1024 // entries of a list: more would hardly fit
 	r.Cause, r.Message = cause, wire.Clean(r.Message, maxText)
-	if r.AuditFindings == nil {
-		return r
+	if r.AuditFindings != nil { // what is right is left out before anything that is wrong
+		r.AuditFindings = r.upTo(most>>max(step-halvings, 0), most>>step)
 	}
-	wrong, right := 1024, 1024 // more would hardly fit
-	for {
-		if r.AuditFindings = r.upTo(wrong, right); wrong == 0 || fits(r) {
-			return r
-		}
-		if right > 0 {
-			right /= 2
-		} else {
-			wrong /= 2
-		}
-	}
+	return r
 }
 
 // upTo is f with at most so many entries in each list of what is wrong, and of what is right.

@@ -238,7 +238,7 @@ func TestListsThatFitAreNotCut(t *testing.T) {
 
 func TestWhatIsRightIsCutBeforeWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	found := events.AuditFindings{Registered: many(1000, "n"), Unexpected: many(60, "n")}
+	found := events.AuditFindings{Registered: many(1000, "n"), Unexpected: many(90, "n")}
 	out, err := events.NewResultEvent("/s", audit(),
 		events.AuditResult{Outcome: events.Drifted, AuditFindings: &found}, time.Now())
 	require.NoError(t, err)

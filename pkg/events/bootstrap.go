@@ -45,7 +45,7 @@ func (r RegionResult) Each() []Registration {
 	return []Registration{r.Registration}
 }
 
-func (r RegionResult) data(cause Cause) any {
-	r.Cause, r.Registration = cause, r.cut(maxText)
+func (r RegionResult) data(cause Cause, step int) any {
+	r.Cause, r.Registration = cause, r.cut(maxText>>step)
 	return r
 }

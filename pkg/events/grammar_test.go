@@ -15,8 +15,8 @@ import (
 var (
 	dateTime = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:)(\d\d)((?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))$`)
 
-	// But for what an IPv6 address is, and that the first segment of a path has no colon if there is no
-	// scheme.
+	// But for what an IPv6 address is, and that the first segment of a path has no colon if there
+	// isn't a scheme.
 	uriReference = func() *regexp.Regexp {
 		const (
 			named = `[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}` // what stands in the name of a host

@@ -6,6 +6,8 @@ import (
 	"mime"
 	"strings"
 	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
 )
 
 // Event is a CloudEvent, as received.
@@ -71,19 +73,22 @@ func readData(e *Event) (object, error) {
 	if text == "" || text == "null" { // whatever type it would have
 		return object{}, nil
 	}
-	switch e.ContentType {
-	case "", "application/json": // as nearly everybody sends it
-	default:
-		mediaType, _, err := mime.ParseMediaType(e.ContentType)
-		isJSON := mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
-		if err != nil || !isJSON {
-			return nil, fmt.Errorf("data must be JSON, and datacontenttype application/json or absent, not %.100q",
-				e.ContentType)
-		}
+	if e.ContentType != "" && !isJSON(e.ContentType) {
+		return nil, fmt.Errorf("data must be JSON, and datacontenttype application/json or absent, not %.100q",
+			e.ContentType)
 	}
 	o, err := parseObject(text)
 	if err != nil {
 		return nil, fmt.Errorf("data is %w; it must be a JSON object", err)
 	}
 	return o, nil
+}
+
+func isJSON(contentType string) bool {
+	if contentType == event.ApplicationJSON { // what nearly everybody sends
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil &&
+		(mediaType == event.ApplicationJSON || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json"))
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,6 +36,10 @@ func NewRequestEvent(source string, e Event, r Request, now time.Time) (event.Ev
 	if year := e.Time.UTC().Year(); !e.Time.IsZero() && year >= 0 && year <= 9999 { // else it can't be written
 		now = e.Time
 	}
+	data, err := encode(r)
+	if err != nil {
+		return event.Event{}, fmt.Errorf("%s: %w", eventType, err)
+	}
 	account := string(r.AccountID)
-	return consequence(source, e, eventType, derivedID(e.Cause, eventType, account), account, now, r)
+	return consequence(source, e, eventType, derivedID(e.Cause, eventType+"\n"+account), account, now, data)
 }

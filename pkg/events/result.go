@@ -18,6 +18,9 @@ import (
 const (
 	maxText = 1 << 10  // bytes of a message
 	maxData = 48 << 10 // bytes of the data; with the attributes around them an event has at most 60 KiB
+
+	halvings = 11             // after so many, nothing is left of 1024
+	maxSteps = 2*halvings + 1 // in which data is made to fit
 )
 
 // What the types of results begin with.
@@ -27,15 +30,6 @@ const (
 	adminFamily   = "account.admin"
 	auditFamily   = "org.audit"
 )
-
-// suffixes are what the types of results end with, by their families.
-func suffixes() map[string][]Outcome {
-	registering := []Outcome{Registered, Planned, Rejected, Skipped}
-	return map[string][]Outcome{
-		regionFamily: registering, serviceFamily: registering, adminFamily: registering,
-		auditFamily: {Passed, Drifted, Rejected},
-	}
-}
 
 // Outcome is what became of something that was to be registered, or of an event as a whole.
 type Outcome string
@@ -54,13 +48,26 @@ const (
 // resultType is the type of a result event, empty if results of the family don't have the outcome.
 // Registered and unchanged share a type: consumers needn't know who registered it.
 func resultType(family string, outcome Outcome) string {
+	var outcomes []Outcome
+	switch family {
+	case regionFamily, serviceFamily, adminFamily:
+		outcomes = []Outcome{Registered, Planned, Rejected, Skipped}
+	case auditFamily:
+		outcomes = []Outcome{Passed, Drifted, Rejected}
+	}
 	if outcome == Unchanged {
 		outcome = Registered
 	}
-	if !slices.Contains(suffixes()[family], outcome) {
+	if !slices.Contains(outcomes, outcome) {
 		return ""
 	}
 	return family + "." + string(outcome)
+}
+
+// IsResult reports whether eventType is the type of one of our results.
+func IsResult(eventType string) bool {
+	dot := strings.LastIndexByte(eventType, '.')
+	return dot > 0 && eventType == resultType(eventType[:dot], Outcome(eventType[dot+1:]))
 }
 
 // Reason says why something was rejected.
@@ -152,18 +159,14 @@ func (s RegistrationsResult) Whole() Registration {
 // Each returns the Registrations.
 func (s RegistrationsResult) Each() []Registration { return s.Registrations }
 
-// withCause returns s as the data of a result event. Its texts are cut so that it fits.
-func (s RegistrationsResult) withCause(cause Cause) RegistrationsResult {
+// withCause returns s as the data of a result event. Its texts are shorter with each step.
+func (s RegistrationsResult) withCause(cause Cause, step int) RegistrationsResult {
 	s.Cause, s.Outcome, s.Message = cause, s.Whole().Outcome, wire.Clean(s.Message, maxText)
-	for limit := maxText; ; limit /= 2 {
-		s.Registrations = slices.Clone(s.Registrations)
-		for i, r := range s.Registrations {
-			s.Registrations[i] = r.cut(limit)
-		}
-		if limit == 0 || fits(s) {
-			return s
-		}
+	s.Registrations = slices.Clone(s.Registrations)
+	for i, r := range s.Registrations {
+		s.Registrations[i] = r.cut(maxText >> step)
 	}
+	return s
 }
 
 // Result is what became of an event.
@@ -173,7 +176,7 @@ type Result interface {
 	Whole() Registration  // the outcome of the event as a whole
 	Each() []Registration // what was asked for, one by one; what was not tried has no Outcome
 
-	data(Cause) any // what to encode
+	data(cause Cause, step int) any // what to encode, shorter with each step
 }
 
 // NewResultEvent makes the CloudEvent that tells the result of e; now is its time. Its id depends
@@ -185,18 +188,27 @@ func NewResultEvent(source string, e Event, r Result, now time.Time) (event.Even
 	if eventType == "" {
 		return event.Event{}, fmt.Errorf("the result has the outcome %q, which is not one", outcome)
 	}
-	return consequence(source, e, eventType, derivedID(e.Cause, eventType), r.Subject(), now, r.data(e.Cause))
+	var data json.RawMessage
+	for step := range maxSteps {
+		var err error
+		if data, err = encode(r.data(e.Cause, step)); err != nil {
+			return event.Event{}, fmt.Errorf("%s: %w", eventType, err)
+		}
+		if len(data) <= maxData {
+			break
+		}
+	}
+	return consequence(source, e, eventType, derivedID(e.Cause, eventType), r.Subject(), now, data)
 }
 
-// derivedID is the id of an event that the cause has led to. The same parts make the same id.
-func derivedID(cause Cause, parts ...string) string {
-	name := strings.Join(append([]string{cause.Source, cause.ID}, parts...), "\n")
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String()
+// derivedID is the id of an event that the cause has led to. The same name makes the same id.
+func derivedID(cause Cause, name string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(cause.Source+"\n"+cause.ID+"\n"+name)).String()
 }
 
 // consequence makes an event that e has led to.
 func consequence(
-	source string, e Event, eventType, id, subject string, at time.Time, content any,
+	source string, e Event, eventType, id, subject string, at time.Time, data json.RawMessage,
 ) (event.Event, error) {
 	out := event.New()
 	out.SetType(eventType)
@@ -215,10 +227,6 @@ func consequence(
 			out.SetExtension("tracestate", e.TraceState)
 		}
 	}
-	data, err := encode(content)
-	if err != nil {
-		return event.Event{}, fmt.Errorf("%s: %w", eventType, err)
-	}
 	out.SetDataContentType(event.ApplicationJSON)
 	out.DataEncoded = data // SetData would escape it
 	return out, out.Validate()
@@ -231,22 +239,4 @@ func encode(v any) (json.RawMessage, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(v)
 	return bytes.TrimSpace(b.Bytes()), err
-}
-
-// fits reports whether v is small enough to be the data of an event.
-func fits(v any) bool {
-	encoded, err := encode(v)
-	return err == nil && len(encoded) <= maxData
-}
-
-// IsResult reports whether eventType is the type of one of our results.
-func IsResult(eventType string) bool {
-	for family, outcomes := range suffixes() {
-		for _, outcome := range outcomes {
-			if eventType == resultType(family, outcome) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -35,4 +35,4 @@ func (r ServiceResult) Subject() string {
 	return string(r.Registrations[0].ServicePrincipal)
 }
 
-func (r ServiceResult) data(cause Cause) any { return r.withCause(cause) }
+func (r ServiceResult) data(cause Cause, step int) any { return r.withCause(cause, step) }
