@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,65 +24,78 @@ type handled struct {
 	err    error
 }
 
+// batch is a payload that is being handled.
+type batch struct {
+	handler  *Handler
+	envelope events.Envelope
+	all      []handled // by the records of the envelope
+	door     gate
+	answered atomic.Int64 // bytes
+	nothing  unasked
+}
+
 // handleAll handles all records, Config.Concurrency at once, and returns them in their order. The
 // records of a FIFO group are handled one after another, and those behind a failure are held back,
 // because handling them would break the order. When time runs out, or Huawei Cloud or the sink asks
 // to wait, all that are left are held back.
 func (h *Handler) handleAll(ctx context.Context, envelope events.Envelope) []handled {
-	var (
-		records  = envelope.Records
-		all      = make([]handled, len(records))
-		slots    = make(chan struct{}, max(h.Config.Concurrency, 1))
-		wg       sync.WaitGroup
-		door     = gate{reserve: h.reserve()}
-		answered atomic.Int64 // bytes
-		nothing  = unasked{handler: h}
-	)
-	for _, lane := range lanes(records) {
+	b := batch{
+		handler: h, envelope: envelope, all: make([]handled, len(envelope.Records)),
+		door: gate{reserve: h.reserve()}, nothing: unasked{handler: h},
+	}
+	slots := make(chan struct{}, max(h.Config.Concurrency, 1))
+	var wg sync.WaitGroup
+	for _, lane := range lanes(envelope.Records) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			var stop error
-			for _, i := range lane {
-				all[i].record = &records[i]
-				if stop == nil {
-					stop = door.reason(ctx)
-				}
-				if stop != nil {
-					all[i].err = h.holdBack(ctx, records[i], stop)
-					continue
-				}
-				if trace := h.ignored(records[i]); trace != nil {
-					nothing.add(records[i], trace)
-					continue
-				}
-				out, err := h.handle(ctx, records[i])
-				switch {
-				case err != nil:
-					door.saw(ctx, err)
-					stop = errors.New("an event before it in its group failed")
-				case envelope.Shape != events.SQS: // whose answer has no results
-					all[i].out, err = encode(out, &answered)
-				}
-				all[i].err = err
-			}
+			b.handle(ctx, lane.records)
 		})
 	}
 	wg.Wait()
-	nothing.log(ctx)
-	if answered.Load() > maxAnswer {
+	b.nothing.log(ctx)
+	if b.answered.Load() > maxAnswer {
 		h.logRefusal(ctx, tooLarge())
 	}
-	return all
+	return b.all
 }
 
-// encode makes a result event a part of the answer, which has so many bytes already.
-func encode(out *event.Event, answered *atomic.Int64) ([]byte, error) {
+// handle handles the records of a lane, by their indices.
+func (b *batch) handle(ctx context.Context, lane []int) {
+	var stop error
+	for _, i := range lane {
+		record, done := &b.envelope.Records[i], &b.all[i]
+		done.record = record
+		if stop == nil {
+			stop = b.door.reason(ctx)
+		}
+		if stop != nil {
+			done.err = b.handler.holdBack(ctx, *record, stop)
+			continue
+		}
+		if trace := b.handler.ignored(*record); trace != nil {
+			b.nothing.add(*record, trace)
+			continue
+		}
+		out, err := b.handler.handle(ctx, *record)
+		switch {
+		case err != nil:
+			b.door.saw(ctx, err)
+			stop = errors.New("an event before it in its group failed")
+		case b.envelope.Shape != events.SQS: // whose answer has no results
+			done.out, err = b.encode(out)
+		}
+		done.err = err
+	}
+}
+
+// encode makes a result event a part of the answer.
+func (b *batch) encode(out *event.Event) ([]byte, error) {
 	encoded, err := out.MarshalJSON()
 	if err != nil {
 		return nil, classified(err)
 	}
-	if answered.Add(int64(len(encoded)+len(","))) > maxAnswer {
+	if b.answered.Add(int64(len(encoded)+len(","))) > maxAnswer {
 		return nil, tooLarge()
 	}
 	return encoded, nil
@@ -177,52 +191,38 @@ func (g *gate) saw(ctx context.Context, err error) {
 	}
 }
 
-// lanes returns the indices of the records in the order in which they begin. The records of a lane
-// go one after another: those of one FIFO group, or a single record.
-func lanes(records []events.Record) [][]int {
-	var (
-		messages [][][]int              // the lanes of each message, in which order they began
-		number   = map[string]int{}     // the index of a message, by its id
-		groups   = map[string]*[2]int{} // the message and the lane of a FIFO group
-	)
-	for i, r := range records {
-		if at := groups[r.Group]; at != nil {
-			lane := &messages[at[0]][at[1]]
-			*lane = append(*lane, i)
-			continue
-		}
-		m, ok := number[r.MessageID]
-		if !ok {
-			m = len(messages)
-			number[r.MessageID] = m
-			messages = append(messages, nil)
-		}
-		if r.Group != "" {
-			groups[r.Group] = &[2]int{m, len(messages[m])}
-		}
-		messages[m] = append(messages[m], []int{i})
-	}
-	return inTurns(messages, len(records) > 0 && records[0].Delivery%2 == 0 && records[0].Delivery > 0)
+// lane is what goes one after another: the records of one FIFO group, or a single record.
+type lane struct {
+	turn    int   // how many lanes of its message go before it
+	records []int // their indices
 }
 
-// inTurns takes a lane of each message in turn, since one message may hold many events: of A with
-// a1 and a2 and of B with b1, the order is a1, b1, a2. Every second delivery of the batch begins
-// with the last message, b1, a1, a2, so that a message that is always throttled doesn't hold the
-// same others back every time.
-func inTurns(messages [][][]int, reverse bool) [][]int {
-	if reverse {
-		slices.Reverse(messages)
-	}
-	var order [][]int
-	for turn, more := 0, true; more; turn++ {
-		more = false
-		for _, lanes := range messages {
-			if turn < len(lanes) {
-				order, more = append(order, lanes[turn]), true
-			}
+// lanes returns the lanes in the order in which they begin: one of each message in turn, since one
+// message may hold many events. Of A with a1 and a2 and of B with b1, the order is a1, b1, a2. Every
+// second delivery of the batch begins with the last message, b1, a1, a2, so that a message that is
+// always throttled doesn't hold the same others back every time.
+func lanes(records []events.Record) []lane {
+	var (
+		all    []lane
+		turns  = map[string]int{} // how many lanes a message has, by its id
+		groups = map[string]int{} // the lane of a FIFO group
+	)
+	for i, r := range records {
+		if at, ok := groups[r.Group]; ok {
+			all[at].records = append(all[at].records, i)
+			continue
 		}
+		if r.Group != "" {
+			groups[r.Group] = len(all)
+		}
+		all = append(all, lane{turns[r.MessageID], []int{i}})
+		turns[r.MessageID]++
 	}
-	return order
+	if len(records) > 0 && records[0].Delivery%2 == 0 && records[0].Delivery > 0 {
+		slices.Reverse(all)
+	}
+	slices.SortStableFunc(all, func(a, b lane) int { return cmp.Compare(a.turn, b.turn) })
+	return all
 }
 
 // holdBack logs that a record stays untouched, and returns the error that makes the queue deliver

@@ -196,20 +196,19 @@ func (h *Handler) ignored(record events.Record) *events.Trace {
 // checkType fails if the function doesn't take events of the type. What a trace became is taken
 // whatever the configured types are, since its sender can't choose another.
 func (h *Handler) checkType(record events.Record) error {
-	types := h.Config.Types
+	types, got := h.Config.Types, record.Event.Type
 	if types == nil {
 		types = EventTypes{h.Function.eventType}
 	}
-	types = slices.Concat(types, h.Function.requests)
-	if record.Trace != nil || slices.Contains(types, record.Event.Type) {
+	if record.Trace != nil || slices.Contains(types, got) || slices.Contains(h.Function.requests, got) {
 		return nil
 	}
 	advice := ""
-	if strings.Contains(record.Event.Type, ":CloudTrace:") {
+	if strings.Contains(got, ":CloudTrace:") {
 		advice = "; a trace is taken from a CTS trigger of FunctionGraph, not from EventGrid"
 	}
 	return &events.InvalidEventError{Reason: fmt.Sprintf("%s takes events of type %s, not %.200q%s",
-		h.Name, strings.Join(types, " or "), record.Event.Type, advice)}
+		h.Name, strings.Join(slices.Concat(types, h.Function.requests), " or "), got, advice)}
 }
 
 // register runs the function with a deadline that leaves time to deliver the result.

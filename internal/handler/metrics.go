@@ -23,7 +23,7 @@ func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 	type metric struct{ Name, Unit string }
 	type directive struct {
 		Namespace  string
-		Dimensions [][]string
+		Dimensions [1][1]string
 		Metrics    []metric
 	}
 	declared := []metric{{counted, "Count"}, {"Duration", "Milliseconds"}, {"HuaweiCloudAttempts", "Count"}}
@@ -50,8 +50,8 @@ func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 	}
 	return append(attrs, slog.Any("_aws", struct {
 		Timestamp         int64
-		CloudWatchMetrics []directive
-	}{time.Now().UnixMilli(), []directive{{"Registrar", [][]string{{"FunctionName"}}, declared}}}))
+		CloudWatchMetrics [1]directive
+	}{time.Now().UnixMilli(), [1]directive{{"Registrar", [1][1]string{{"FunctionName"}}, declared}}}))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
