@@ -118,6 +118,7 @@ func (o object) nested(name string) object {
 // number returns the member if it is a number, or the one with which a string begins, else 0.
 func (o object) number(name string) float64 {
 	text := strings.TrimSpace(o[name].scalar())
+	text = text[:min(len(text), 9)] // a status has fewer digits
 	begin := text[:len(text)-len(strings.TrimLeft(text, digits))]
 	if n, err := strconv.ParseFloat(text, 64); err == nil && begin != "" { // else it may be infinity
 		return n
