@@ -79,7 +79,7 @@ func (l *logLine) log(ctx context.Context) {
 	attrs = append(attrs, slog.String("function", l.function))
 	if onLambda {
 		requestID = lambda.AwsRequestID
-		attrs = append(attrs, l.metrics(metric, took)...)
+		attrs = l.metrics(attrs, metric, took)
 	}
 	if requestID != "" { // the host's own id; request_id is Huawei Cloud's for one of its calls
 		attrs = append(attrs, slog.String("requestId", requestID))
@@ -95,14 +95,14 @@ func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.
 	if l.result != nil {
 		subject = l.result.Subject()
 	}
-	attrs = []slog.Attr{
+	attrs = make([]slog.Attr, 0, 32) // room for those of nearly every line
+	attrs = append(attrs,
 		slog.String("cause_id", l.record.Event.ID), // as in the result: the event is its cause
 		slog.String("type", l.record.Event.Type),
 		slog.String("source", l.record.Event.Source),
-		slog.String("subject", subject),
-	}
+		slog.String("subject", subject))
 	if l.result != nil {
-		attrs = append(attrs, l.outcome()...)
+		attrs = l.outcome(attrs)
 	}
 	switch {
 	case l.heldBack:
@@ -115,7 +115,7 @@ func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.
 		return level, "event ignored", "Ignored", append(attrs, slog.String("reason_text", l.ignored.Ignored))
 	case l.err != nil:
 		meaning := meaningOf(l.err)
-		return meaning.level, "event failed", metricName(meaning.name), append(attrs, l.failure(meaning.name)...)
+		return meaning.level, "event failed", metricName(meaning.name), l.failure(attrs, meaning.name)
 	}
 	level, outcome := slog.LevelInfo, l.result.Whole().Outcome
 	metric = metricName(string(outcome))
@@ -130,9 +130,9 @@ func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.
 	return level, "event handled", metric, attrs
 }
 
-// outcome says what became of the event as a whole and of each thing that it asks for. Every change
+// outcome adds what became of the event as a whole and of each thing that it asks for. Every change
 // is logged, also if the event fails in the end, unless the function panics.
-func (l *logLine) outcome() []slog.Attr {
+func (l *logLine) outcome(attrs []slog.Attr) []slog.Attr {
 	type registration struct {
 		RegionID         events.RegionID         `json:"region_id,omitempty"`
 		ServicePrincipal events.ServicePrincipal `json:"service_principal,omitempty"`
@@ -148,10 +148,9 @@ func (l *logLine) outcome() []slog.Attr {
 		})
 	}
 	whole := l.result.Whole()
-	attrs := []slog.Attr{
+	attrs = append(attrs,
 		slog.Int("attempts", whole.Attempts), slog.String("request_id", whole.RequestID),
-		slog.Any("registrations", registrations),
-	}
+		slog.Any("registrations", registrations))
 	if found := l.findings(); found != nil {
 		attrs = append(attrs,
 			slog.String("region_wanted", string(found.Region.Wanted)),
@@ -187,9 +186,9 @@ func unexpected(found *events.AuditFindings) []string {
 	return all
 }
 
-// failure says why the event failed.
-func (l *logLine) failure(name string) []slog.Attr {
-	attrs := []slog.Attr{slog.String("error_type", name), slog.String("err", l.err.Error())}
+// failure adds why the event failed.
+func (l *logLine) failure(attrs []slog.Attr, name string) []slog.Attr {
+	attrs = append(attrs, slog.String("error_type", name), slog.String("err", l.err.Error()))
 	if failed, ok := errors.AsType[*client.APIError](l.err); ok {
 		attrs = append(attrs, slog.String("failed_request_id", failed.RequestID))
 		if failed.EncodedAuthorizationMessage != "" {

@@ -14,12 +14,12 @@ func metricName(counted string) string {
 	return strings.ToUpper(counted[:1]) + strings.TrimSuffix(counted[1:], "Error")
 }
 
-// metrics are the fields that make the line one in CloudWatch's embedded metric format, so that
+// metrics adds the fields that make the line one in CloudWatch's embedded metric format, so that
 // CloudWatch counts and times what it says. The only dimension is the deployed function, by the
 // name that Lambda's own metrics use, so that two stages in one account don't share metrics. What
 // has many values is not a dimension but a field of the line to search for. The format is described
 // in "Embedded metric format specification" of the CloudWatch user guide.
-func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
+func (l *logLine) metrics(attrs []slog.Attr, counted string, took time.Duration) []slog.Attr {
 	type metric struct{ Name, Unit string }
 	type directive struct {
 		Namespace  string
@@ -27,11 +27,10 @@ func (l *logLine) metrics(counted string, took time.Duration) []slog.Attr {
 		Metrics    []metric
 	}
 	declared := []metric{{counted, "Count"}, {"Duration", "Milliseconds"}, {"HuaweiCloudAttempts", "Count"}}
-	attrs := []slog.Attr{
+	attrs = append(attrs,
 		slog.String("FunctionName", cmp.Or(lambdacontext.FunctionName, l.function)),
 		slog.Int(counted, max(l.record.Count, 1)), slog.Float64("Duration", milliseconds(took)),
-		slog.Int("HuaweiCloudAttempts", len(l.calls)),
-	}
+		slog.Int("HuaweiCloudAttempts", len(l.calls)))
 	if found := l.findings(); found != nil { // alarms need the zeros, too
 		declared = append(declared, metric{"Missing", "Count"}, metric{"Unexpected", "Count"})
 		attrs = append(attrs, slog.Int("Missing", found.Absent()), slog.Int("Unexpected", found.Counts.Unexpected))
