@@ -6,10 +6,13 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"unicode"
+	"unicode/utf8"
 
 	"registrar/internal/awsapi"
 	"registrar/pkg/attempt"
@@ -122,11 +125,13 @@ func (u *ProviderURN) UnmarshalText(text []byte) error {
 }
 
 func checkURN(text []byte, kind string) error {
-	if len(text) == 0 { // it takes milliseconds to compile the form
+	if len(text) == 0 {
 		return nil
 	}
-	form := regexp.MustCompile(`^iam::[A-Za-z0-9_-]{1,64}:` + kind + `:[^:\pC]{1,128}$`)
-	if !form.Match(text) {
+	const longestID, longestName = 64, 128 // characters
+	form := regexp.MustCompile(`^iam::([A-Za-z0-9_-]+):` + kind + `:([^:]+)$`).FindSubmatch(text)
+	if form == nil || len(form[1]) > longestID || utf8.RuneCount(form[2]) > longestName ||
+		bytes.ContainsFunc(form[2], func(r rune) bool { return unicode.Is(unicode.C, r) }) {
 		return fmt.Errorf("must be like iam::<account id>:%s:<name>", kind)
 	}
 	return nil

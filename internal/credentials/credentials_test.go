@@ -178,6 +178,12 @@ func TestURNsHaveTheirForm(t *testing.T) {
 		"iam:::agency:b":                                         false,
 		"iam::a:oidcProvider:b":                                  false,
 		" iam::a:agency:b":                                       false,
+		"iam::" + strings.Repeat("a", 64) + ":agency:b":          true,
+		"iam::" + strings.Repeat("a", 65) + ":agency:b":          false,
+		"iam::a:agency:" + strings.Repeat("ü", 128):              true,
+		"iam::a:agency:" + strings.Repeat("ü", 129):              false,
+		"iam::a:agency:b\u202ec":                                 false, // it turns the text around
+		"iam::a b:agency:c":                                      false,
 		"arn:aws:iam::123456789012:role/a":                       false,
 	} {
 		var agency AgencyURN
@@ -207,7 +213,7 @@ func TestASecretIsGivenByNameOrARN(t *testing.T) {
 	t.Parallel()
 	const refusal = "must be the name or the ARN of a secret in AWS Secrets Manager"
 	for text, want := range map[string]SecretID{
-		name: {name: name},
+		name: {name: name}, strings.Repeat("a", 520): {name: strings.Repeat("a", 520)},
 		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3": {
 			"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/a-a1B2c3", "eu-west-1",
 		},
