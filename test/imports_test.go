@@ -28,7 +28,7 @@ var allowed = []struct{ part, imports string }{
 	{"internal/racedetector", ""}, // for tests
 	{"internal/functiongraphlocal", "internal/processes"},
 	{"internal/lambdalocal", "internal/processes"},
-	{"internal/awstest", ""},
+	{"internal/awstest", "internal/awsapi"},
 	{"internal/awsapi", "pkg/attempt pkg/wire"},
 	{"internal/sink", "internal/awsapi pkg/attempt pkg/wire"},
 	{"internal/credentials", "internal/awsapi pkg/attempt pkg/client pkg/wire"},

@@ -17,8 +17,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -215,14 +213,11 @@ func (c hanging) run(environment map[string]string) {
 	}
 	transport := c.transport()
 	defer transport.CloseIdleConnections()
-	load := func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-		loaded, err := awstest.Load(nil)(ctx, options...)
-		loaded.HTTPClient = &http.Client{Transport: transport}
-		return loaded, err
-	}
+	aws := awstest.Config(nil)
+	aws.Transport = transport
 	p := adopting(environment)
 	p.common.Client.Transport, p.common.Sink.Transport = transport, transport
-	p.common.Credentials.LoadAWS, p.common.Sink.LoadAWS = load, load
+	p.common.Credentials.AWS, p.common.Sink.AWS = aws, aws
 	h, _, err := p.build(t.Context())
 	require.NoError(t, err)
 

@@ -136,7 +136,7 @@ func work(t *testing.T, environment map[string]string, path string) {
 	environment["RESULT_SINK"], environment["CONCURRENCY"] = "eventbridge://results", "5"
 	p := registering(environment)
 	p.common.Client.Transport = &echoing{RoundTripper: cloud}
-	p.common.Credentials.LoadAWS, p.common.Sink.LoadAWS = awstest.Load(sts), awstest.Load(bus)
+	p.common.Credentials.AWS, p.common.Sink.AWS = awstest.Config(sts), awstest.Config(bus)
 	h, _, err := p.build(t.Context())
 	require.NoError(t, err)
 

@@ -146,9 +146,9 @@ func (p *program[C]) build(ctx context.Context, host ...any) (*handler.Handler, 
 		wrong = errors.Join(wrong, v.Validate())
 	}
 	p.level.Set(slog.Level(common.LogLevel))
-	deliver, noSink := sink.New(ctx, common.Sink)
+	deliver, noSink := sink.New(common.Sink)
 	session := client.Session{Name: p.name, Policy: p.policy}
-	found, noCredentials := credentials.New(ctx, common.Credentials, common.Client, session)
+	found, noCredentials := credentials.New(common.Credentials, common.Client, session)
 	if err := unreadable.and(errors.Join(wrong, noSink, noCredentials)); err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}

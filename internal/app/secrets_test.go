@@ -2,7 +2,6 @@ package app
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,8 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,9 +38,7 @@ type quoter struct {
 	body, form int    // how
 }
 
-func (q *quoter) RoundTrip(r *http.Request) (*http.Response, error) { return q.Do(r) }
-
-func (q *quoter) Do(r *http.Request) (*http.Response, error) {
+func (q *quoter) RoundTrip(r *http.Request) (*http.Response, error) {
 	q.calls++
 	if !q.quoting || !strings.HasPrefix(r.URL.Host, q.host) {
 		return q.send(r)
@@ -56,13 +51,10 @@ func (q *quoter) Do(r *http.Request) (*http.Response, error) {
 }
 
 // toAWS is a way to a fake of AWS.
-func toAWS(q *quoter, fake http.Handler) awsapi.Load {
-	load := awstest.Load(fake)
-	return func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-		c, err := load(ctx, options...)
-		q.send, c.HTTPClient = c.HTTPClient.Do, q
-		return c, err
-	}
+func toAWS(q *quoter, fake http.Handler) awsapi.Config {
+	c := awstest.Config(fake)
+	q.send, c.Transport = c.Transport.RoundTrip, q
+	return c
 }
 
 // Each peer quotes each request in each way and form, wherever an answer has room for it.
@@ -119,8 +111,8 @@ func beQuoted(t *testing.T, environment map[string]string, to string) {
 	}
 	p := registering(environment)
 	p.common.Client.Transport, p.common.Sink.Transport = huawei, receiver
-	p.common.Credentials.LoadAWS = toAWS(ofAWS, credentials)
-	p.common.Sink.LoadAWS = toAWS(bus, new(awstest.EventBridge))
+	p.common.Credentials.AWS = toAWS(ofAWS, credentials)
+	p.common.Sink.AWS = toAWS(bus, new(awstest.EventBridge))
 
 	every := map[bool]int{false: 4, true: 9} // all ways of all answers would take a minute
 	if racedetector.Enabled {
@@ -188,7 +180,10 @@ func TestNoVerbShowsASecretOfTheConfiguration(t *testing.T) {
 	require.Empty(t, load(t.Context(), c, envconfig.MapLookuper(map[string]string{
 		"HUAWEICLOUD_SDK_AK": secret, "HUAWEICLOUD_SDK_SK": secret, "HUAWEICLOUD_SDK_SECURITY_TOKEN": secret,
 		"RESULT_SINK": sink, "K_SINK": sink,
-		"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "https_proxy": proxy, "http_proxy": proxy,
+		"AWS_ACCESS_KEY_ID": secret, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": secret,
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": secret, "AWS_CONTAINER_CREDENTIALS_FULL_URI": sink,
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN": secret,
+		"HTTPS_PROXY":                       proxy, "HTTP_PROXY": proxy, "https_proxy": proxy, "http_proxy": proxy,
 	})))
 	parts := 0
 	var show func(at string, v reflect.Value)

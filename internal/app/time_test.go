@@ -186,7 +186,7 @@ func (d deadlines) run(timeout time.Duration, concurrency int) {
 	p.common.Client.Transport = cloud
 	var sent []time.Time // when the sink was called
 	var mu sync.Mutex
-	p.common.Sink.LoadAWS = awstest.Load(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.common.Sink.AWS = awstest.Config(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		sent = append(sent, time.Now())
 		mu.Unlock()
@@ -369,8 +369,8 @@ func workByAnotherClock(t *testing.T, environment map[string]string, off time.Du
 	environment["RESULT_SINK"] = "eventbridge://results"
 	p := adopting(environment)
 	p.common.Client.Transport = cloud
-	p.common.Credentials.LoadAWS = awstest.Load(awstest.ByClock(clock, sts))
-	p.common.Sink.LoadAWS = awstest.Load(awstest.ByClock(clock, bus))
+	p.common.Credentials.AWS = awstest.Config(awstest.ByClock(clock, sts))
+	p.common.Sink.AWS = awstest.Config(awstest.ByClock(clock, bus))
 	h, _, err := p.build(t.Context())
 	require.NoError(t, err)
 	const events = 40 // one each five minutes

@@ -1,142 +1,169 @@
-// Package awsapi configures all clients of AWS, and says which kind of failure an error of theirs
-// is.
+// Package awsapi calls AWS: it finds region, endpoint and credentials, signs, makes one attempt,
+// and says which kind of failure an answer means.
 package awsapi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"log/slog"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"regexp"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go/logging"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/wire"
 )
 
 const (
-	maxText = 500     // bytes of a text of the AWS SDK that are shown
-	maxBody = 1 << 20 // bytes of an answer that are read
+	maxBody    = 1 << 20         // bytes of an answer that are read
+	mostOff    = 4 * time.Minute // a clock that is off by more may be why AWS refuses
+	renewAhead = 5 * time.Minute // time before the end of credentials
 )
 
-// Load finds the configuration of AWS, as [config.LoadDefaultConfig] does.
-type Load func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error)
+// Client calls a service of AWS in a region. It is safe for concurrent use.
+type Client struct {
+	http        *http.Client
+	url         string
+	service     Service
+	region      string
+	signer      *v4.Signer
+	credentials *aws.CredentialsCache // nil: requests aren't signed
+	ahead       atomic.Int64          // how far AWS's clock is ahead of ours, a [time.Duration]
+}
 
-// Config is the configuration of AWS for clients in a region, found by load. The empty region is
-// the one that load finds, a nil load is [config.LoadDefaultConfig]. It calls nothing.
-//
-// Its clients make one attempt, since [attempt.Do] makes the others, and log through slog. Every
-// error of Config is misconfigured, and names what to set.
-func Config(ctx context.Context, load Load, region string) (aws.Config, error) {
-	if load == nil {
-		load = config.LoadDefaultConfig
+// New makes a client of a service. The empty region is that of the environment, where credentials
+// are asked for in any case if it has one. New calls nothing. Its error is misconfigured, and names
+// what to set.
+func New(c Config, service Service, region string) (*Client, error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	c, err := load(ctx,
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(
-			wire.ReportProxy, func(t *http.Transport) { t.MaxResponseHeaderBytes = wire.MaxHeader })),
-		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswers}),
-		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
-		config.WithLogger(sdkLog{context.WithoutCancel(ctx)}),
-		// Credentials are asked for in the region of the environment, if it has one.
-		config.WithDefaultRegion(region),
-	)
+	own := cmp.Or(c.Region, c.DefaultRegion)
+	client, err := newClient(c, service, cmp.Or(region, own))
 	if err != nil {
-		return aws.Config{}, attempt.Misconfigured.Errorf("AWS configuration: %s", withoutValues(err))
+		return nil, err
 	}
-	if region != "" {
-		c.Region = region
+	from, err := c.credentials(cmp.Or(own, region))
+	if err != nil {
+		return nil, err
 	}
+	client.credentials = aws.NewCredentialsCache(from, func(o *aws.CredentialsCacheOptions) {
+		o.ExpiryWindow = renewAhead
+	})
+	return client, nil
+}
+
+// newClient makes a client that doesn't sign.
+func newClient(c Config, service Service, region string) (*Client, error) {
+	if err := checkRegion(region); err != nil {
+		return nil, err
+	}
+	u, err := c.URL(service, region)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		http: wire.Client(c.Transport), url: u, service: service, region: region, signer: v4.NewSigner(),
+	}, nil
+}
+
+// JSON makes one attempt to call an operation, named as in the header X-Amz-Target, of a service
+// that speaks JSON.
+func (c *Client) JSON(ctx context.Context, target string, in, out any) *attempt.Failure {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return &attempt.Failure{Err: err}
+	}
+	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {target}}
+	return c.post(ctx, header, body, json.Unmarshal, out)
+}
+
+// Query makes one attempt to call an operation of STS, which takes a form and answers in XML.
+func (c *Client) Query(ctx context.Context, operation string, form url.Values, out any) *attempt.Failure {
+	form.Set("Action", operation)
+	form.Set("Version", "2011-06-15")
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	return c.post(ctx, header, []byte(form.Encode()), xml.Unmarshal, out)
+}
+
+func (c *Client) post(
+	ctx context.Context, header http.Header, body []byte, decode decoder, out any,
+) *attempt.Failure {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return wire.Unanswered(ctx, err, wire.Secrets{})
+	}
+	req.Header = header
+	if c.credentials == nil {
+		_, f := send(c.http, req, decode, out)
+		return f
+	}
+	credentials, err := c.credentials.Retrieve(ctx)
+	if err != nil {
+		return noCredentials(ctx, err)
+	}
+	ahead, hash := time.Duration(c.ahead.Load()), sha256.Sum256(body)
+	err = c.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(hash[:]),
+		string(c.service), c.region, time.Now().Add(ahead))
+	if err != nil {
+		return wire.Unanswered(ctx, err, wire.Secrets{})
+	}
+	answered, f := send(c.http, req, decode, out)
+	if f != nil {
+		c.learn(f, answered, ahead)
+	}
+	return f
+}
+
+// learn takes from a refusal what makes the next attempt better: other credentials if these are
+// expired, whatever our clock says, and the time by AWS's clock if the clock by which we signed may
+// be to blame.
+func (c *Client) learn(f *attempt.Failure, answered http.Header, ahead time.Duration) {
+	refusal, ok := errors.AsType[*APIError](f)
+	if !ok {
+		return
+	}
+	switch strings.TrimSuffix(refusal.Code, "Exception") {
+	case "ExpiredToken":
+		c.credentials.Invalidate()
+	case "InvalidSignature", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthFailure", "AccessDenied":
+		date, err := http.ParseTime(answered.Get("Date"))
+		if now := time.Until(date); err == nil && (now-ahead).Abs() > mostOff {
+			c.ahead.Store(int64(now))
+			f.Kind = attempt.Transient
+		}
+	}
+}
+
+// A decoder is [json.Unmarshal] or [xml.Unmarshal].
+type decoder func([]byte, any) error
+
+// send makes one attempt, and decodes the body of a success into out. Any other answer is an error
+// of AWS. The header is that of the answer, nil if there is none.
+func send(client *http.Client, req *http.Request, decode decoder, out any) (http.Header, *attempt.Failure) {
+	req.Header.Set("User-Agent", wire.UserAgent)
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, wire.Unanswered(req.Context(), err, wire.Secrets{})
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, maxBody))
 	switch {
-	case c.Region == "":
-		return aws.Config{}, attempt.Misconfigured.Errorf(
-			"no AWS region is known: set AWS_REGION, or give an ARN, which has a region in it")
-	case !regexp.MustCompile(`^[a-z0-9-]{1,63}$`).MatchString(c.Region):
-		return aws.Config{}, attempt.Misconfigured.Errorf("AWS_REGION: must be a region such as eu-central-1")
+	case err != nil && req.Context().Err() != nil:
+		return nil, wire.Unanswered(req.Context(), err, wire.Secrets{})
+	case err == nil && resp.StatusCode/100 == 2 && decode(body, out) == nil:
+		return resp.Header, nil
 	}
-	c.Credentials = provider{c.Credentials}
-	return c, nil
-}
-
-// withoutValues is what the SDK says about its configuration. It quotes variables, of which an
-// address or a token may be secret: no value that is long enough for that is shown.
-func withoutValues(err error) string {
-	const least = 16
-	var values []string
-	for _, variable := range os.Environ() {
-		name, value, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, "AWS_") && len(value) >= least {
-			values = append(values, value)
-		}
-	}
-	return wire.NewSecrets(values...).Clean(err.Error(), maxText)
-}
-
-// boundAnswers keeps a client from reading more than maxBody of an answer: it would decode an
-// endless one in memory.
-func boundAnswers(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("BoundAnswer", func(
-		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
-	) (middleware.DeserializeOutput, middleware.Metadata, error) {
-		out, metadata, err := next.HandleDeserialize(ctx, in)
-		if answer, ok := out.RawResponse.(*smithyhttp.Response); ok && answer.Body != nil {
-			answer.Body = http.MaxBytesReader(nil, answer.Body, maxBody)
-		}
-		return out, metadata, err
-	}), middleware.After)
-}
-
-// CheckEndpoint checks the endpoint that a client took from the environment, nil if it took none.
-// The service is named as in the variable AWS_ENDPOINT_URL_<service>. The SDK doesn't check it:
-// each call would fail with an error that doesn't name the variable.
-func CheckEndpoint(service string, endpoint *string) error {
-	if endpoint == nil {
-		return nil
-	}
-	u, err := url.Parse(*endpoint)
-	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return attempt.Misconfigured.Errorf(
-			"AWS_ENDPOINT_URL_%s or AWS_ENDPOINT_URL: must be a URL such as http://localhost:4566", service)
-	}
-	return nil
-}
-
-// provider marks errors as being about credentials.
-type provider struct{ aws.CredentialsProvider }
-
-func (p provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	c, err := p.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return c, &credentialsError{err}
-	}
-	return c, nil
-}
-
-// credentialsError is a failure to find AWS credentials.
-type credentialsError struct{ err error }
-
-func (e *credentialsError) Error() string { return "AWS credentials: " + e.err.Error() }
-
-func (e *credentialsError) Unwrap() error { return e.err }
-
-// sdkLog writes the lines of the AWS SDK to slog, without their arguments: they quote what an
-// endpoint sent, and it may have sent the session token.
-type sdkLog struct{ ctx context.Context }
-
-// WithContext is called by the SDK with the context of each call.
-func (sdkLog) WithContext(ctx context.Context) logging.Logger { return sdkLog{ctx} }
-
-func (l sdkLog) Logf(class logging.Classification, format string, _ ...any) {
-	level := slog.LevelDebug
-	if class == logging.Warn {
-		level = slog.LevelWarn
-	}
-	slog.Log(l.ctx, level, "AWS SDK", "text", format)
+	return resp.Header, refused(resp, body, decode)
 }

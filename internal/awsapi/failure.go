@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,7 @@ import (
 	"regexp"
 	"strings"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/google/uuid"
 
 	"registrar/pkg/attempt"
 	"registrar/pkg/wire"
@@ -44,58 +43,45 @@ func (e *APIError) Error() string {
 	return strings.Join(words, " ")
 }
 
-// retryable is an error that the SDK would try again: it blames our clock for a refusal, and signs
-// the next attempt by the clock of AWS.
-type retryable interface {
-	error
-	RetryableError() bool
+// refused is the failure of an attempt with an answer that isn't a success, or can't be read.
+func refused(resp *http.Response, body []byte, decode decoder) *attempt.Failure {
+	var e struct {
+		Code string `json:"__type" xml:"Error>Code"`
+		Else string `json:"code" xml:"-"`
+	}
+	if resp.StatusCode/100 != 2 {
+		_ = decode(body, &e) // what isn't an error of AWS has no code
+	}
+	code, _, _ := strings.Cut(cmp.Or(resp.Header.Get("X-Amzn-Errortype"), e.Code, e.Else), ":")
+	if _, name, ok := strings.Cut(code, "#"); ok {
+		code = name
+	}
+	f := Refusal(resp.StatusCode, code, resp.Header.Get("X-Amzn-Requestid"))
+	f.RetryAfter = attempt.RetryAfter(resp.Header)
+	return f
 }
 
-// Failure makes a failure of err, the error of a client of AWS in an attempt that ran in ctx. If
-// AWS answered, there is an [*APIError] in it, except if it was the credentials that couldn't be
-// found.
-func Failure(ctx context.Context, err error) *attempt.Failure {
-	if inner, ok := errors.AsType[*credentialsError](err); ok {
-		f := Failure(ctx, inner.err)
-		f.Err = errors.New("AWS credentials: " + f.Err.Error())
-		return f
+// noCredentials makes a failure of err, of an attempt in ctx for which there are no credentials.
+// There is no [*APIError] in it: the service hasn't refused anything.
+func noCredentials(ctx context.Context, err error) *attempt.Failure {
+	f, ok := errors.AsType[*attempt.Failure](err)
+	if !ok { // the end of ctx keeps us from waiting for them
+		f = wire.Unanswered(ctx, err, wire.Secrets{})
 	}
-	var status int
-	var requestID string
-	var header http.Header
-	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok && answer.ResponseError != nil {
-		status, requestID, header = answer.HTTPStatusCode(), answer.ServiceRequestID(), answer.Response.Header
-	}
-	refusal, refused := errors.AsType[smithy.APIError](err)
-	if refused || status != 0 && ctx.Err() == nil {
-		code := ""
-		if refused {
-			code = refusal.ErrorCode()
-		}
-		f := Refusal(status, code, requestID)
-		if clock, ok := errors.AsType[retryable](err); ok && clock.RetryableError() {
-			f.Kind = attempt.Transient
-		}
-		f.RetryAfter = attempt.RetryAfter(header)
-		return f
-	}
-	_, sent := errors.AsType[*smithyhttp.RequestSendError](err)
-	_, received := errors.AsType[*smithy.DeserializationError](err)
-	if sent || received || ctx.Err() != nil {
-		return wire.Unanswered(ctx, err, wire.Secrets{})
-	}
-	// Nothing was called: what the SDK says is about the configuration.
-	return &attempt.Failure{Kind: attempt.KindOf(err), Err: errors.New(withoutValues(err))}
+	without := *f
+	without.Err = errors.New("AWS credentials: " + f.Error())
+	return &without
 }
 
 // Refusal is the failure of an attempt that AWS answered with an error. Status 0 means that it is
 // the error of an entry in a call that succeeded. A code or request id that doesn't look like one
 // is left out: hexadecimal digits alone may be an access key, which something else has quoted.
 func Refusal(status int, code, requestID string) *attempt.Failure {
-	if code == "UnknownError" || !regexp.MustCompile(`^[A-Za-z]{1,64}$`).MatchString(code) {
-		code = "" // the SDK says UnknownError if there was no code
+	const longest, dashed = 64, 36
+	if len(code) > longest || !regexp.MustCompile(`^[A-Za-z]+$`).MatchString(code) {
+		code = ""
 	}
-	if !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(requestID) {
+	if len(requestID) != dashed || uuid.Validate(requestID) != nil {
 		requestID = ""
 	}
 	return &attempt.Failure{

@@ -15,12 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -75,7 +69,7 @@ func TestARefusalShowsOnlyTextsThatLookLikeCodesAndIDs(t *testing.T) {
 		"MalformedDetail":                         awsapi.Refusal(0, "MalformedDetail", ""),
 		"AWS says no, and doesn't say why":        awsapi.Refusal(0, "", ""),
 		"status 200 and the answer can't be read": awsapi.Refusal(200, "", ""),
-		"status 503":                              awsapi.Refusal(503, "UnknownError", ""),
+		"status 503":                              awsapi.Refusal(503, "", ""),
 		"status 401 (request " + id + ")":         awsapi.Refusal(401, "a text", id),
 		"status 402":                              awsapi.Refusal(402, token, token),
 		"status 403":                              awsapi.Refusal(403, a64+"a", id+"a"),
@@ -89,28 +83,30 @@ func TestARefusalShowsOnlyTextsThatLookLikeCodesAndIDs(t *testing.T) {
 }
 
 // client is a client of Secrets Manager; change may change its configuration, or be nil.
-func client(t *testing.T, h http.Handler, change func(*aws.Config)) *secretsmanager.Client {
+func client(t *testing.T, h http.Handler, change func(*awsapi.Config)) *awsapi.Client {
 	t.Helper()
-	load := func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-		c, err := awstest.Load(h)(ctx, options...)
-		if change != nil {
-			change(&c)
-		}
-		return c, err
+	c := awstest.Config(h)
+	if change != nil {
+		change(&c)
 	}
-	c, err := awsapi.Config(t.Context(), load, "")
+	api, err := awsapi.New(c, awsapi.SecretsManager, "")
 	require.NoError(t, err)
-	return secretsmanager.NewFromConfig(c)
+	return api
+}
+
+// read reads the secret "a".
+func read(ctx context.Context, api *awsapi.Client) (value string, _ *attempt.Failure) {
+	var out struct{ SecretString string }
+	f := api.JSON(ctx, "secretsmanager.GetSecretValue",
+		map[string]string{"SecretId": "a", "VersionStage": "AWSCURRENT"}, &out)
+	return out.SecretString, f
 }
 
 // failure is the failure of a read of a secret.
-func failure(ctx context.Context, t *testing.T, api *secretsmanager.Client) *attempt.Failure {
+func failure(ctx context.Context, t *testing.T, api *awsapi.Client) *attempt.Failure {
 	t.Helper()
-	_, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
-		SecretId: new("a"), VersionStage: new("AWSCURRENT"),
-	})
-	require.Error(t, err)
-	f := awsapi.Failure(ctx, err)
+	_, f := read(ctx, api)
+	require.NotNil(t, f)
 	for _, secret := range []string{awstest.AccessKey, awstest.SecretKey, awstest.SessionToken} {
 		assert.NotContains(t, f.Error(), secret)
 	}
@@ -152,7 +148,7 @@ func TestAnAnswerOfAWSIsRead(t *testing.T) {
 			refusal, ok := errors.AsType[*awsapi.APIError](f)
 			require.True(t, ok)
 			assert.Equal(t, c.code, refusal.Code)
-			assert.Len(t, vault.Reads(), 1, "the SDK makes no attempts of its own")
+			assert.Len(t, vault.Reads(), 1, "one attempt")
 		})
 	}
 }
@@ -184,30 +180,13 @@ func TestNoAnswerIsTransientUnlessAnOperatorMustAct(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := failure(t.Context(), t, client(t, nil, func(config *aws.Config) { config.HTTPClient = fails{c.err} }))
+			f := failure(t.Context(), t, client(t, nil, func(a *awsapi.Config) { a.Transport = fails{c.err} }))
 			assert.Equal(t, c.kind, attempt.KindOf(f))
 			require.ErrorContains(t, f, c.want)
 			assert.False(t, f.Answered)
 			assert.LessOrEqual(t, len(f.Error()), 1024)
 			assert.NotContains(t, f.Error(), "\n")
 		})
-	}
-}
-
-// realClient sets the HTTP client that Config makes, with a change.
-func realClient(t *testing.T, change func(*http.Transport)) func(*aws.Config) {
-	t.Helper()
-	return func(c *aws.Config) {
-		_, err := awsapi.Config(t.Context(),
-			func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-				var o config.LoadOptions
-				for _, option := range options {
-					require.NoError(t, option(&o))
-				}
-				c.HTTPClient = o.HTTPClient.(*awshttp.BuildableClient).WithTransportOptions(change)
-				return awstest.Load(nil)(ctx, options...)
-			}, "")
-		require.NoError(t, err)
 	}
 }
 
@@ -224,17 +203,15 @@ func TestATokenThatAnEndpointEchoesIsNotShown(t *testing.T) {
 		assert.NoError(t, err)
 	}))
 	t.Cleanup(server.Close)
-	change := realClient(t, func(*http.Transport) {})
-	f := failure(t.Context(), t, client(t, nil, func(c *aws.Config) {
-		change(c)
-		c.BaseEndpoint = &server.URL
+	f := failure(t.Context(), t, client(t, nil, func(c *awsapi.Config) {
+		c.Transport, c.Endpoint = nil, server.URL
 	}))
 	require.EqualError(t, f, "malformed HTTP [redacted]")
 }
 
 type fails struct{ err error }
 
-func (f fails) Do(*http.Request) (*http.Response, error) { return nil, f.err }
+func (f fails) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
 func TestATimeoutSaysHowLongItWas(t *testing.T) {
 	t.Parallel()
@@ -264,37 +241,88 @@ func TestATimeoutSaysHowLongItWas(t *testing.T) {
 func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		err  error
-		kind attempt.Kind
-		want string
+		answer http.HandlerFunc
+		kind   attempt.Kind
+		want   string
 	}{
-		"their endpoint's answer isn't HTTP": {
-			fmt.Errorf("refresh: %w", &smithyhttp.RequestSendError{
-				Err: errors.New("malformed: " + awstest.SessionToken),
-			}),
-			attempt.Transient, "AWS credentials: malformed HTTP [redacted]",
+		"their endpoint's answer isn't theirs": {
+			awstest.Garbage(200, awstest.SessionToken), attempt.Transient,
+			"AWS credentials: status 200 and the answer can't be read",
 		},
-		"their endpoint's answer can't be read": {
-			&smithy.DeserializationError{Err: errors.New("no time: " + awstest.SessionToken)},
-			attempt.Transient, "AWS credentials: malformed HTTP [redacted]",
+		"their endpoint's answer breaks off": {
+			breakOff, attempt.Transient, "AWS credentials: status 200 and the answer can't be read",
 		},
-		"they can't be found": {errors.New("no role found"), attempt.Transient, "AWS credentials: no role found"},
-		"AWS refuses them": {
-			fmt.Errorf("STS: %w", &smithy.GenericAPIError{Code: "AccessDenied", Message: awstest.SessionToken}),
-			attempt.Misconfigured, "AWS credentials: AccessDenied",
+		"there are none in it": {
+			awstest.Garbage(200, `{"AccessKeyId":"`+awstest.AccessKey+`"}`), attempt.Transient,
+			"AWS credentials: the answer holds none",
 		},
+		"nobody answers": {awstest.Abort, attempt.Transient, "AWS credentials: EOF"},
+		"nobody answers in time": {
+			awstest.Silence, attempt.Transient, "AWS credentials: no answer within 5s: context deadline exceeded",
+		},
+		"they are refused": {
+			awstest.Garbage(403, `{"code":"AccessDenied","message":"`+awstest.SessionToken+`"}`), attempt.Misconfigured,
+			"AWS credentials: status 403 AccessDenied",
+		},
+		"they aren't there yet": {awstest.Garbage(503, ""), attempt.Transient, "AWS credentials: status 503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := failure(t.Context(), t, client(t, nil, func(config *aws.Config) {
-				config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-					return aws.Credentials{}, c.err
-				})
-			}))
-			require.EqualError(t, f, c.want)
-			assert.Equal(t, c.kind, attempt.KindOf(f))
-			_, ok := errors.AsType[*awsapi.APIError](f)
-			assert.False(t, ok, "it wasn't the service that refused")
+			synctest.Test(t, func(t *testing.T) {
+				f := failure(t.Context(), t, client(t, c.answer, func(config *awsapi.Config) {
+					config.AccessKey, config.SecretKey, config.ContainerPath = "", "", "/"
+				}))
+				require.EqualError(t, f, c.want)
+				assert.Equal(t, c.kind, attempt.KindOf(f))
+				_, ok := errors.AsType[*awsapi.APIError](f)
+				assert.False(t, ok, "it wasn't the service that refused")
+			})
 		})
 	}
+}
+
+func TestWhoeverCannotWaitForCredentialsSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := attempt.Timeout(t.Context(), time.Second)
+		defer cancel()
+		f := failure(ctx, t, client(t, http.HandlerFunc(awstest.Silence), func(config *awsapi.Config) {
+			config.AccessKey, config.SecretKey, config.ContainerPath = "", "", "/"
+		}))
+		require.EqualError(t, f, "AWS credentials: no answer within 1s: context deadline exceeded")
+		time.Sleep(time.Minute) // until those who could wait have given up, too
+	})
+}
+
+// AWS names an error in a header or in the body, by its name alone or with more around it.
+func TestTheCodeOfAnErrorIsFoundWhereverItStands(t *testing.T) {
+	t.Parallel()
+	for body, header := range map[string]string{
+		`{"__type":"DecryptionFailure"}`:                                "",
+		`{"__type":"com.amazonaws.secretsmanager#DecryptionFailure"}`:   "",
+		`{"__type":"DecryptionFailure:http://internal.amazon.com/a/b"}`: "",
+		`{"code":"DecryptionFailure","__type":null}`:                    "",
+		`{}`:                              "DecryptionFailure",
+		`<html>`:                          "DecryptionFailure:http://internal.amazon.com/",
+		`{"__type":"ValidationError"}`:    "a.b#DecryptionFailure:c#d",
+		`{"__type":"DecryptionFailure"`:   "DecryptionFailure", // cut off
+		`{"Code":"DecryptionFailure"}`:    "",
+		`{"__type":"DecryptionFailure"}}`: "DecryptionFailure",
+	} {
+		f := failure(t.Context(), t, client(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Amzn-Errortype", header)
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(body))
+		}), nil))
+		require.EqualError(t, f, "status 400 DecryptionFailure", body)
+	}
+}
+
+func TestRetryAfterOfARefusalIsKept(t *testing.T) {
+	t.Parallel()
+	f := failure(t.Context(), t, client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		awstest.Refuse(400, "ThrottlingException")(w, r)
+	}), nil))
+	assert.Equal(t, 7*time.Second, f.RetryAfter)
 }

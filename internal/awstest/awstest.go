@@ -7,7 +7,6 @@ package awstest
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -20,11 +19,10 @@ import (
 	"sync"
 	"testing/iotest"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"registrar/internal/awsapi"
 )
 
-// The credentials of AWS that [Load] finds.
+// Credentials of AWS.
 const (
 	AccessKey    = "AKIDEXAMPLE000000000"
 	SecretKey    = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
@@ -34,38 +32,22 @@ const (
 // RequestID is the id that the fakes give to every request.
 const RequestID = "11710aed-b79e-4468-a20b-bb3c0c3b4860"
 
-// Load loads a configuration of AWS whose clients are answered by h, without a network: a test may
-// run in a bubble of testing/synctest. The environment's region is us-east-1.
-func Load(h http.Handler) func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
-	return func(_ context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-		var o config.LoadOptions
-		for _, option := range options {
-			if err := option(&o); err != nil {
-				return aws.Config{}, err
-			}
-		}
-		return aws.Config{
-			Region:     cmp.Or(o.Region, "us-east-1"),
-			HTTPClient: doer{h},
-			Retryer:    o.Retryer,
-			Logger:     o.Logger,
-			APIOptions: o.APIOptions,
-			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				return aws.Credentials{
-					AccessKeyID:     AccessKey,
-					SecretAccessKey: SecretKey,
-					SessionToken:    SessionToken,
-				}, nil
-			}),
-		}, nil
+// Config is a configuration whose clients are answered by h. The environment's region is us-east-1.
+func Config(h http.Handler) awsapi.Config {
+	return awsapi.Config{
+		Region: "us-east-1", AccessKey: AccessKey, SecretKey: SecretKey, SessionToken: SessionToken,
+		Transport: Transport(h),
 	}
 }
 
-type doer struct{ http.Handler }
+// Transport answers requests by h, without a network: a test may run in a bubble of
+// testing/synctest. If h panics with [http.ErrAbortHandler], what it wrote before is an answer that
+// breaks off.
+func Transport(h http.Handler) http.RoundTripper { return transport{h} }
 
-// Do serves r. If the handler panics with http.ErrAbortHandler, what it wrote before is an answer
-// that breaks off.
-func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
+type transport struct{ http.Handler }
+
+func (t transport) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	r = r.Clone(r.Context())
 	r.Host = cmp.Or(r.Host, r.URL.Host)
 	w := httptest.NewRecorder()
@@ -81,7 +63,7 @@ func (d doer) Do(r *http.Request) (answer *http.Response, err error) {
 			answer.Body = io.NopCloser(io.MultiReader(answer.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
 		}
 	}()
-	d.ServeHTTP(w, r)
+	t.ServeHTTP(w, r)
 	if r.Context().Err() != nil {
 		return nil, r.Context().Err()
 	}

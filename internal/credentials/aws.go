@@ -26,11 +26,10 @@ func ask[T any](ctx context.Context, call func(context.Context) (T, *attempt.Fai
 	return answer, err
 }
 
-// failure makes a failure of the error of a client of AWS. If an operator must act, it begins with
-// what the operator can do about the code that AWS answered with, which may be empty.
-func failure(ctx context.Context, err error, remedy func(code string) string) *attempt.Failure {
-	f := awsapi.Failure(ctx, err)
-	if f.Kind == attempt.Misconfigured {
+// withRemedy begins f, if an operator must act, with what the operator can do about the code that
+// AWS answered with, which may be empty.
+func withRemedy(f *attempt.Failure, remedy func(code string) string) *attempt.Failure {
+	if f != nil && f.Kind == attempt.Misconfigured {
 		code := ""
 		if refusal, ok := errors.AsType[*awsapi.APIError](f); ok {
 			code = refusal.Code

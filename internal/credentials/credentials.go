@@ -2,7 +2,7 @@
 // environment or in AWS Secrets Manager, or they are temporary ones of an agency, got without a
 // stored key in exchange for an OpenID Connect token, or with keys that can do nothing else.
 //
-// Region, endpoint and credentials of AWS are found as every AWS SDK finds them.
+// Region, endpoint and credentials of AWS are found as package awsapi says.
 package credentials
 
 import (
@@ -29,8 +29,9 @@ type Config struct {
 	AgencyURN AgencyURN `env:"HUAWEICLOUD_AGENCY_URN"`     // the keys only assume this agency; empty for none
 	NoPolicy  Off       `env:"HUAWEICLOUD_SESSION_POLICY"` // don't bound an agency by the function's session policy
 
-	Given   bool
-	LoadAWS awsapi.Load // finds the configuration of AWS; nil reads it from the environment
+	AWS awsapi.Config // for a secret, and a token of AWS
+
+	Given bool
 }
 
 // OIDC is an agency that trusts the tokens of an OpenID Connect provider. The zero OIDC is none.
@@ -159,7 +160,7 @@ func (o *Off) UnmarshalText(text []byte) error {
 // The func is safe for concurrent use. It reads the secret or assumes the agency on each call,
 // within the deadline of its context, and keeps nothing: the client keeps credentials, and asks
 // again before they expire and when Huawei Cloud refuses them. Its error shows no credentials.
-func New(ctx context.Context, c Config, api client.Config, session client.Session) (client.CredentialsFunc, error) {
+func New(c Config, api client.Config, session client.Session) (client.CredentialsFunc, error) {
 	if err := c.Validate(); err != nil {
 		return nil, attempt.Misconfigured.Errorf("%w", err)
 	}
@@ -167,13 +168,13 @@ func New(ctx context.Context, c Config, api client.Config, session client.Sessio
 		session.Policy = ""
 	}
 	if c.OIDC != (OIDC{}) {
-		return withOIDC(ctx, c, api, session)
+		return withOIDC(c, api, session)
 	}
 	keys := client.Static(c.Keys)
 	switch {
 	case c.Secret != SecretID{}:
 		var err error
-		if keys, err = fromSecretsManager(ctx, c.LoadAWS, c.Secret); err != nil {
+		if keys, err = fromSecretsManager(c.AWS, c.Secret); err != nil {
 			return nil, err
 		}
 	case c.Keys.AccessKey == "":

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,12 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/awsapi"
 	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
 	"registrar/pkg/attempt"
@@ -38,14 +36,14 @@ const (
 // stored is the configuration for a secret in a fake of Secrets Manager.
 func stored(t *testing.T, vault http.Handler, id string) Config {
 	t.Helper()
-	c := Config{LoadAWS: awstest.Load(vault)}
+	c := Config{AWS: awstest.Config(vault)}
 	require.NoError(t, c.Secret.UnmarshalText([]byte(id)))
 	return c
 }
 
 func newCredentials(t *testing.T, c Config) client.CredentialsFunc {
 	t.Helper()
-	credentials, err := New(t.Context(), c, client.Config{}, client.Session{})
+	credentials, err := New(c, client.Config{}, client.Session{})
 	require.NoError(t, err)
 	return credentials
 }
@@ -244,14 +242,7 @@ func TestASecretIsGivenByNameOrARN(t *testing.T) {
 func TestKeysOfTheEnvironmentAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	want := client.Credentials{AccessKey: "ak", SecretKey: "sk", SecurityToken: "t", DomainID: "d"}
-	c := Config{
-		Keys: want,
-		LoadAWS: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
-			t.Error("AWS configuration was loaded")
-			return aws.Config{}, nil
-		},
-	}
-	got, err := newCredentials(t, c)(t.Context())
+	got, err := newCredentials(t, Config{Keys: want})(t.Context()) // for AWS, a region would be missing
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
 }
@@ -419,7 +410,7 @@ func TestEachFailureHasItsKind(t *testing.T) {
 			awstest.Refuse(500, "InternalServiceError"), attempt.Transient, "status 500 InternalServiceError",
 		},
 		"unavailable":          {awstest.Garbage(http.StatusServiceUnavailable, "Ж"), attempt.Transient, "status 503"},
-		"an empty answer":      {awstest.Garbage(http.StatusOK, ""), attempt.Transient, noValue},
+		"an empty answer":      {awstest.Garbage(http.StatusOK, ""), attempt.Transient, unreadable},
 		"an answer of nothing": {awstest.Garbage(http.StatusOK, "{}"), attempt.Transient, noValue},
 		"what is not JSON":     {awstest.Garbage(http.StatusOK, "Ж"+bad), attempt.Transient, unreadable},
 		"JSON cut short":       {awstest.Garbage(http.StatusOK, `{"SecretString":"Ж`), attempt.Transient, unreadable},
@@ -492,11 +483,7 @@ func TestNoNetworkIsTransient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := stored(t, nil, name)
-		c.LoadAWS = func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-			loaded, err := awstest.Load(nil)(ctx, options...)
-			loaded.HTTPClient = down{}
-			return loaded, err
-		}
+		c.AWS.Transport = down{}
 		_, err := newCredentials(t, c)(t.Context())
 		require.ErrorContains(t, err, "secret "+name)
 		require.ErrorContains(t, err, syscall.ECONNREFUSED.Error())
@@ -506,7 +493,7 @@ func TestNoNetworkIsTransient(t *testing.T) {
 
 type down struct{}
 
-func (down) Do(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }
+func (down) RoundTrip(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }
 
 func TestNoAttemptTakesLongerThanFiveSeconds(t *testing.T) {
 	t.Parallel()
@@ -541,24 +528,21 @@ func TestAReadEndsAtTheDeadlineOfItsContext(t *testing.T) {
 func TestABadConfigurationOfAWSIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	for title, test := range map[string]struct {
-		loaded aws.Config
-		err    error
-		want   string
+		aws  awsapi.Config
+		want string
 	}{
-		"no region":       {want: "no AWS region is known: set AWS_REGION, or give an ARN"},
-		"no such profile": {err: errors.New("no such profile"), want: "AWS configuration: no such profile"},
+		"no region":      {want: "no AWS region is known: set AWS_REGION, or give an ARN"},
+		"no credentials": {awsapi.Config{Region: "eu-west-1", Profile: "prod"}, "no AWS credentials are found: "},
 		"an endpoint that is not a URL": {
-			loaded: aws.Config{Region: "eu-west-1", BaseEndpoint: new("localhost")},
-			want:   "AWS_ENDPOINT_URL_SECRETS_MANAGER or AWS_ENDPOINT_URL: must be a URL",
+			awsapi.Config{Region: "eu-west-1", Endpoint: "localhost"},
+			"AWS_ENDPOINT_URL_SECRETS_MANAGER or AWS_ENDPOINT_URL: must be a URL",
 		},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			c := stored(t, nil, name)
-			c.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
-				return test.loaded, test.err
-			}
-			_, err := New(t.Context(), c, client.Config{}, client.Session{})
+			c.AWS = test.aws
+			_, err := New(c, client.Config{}, client.Session{})
 			require.ErrorContains(t, err, "secret "+name+": "+test.want)
 			assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 		})

@@ -12,29 +12,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"registrar/internal/awsapi"
 	"registrar/internal/awstest"
 	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 )
 
-// answering is a configuration of AWS whose every call is answered so.
-func answering(answer func(*http.Request) *http.Response) awsapi.Load {
-	return func(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-		c, err := awstest.Load(nil)(ctx, options...)
-		c.HTTPClient = doer(answer)
-		return c, err
-	}
-}
+// answering answers every call so.
+type answering func(*http.Request) *http.Response
 
-type doer func(*http.Request) *http.Response
-
-func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r), nil }
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
 
 // repeated is a text over and over. It counts what is read of it.
 type repeated struct {
@@ -129,7 +118,8 @@ func TestNoAnswerOfAWSCostsMoreThanItsShare(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					calls, read := 0, 0
-					settings := Config{LoadAWS: answering(func(*http.Request) *http.Response {
+					settings := Config{AWS: awstest.Config(nil)}
+					settings.AWS.Transport = answering(func(*http.Request) *http.Response {
 						calls++
 						header := c.header.Clone()
 						if header == nil {
@@ -140,7 +130,7 @@ func TestNoAnswerOfAWSCostsMoreThanItsShare(t *testing.T) {
 							body = repeated{c.body, &read}
 						}
 						return &http.Response{StatusCode: c.status, Header: header, Body: io.NopCloser(body)}
-					})}
+					})
 					if from == "a secret" {
 						require.NoError(t, settings.Secret.UnmarshalText([]byte("prod/registrar")))
 					} else {
@@ -148,7 +138,7 @@ func TestNoAnswerOfAWSCostsMoreThanItsShare(t *testing.T) {
 							ProviderURN: "iam::a:oidcProvider:p", AgencyURN: "iam::a:agency:n", Audience: "registrar",
 						}
 					}
-					credentials, err := New(t.Context(), settings, client.Config{}, client.Session{})
+					credentials, err := New(settings, client.Config{}, client.Session{})
 					require.NoError(t, err)
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()

@@ -1,20 +1,14 @@
 package credentials
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
+	"net/url"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"registrar/internal/awsapi"
 	"registrar/pkg/attempt"
@@ -24,7 +18,7 @@ import (
 
 const (
 	algorithm    = "RS256" // as GitHub signs its tokens, which others exchange on Huawei Cloud
-	tokenSeconds = 300     // what AWS STS gives if nothing else is asked for; the token is used at once
+	tokenSeconds = "300"   // what AWS STS gives if nothing else is asked for; the token is used at once
 	maxToken     = 20_000  // bytes, as many as Huawei Cloud takes
 	maxClaim     = 300     // bytes of a claim that are shown
 )
@@ -33,13 +27,11 @@ const (
 type tokenFunc func(context.Context) (client.Secret, error)
 
 // withOIDC makes the func that gets a token and exchanges it on each call.
-func withOIDC(
-	ctx context.Context, c Config, api client.Config, session client.Session,
-) (client.CredentialsFunc, error) {
+func withOIDC(c Config, api client.Config, session client.Session) (client.CredentialsFunc, error) {
 	token := fromFile(c.OIDC.TokenFile)
 	if c.OIDC.TokenFile == "" {
 		var err error
-		if token, err = fromAWSSTS(ctx, c.LoadAWS, c.OIDC.Audience); err != nil {
+		if token, err = fromAWSSTS(c.AWS, c.OIDC.Audience); err != nil {
 			return nil, fmt.Errorf("OIDC token: %w", err)
 		}
 	}
@@ -105,10 +97,10 @@ func claims(token client.Secret) string {
 // fromFile reads the token of a file, again for each exchange, since it is replaced all the time.
 func fromFile(name string) tokenFunc {
 	return func(context.Context) (client.Secret, error) {
-		text, err := readFile(name)
+		text, err := awsapi.ReadToken(name)
 		var token client.Secret
 		if err == nil {
-			token, err = parseToken(bytes.TrimSpace(text))
+			token, err = parseToken(text)
 		}
 		if err != nil {
 			return "", attempt.Misconfigured.Errorf("HUAWEICLOUD_OIDC_TOKEN_FILE: %w", err)
@@ -117,38 +109,15 @@ func fromFile(name string) tokenFunc {
 	}
 }
 
-// readFile reads the first bytes of a file, more than a token may have. Its error doesn't show the
-// name, which may be the token, put in the wrong place.
-func readFile(name string) (text []byte, err error) {
-	defer func() {
-		if inner, ok := errors.AsType[*fs.PathError](err); ok {
-			err = inner.Err
-		}
-	}()
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular(): // another one may block for ever
-		return nil, errors.New("it is not a regular file")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 2*maxToken))
-}
-
 // parseToken checks what Huawei Cloud would refuse without a word that helps.
-func parseToken(text []byte) (token client.Secret, err error) {
+func parseToken(text string) (token client.Secret, err error) {
 	switch {
 	case len(text) == 0:
 		return "", errors.New("the token is empty")
 	case len(text) > maxToken:
 		return "", fmt.Errorf("the token has more than %d bytes", maxToken)
 	}
-	if err = token.UnmarshalText(text); err == nil && payload(token) == nil {
+	if err = token.UnmarshalText([]byte(text)); err == nil && payload(token) == nil {
 		err = errors.New("the token is not a JSON Web Token")
 	}
 	return token, err
@@ -156,25 +125,22 @@ func parseToken(text []byte) (token client.Secret, err error) {
 
 // fromAWSSTS asks AWS STS for a token about the role that the function has. That needs the right
 // sts:GetWebIdentityToken, and that the AWS account issues tokens at all.
-func fromAWSSTS(ctx context.Context, load awsapi.Load, audience string) (tokenFunc, error) {
-	c, err := awsapi.Config(ctx, load, "")
+func fromAWSSTS(c awsapi.Config, audience string) (tokenFunc, error) {
+	api, err := awsapi.New(c, awsapi.STS, "")
 	if err != nil {
 		return nil, err
 	}
-	api := sts.NewFromConfig(c)
-	if err := awsapi.CheckEndpoint("STS", api.Options().BaseEndpoint); err != nil {
-		return nil, err
-	}
-	input := sts.GetWebIdentityTokenInput{
-		Audience: []string{audience}, SigningAlgorithm: new(algorithm), DurationSeconds: new(int32(tokenSeconds)),
-	}
 	return func(ctx context.Context) (client.Secret, error) {
 		token, err := ask(ctx, func(ctx context.Context) (client.Secret, *attempt.Failure) {
-			out, err := api.GetWebIdentityToken(ctx, &input)
-			if err != nil {
-				return "", failure(ctx, err, tokenRemedy)
+			var out struct {
+				Token string `xml:"GetWebIdentityTokenResult>WebIdentityToken"`
 			}
-			token, err := parseToken([]byte(aws.ToString(out.WebIdentityToken)))
+			if f := api.Query(ctx, "GetWebIdentityToken", url.Values{
+				"Audience.member.1": {audience}, "SigningAlgorithm": {algorithm}, "DurationSeconds": {tokenSeconds},
+			}, &out); f != nil {
+				return "", withRemedy(f, tokenRemedy)
+			}
+			token, err := parseToken(out.Token)
 			if err != nil { // AWS always answers with one: this was not AWS
 				return "", &attempt.Failure{Err: err, Answered: true}
 			}

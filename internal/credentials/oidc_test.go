@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
@@ -12,12 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/awsapi"
 	"registrar/internal/awstest"
 	"registrar/internal/huaweitest"
 	"registrar/pkg/attempt"
@@ -43,8 +41,8 @@ func trusting() *huaweitest.Cloud {
 // keyless is the configuration without a key.
 func keyless(sts http.Handler) Config {
 	return Config{
-		OIDC:    OIDC{ProviderURN: provider, AgencyURN: agency, Audience: audience},
-		LoadAWS: awstest.Load(sts),
+		OIDC: OIDC{ProviderURN: provider, AgencyURN: agency, Audience: audience},
+		AWS:  awstest.Config(sts),
 	}
 }
 
@@ -56,7 +54,7 @@ func from(t *testing.T, c Config, cloud http.RoundTripper) client.CredentialsFun
 		Target: &api, Lookuper: envconfig.MapLookuper(nil),
 	}))
 	api.Transport = cloud
-	credentials, err := New(t.Context(), c, api, client.Session{Name: "register-region", Policy: policy})
+	credentials, err := New(c, api, client.Session{Name: "register-region", Policy: policy})
 	require.NoError(t, err)
 	return credentials
 }
@@ -94,10 +92,7 @@ func TestATokenIsReadFromAFileForEachExchange(t *testing.T) {
 	cloud.TrustOIDC(provider, agency, huaweitest.Trust{Issuer: "k8s", Audience: "a", Subjects: []string{"s"}})
 	c := keyless(nil)
 	c.OIDC.Audience, c.OIDC.TokenFile = "", file
-	c.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
-		t.Error("AWS configuration was loaded")
-		return aws.Config{}, nil
-	}
+	c.AWS = awsapi.Config{} // a region would be missing
 	credentials := from(t, c, cloud)
 	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 	fails := func(want string) {
@@ -291,15 +286,13 @@ func TestAFailureToGetATokenHasItsKind(t *testing.T) {
 
 func TestABadConfigurationOfAWSKeepsATokenFromBeingHad(t *testing.T) {
 	t.Parallel()
-	for want, loaded := range map[string]aws.Config{
-		"no AWS region is known": {},
-		"AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL: must be a URL": {
-			Region: "eu-west-1", BaseEndpoint: new("localhost"),
-		},
+	for want, config := range map[string]awsapi.Config{
+		"no AWS region is known":                                  {},
+		"AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL: must be a URL": {Region: "eu-west-1", STSEndpoint: "localhost"},
 	} {
 		c := keyless(nil)
-		c.LoadAWS = func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) { return loaded, nil }
-		_, err := New(t.Context(), c, client.Config{}, client.Session{})
+		c.AWS = config
+		_, err := New(c, client.Config{}, client.Session{})
 		require.ErrorContains(t, err, "OIDC token: "+want)
 		assert.Equal(t, attempt.Misconfigured, attempt.KindOf(err))
 	}

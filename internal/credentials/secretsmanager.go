@@ -9,14 +9,10 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"registrar/internal/awsapi"
 	"registrar/pkg/attempt"
 	"registrar/pkg/client"
 )
-
-const stage = "AWSCURRENT"
 
 // SecretID is the name or the ARN of a secret. The zero SecretID names none.
 //
@@ -47,13 +43,9 @@ func (id *SecretID) UnmarshalText(text []byte) error {
 }
 
 // fromSecretsManager makes the func that reads the secret on each call.
-func fromSecretsManager(ctx context.Context, load awsapi.Load, id SecretID) (client.CredentialsFunc, error) {
-	c, err := awsapi.Config(ctx, load, id.region)
+func fromSecretsManager(c awsapi.Config, id SecretID) (client.CredentialsFunc, error) {
+	api, err := awsapi.New(c, awsapi.SecretsManager, id.region)
 	if err != nil {
-		return nil, named(id, err)
-	}
-	api := secretsmanager.NewFromConfig(c)
-	if err := awsapi.CheckEndpoint("SECRETS_MANAGER", api.Options().BaseEndpoint); err != nil {
 		return nil, named(id, err)
 	}
 	return func(ctx context.Context) (client.Credentials, error) {
@@ -71,11 +63,16 @@ func fromSecretsManager(ctx context.Context, load awsapi.Load, id SecretID) (cli
 }
 
 // get makes one attempt to read the value of a secret.
-func get(ctx context.Context, api *secretsmanager.Client, id string) ([]byte, *attempt.Failure) {
-	out, err := api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionStage: new(stage)})
+func get(ctx context.Context, api *awsapi.Client, id string) ([]byte, *attempt.Failure) {
+	var out struct {
+		SecretString *string
+		SecretBinary []byte
+	}
+	in := map[string]string{"SecretId": id, "VersionStage": "AWSCURRENT"}
+	f := api.JSON(ctx, "secretsmanager.GetSecretValue", in, &out)
 	switch {
-	case err != nil:
-		return nil, failure(ctx, err, secretRemedy)
+	case f != nil:
+		return nil, withRemedy(f, secretRemedy)
 	case out.SecretString != nil:
 		return []byte(*out.SecretString), nil
 	case out.SecretBinary != nil:

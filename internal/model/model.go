@@ -107,7 +107,7 @@ func newSequence(p plan, build func(*client.Client) (handler.Function, error)) *
 func (s *sequence) run(t *rapid.T) {
 	t.Helper()
 	w, p := s.world, s.world.plan
-	require.NoError(t, s.start(t.Context()))
+	require.NoError(t, s.start())
 	suffix := ""
 	if p.fifo {
 		suffix = ".fifo"
@@ -166,7 +166,7 @@ func (s *sequence) judge(t *rapid.T) {
 }
 
 // start starts a process.
-func (s *sequence) start(ctx context.Context) error {
+func (s *sequence) start() error {
 	w, p := s.world, s.world.plan
 	api := client.New(client.Config{
 		IdentityCenter: endpoint("https://identitycenter.myhuaweicloud.com"),
@@ -186,7 +186,7 @@ func (s *sequence) start(ctx context.Context) error {
 		if err := target.UnmarshalText([]byte("https://sink.example/results")); err != nil {
 			return err
 		}
-		s.process.Sink, err = sink.New(ctx, sink.Config{Target: target, Transport: receiver{w}})
+		s.process.Sink, err = sink.New(sink.Config{Target: target, Transport: receiver{w}})
 	}
 	return err
 }
@@ -283,7 +283,7 @@ func (s *sequence) deliver(ctx context.Context, d *delivery, payload []byte) ([]
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.process == h {
-			if err := s.start(context.WithoutCancel(ctx)); err != nil {
+			if err := s.start(); err != nil {
 				return nil, err
 			}
 		}
@@ -346,7 +346,7 @@ func (s *sequence) foretell(t *rapid.T) {
 			p.timeout = time.Minute
 			copied := newSequence(p, s.build)
 			copied.drawn = s.drawn
-			require.NoError(t, copied.start(t.Context()))
+			require.NoError(t, copied.start())
 			foretold := copied.direct(t, in, true)
 			states := len(copied.world.history)
 			real := copied.direct(t, in, false)

@@ -3,65 +3,61 @@ package sink
 import (
 	"context"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
-
 	"registrar/internal/awsapi"
 	"registrar/pkg/attempt"
 )
 
+// entry is an entry of PutEvents.
+type entry struct {
+	EventBusName, Source, DetailType, Detail string
+
+	Time float64 `json:",omitempty"` // seconds since 1970
+}
+
+// put is what PutEvents answers.
+type put struct {
+	FailedEntryCount int
+	Entries          []struct{ EventID, ErrorCode string }
+}
+
 // newBus makes a sink of an EventBridge bus. EventBridge takes events of at most 256 KiB and types
 // of at most 128 characters, and no result event exceeds either.
-func newBus(ctx context.Context, load awsapi.Load, bus, region string) (Sink, error) {
+func newBus(c awsapi.Config, bus, region string) (Sink, error) {
 	name := "eventbridge://" + bus
-	c, err := awsapi.Config(ctx, load, region)
+	client, err := awsapi.New(c, awsapi.EventBridge, region)
 	if err != nil {
-		return nil, named(name, err)
-	}
-	client := eventbridge.NewFromConfig(c)
-	if err := awsapi.CheckEndpoint("EVENTBRIDGE", client.Options().BaseEndpoint); err != nil {
 		return nil, named(name, err)
 	}
 	const most = 10 // entries of one PutEvents
 	return deliverer(name, most, func(ctx context.Context, left []outgoing) ([]outgoing, *attempt.Failure) {
-		var entries []types.PutEventsRequestEntry
+		var entries []entry
 		for _, e := range left {
-			entries = append(entries, entry(bus, e))
+			one := entry{EventBusName: bus, Source: e.Source(), DetailType: e.Type(), Detail: string(e.encoded)}
+			if t := e.Time(); !t.IsZero() {
+				one.Time = float64(t.UnixMilli()) / 1000
+			}
+			entries = append(entries, one)
 		}
-		out, err := client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: entries})
-		if err != nil {
-			return left, awsapi.Failure(ctx, err)
+		var out put
+		in := map[string]any{"Entries": entries}
+		if f := client.JSON(ctx, "AWSEvents.PutEvents", in, &out); f != nil {
+			return left, f
 		}
 		return failed(out, left)
 	}), nil
 }
 
-func entry(bus string, e outgoing) types.PutEventsRequestEntry {
-	entry := types.PutEventsRequestEntry{
-		EventBusName: &bus,
-		Source:       new(e.Source()),
-		DetailType:   new(e.Type()),
-		Detail:       new(string(e.encoded)),
-	}
-	if t := e.Time(); !t.IsZero() {
-		entry.Time = &t
-	}
-	return entry
-}
-
 // failed returns the events that EventBridge didn't take, and what it says of the worst of them.
-func failed(out *eventbridge.PutEventsOutput, sent []outgoing) (left []outgoing, worst *attempt.Failure) {
+func failed(out put, sent []outgoing) (left []outgoing, worst *attempt.Failure) {
 	for i, e := range sent {
-		var put types.PutEventsResultEntry
+		code := ""
 		if i < len(out.Entries) {
-			put = out.Entries[i]
-		}
-		if put.EventId != nil && put.ErrorCode == nil {
-			continue
+			if code = out.Entries[i].ErrorCode; code == "" && out.Entries[i].EventID != "" {
+				continue
+			}
 		}
 		left = append(left, e)
-		failure := awsapi.Refusal(0, aws.ToString(put.ErrorCode), "")
+		failure := awsapi.Refusal(0, code, "")
 		if worst == nil || failure.Kind == attempt.Misconfigured {
 			worst = failure
 		}

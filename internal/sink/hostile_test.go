@@ -11,8 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -173,13 +171,13 @@ func TestNoAnswerOfEventBridgeCostsMoreThanItsShare(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := 0
 				config := to(t, "eventbridge://default")
-				config.LoadAWS = awstest.Load(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				config.AWS = awstest.Config(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					calls++
 					maps.Copy(w.Header(), c.header)
 					w.WriteHeader(c.status)
 					_, _ = io.WriteString(w, c.body)
 				}))
-				send, err := sink.New(t.Context(), config)
+				send, err := sink.New(config)
 				require.NoError(t, err)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
@@ -204,18 +202,13 @@ func TestNoMoreThanAMegabyteOfAnAnswerOfEventBridgeIsRead(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			read, calls := 0, 0
 			config := to(t, "eventbridge://default")
-			config.LoadAWS = func(
-				ctx context.Context, options ...func(*awsconfig.LoadOptions) error,
-			) (aws.Config, error) {
-				c, err := awstest.Load(nil)(ctx, options...)
-				c.HTTPClient = doer(func(r *http.Request) (*http.Response, error) {
-					calls++
-					body := trickle{r.Context(), 0, &read}
-					return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
-				})
-				return c, err
-			}
-			send, err := sink.New(t.Context(), config)
+			config.AWS = awstest.Config(nil)
+			config.AWS.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				calls++
+				body := trickle{r.Context(), 0, &read}
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
+			})
+			send, err := sink.New(config)
 			require.NoError(t, err)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -226,7 +219,3 @@ func TestNoMoreThanAMegabyteOfAnAnswerOfEventBridgeIsRead(t *testing.T) {
 		})
 	}
 }
-
-type doer func(*http.Request) (*http.Response, error)
-
-func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }

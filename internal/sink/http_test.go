@@ -68,7 +68,7 @@ func toHook(t *testing.T, answer func(r *http.Request, n int) (*http.Response, e
 		attempts++
 		return answer(r, attempts)
 	})
-	send, err := sink.New(t.Context(), c)
+	send, err := sink.New(c)
 	require.NoError(t, err)
 	return send
 }
@@ -80,7 +80,7 @@ func serve(t *testing.T, h http.Handler, start func(*httptest.Server)) (sink.Sin
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	start(server)
 	t.Cleanup(server.Close)
-	send, err := sink.New(t.Context(), to(t, server.URL+"/in?code="+querySecret))
+	send, err := sink.New(to(t, server.URL+"/in?code="+querySecret))
 	require.NoError(t, err)
 	return send, server
 }
@@ -240,7 +240,7 @@ func TestAServerThatEchoesTheRequestDoesNotShowTheURL(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			url := "http://" + listener.Addr().String() + "/in/" + pathSecret + "?k=s3cr3t&code=" + querySecret
-			send, err := sink.New(t.Context(), to(t, url))
+			send, err := sink.New(to(t, url))
 			require.NoError(t, err)
 			err = send(ctx, resultEvent())
 			assertKind(t, err, attempt.Transient)

@@ -43,7 +43,7 @@ type Config struct {
 	Target Target `env:"RESULT_SINK"`
 	Broker Broker `env:"K_SINK"` // where events go if there is no Target
 
-	LoadAWS   awsapi.Load       // finds the configuration of AWS; nil reads it from the environment
+	AWS       awsapi.Config     // for a bus
 	Transport http.RoundTripper // sends requests to an HTTP sink; nil is the default of [wire.Client]
 }
 
@@ -121,10 +121,10 @@ func (b *Broker) UnmarshalText(text []byte) (err error) {
 }
 
 // New makes the sink of c, nil if c has none. It calls nothing. Its error is misconfigured.
-func New(ctx context.Context, c Config) (Sink, error) {
+func New(c Config) (Sink, error) {
 	switch {
 	case c.Target.bus != "":
-		return newBus(ctx, c.LoadAWS, c.Target.bus, c.Target.region)
+		return newBus(c.AWS, c.Target.bus, c.Target.region)
 	case c.Target.url != nil:
 		return newHTTP(c.Target.url, c.Transport), nil
 	case c.Broker.url != nil:

@@ -1,4 +1,7 @@
-package awstest_test
+// Package aws holds the AWS SDK's own clients against ours: the fakes in internal/awstest are made
+// for both, and internal/awsapi must find what the SDK finds, send what it sends and read what it
+// reads.
+package aws
 
 import (
 	"bytes"
@@ -10,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -31,11 +35,15 @@ func (s *signed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	awstest.Refuse(http.StatusBadRequest, "ValidationException")(w, r)
 }
 
-func load(t *testing.T, h http.Handler) aws.Config {
-	t.Helper()
-	c, err := awstest.Load(h)(t.Context())
-	require.NoError(t, err)
-	return c
+// load is a configuration of the SDK whose clients are answered by h.
+func load(h http.Handler) aws.Config {
+	return aws.Config{
+		Region:     "us-east-1",
+		HTTPClient: &http.Client{Transport: awstest.Transport(h)},
+		Retryer:    func() aws.Retryer { return aws.NopRetryer{} },
+		Credentials: credentials.NewStaticCredentialsProvider(
+			awstest.AccessKey, awstest.SecretKey, awstest.SessionToken),
+	}
 }
 
 func TestAFakeRefusesWhatAWSWouldRefuse(t *testing.T) {
@@ -67,7 +75,7 @@ func TestAFakeRefusesWhatAWSWouldRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sent := new(signed)
-			_, err := secretsmanager.NewFromConfig(load(t, sent)).GetSecretValue(t.Context(),
+			_, err := secretsmanager.NewFromConfig(load(sent)).GetSecretValue(t.Context(),
 				&secretsmanager.GetSecretValueInput{SecretId: new("a"), VersionStage: new("AWSCURRENT")})
 			require.ErrorContains(t, err, "ValidationException")
 			r := sent.request.Clone(context.WithoutCancel(t.Context()))
@@ -92,8 +100,7 @@ func TestAFakeRefusesWhatAWSWouldRefuse(t *testing.T) {
 func TestAScriptEndsWithItsLastAnswer(t *testing.T) {
 	t.Parallel()
 	bus := new(awstest.EventBridge)
-	c := load(t, bus)
-	c.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	c := load(bus)
 	put := func() bool {
 		out, err := eventbridge.NewFromConfig(c).PutEvents(t.Context(), &eventbridge.PutEventsInput{
 			Entries: []types.PutEventsRequestEntry{{Source: new("s"), DetailType: new("t"), Detail: new("{}")}},

@@ -1,4 +1,4 @@
-package awstest_test
+package aws
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
@@ -49,7 +48,7 @@ func TestSTSIssuesTokens(t *testing.T) {
 	service := new(awstest.STS)
 	at := time.Date(2026, 1, 2, 11, 4, 5, 678, time.FixedZone("", 8*3600))
 	service.SetClock(func() time.Time { return at })
-	c := load(t, service)
+	c := load(service)
 	c.Region = "eu-central-1"
 	client := sts.NewFromConfig(c)
 
@@ -144,7 +143,7 @@ func TestSTSRefusesWhatAWSWouldRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sent := new(signed)
-			_, err := sts.NewFromConfig(load(t, sent)).GetWebIdentityToken(t.Context(), ask("a"))
+			_, err := sts.NewFromConfig(load(sent)).GetWebIdentityToken(t.Context(), ask("a"))
 			require.ErrorContains(t, err, "ValidationException")
 			r := sent.request.Clone(context.WithoutCancel(t.Context()))
 			r.Body = io.NopCloser(strings.NewReader(c.change(r, string(sent.body))))
@@ -198,9 +197,7 @@ func TestSTSFollowsItsScript(t *testing.T) {
 			t.Parallel()
 			service := new(awstest.STS)
 			service.Script(c.answer)
-			config := load(t, service)
-			config.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-			client := sts.NewFromConfig(config)
+			client := sts.NewFromConfig(load(service))
 
 			_, err := client.GetWebIdentityToken(t.Context(), ask("a"))
 			require.Error(t, err)
