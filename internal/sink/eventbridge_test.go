@@ -34,7 +34,7 @@ func bridge(t *testing.T, h http.Handler) sink.Sink {
 }
 
 // serveBridge is a sink at a real server, through the HTTP client that is used elsewhere.
-func serveBridge(t *testing.T, h http.Handler, start func(*httptest.Server)) (sink.Sink, *httptest.Server) {
+func serveBridge(t *testing.T, h http.Handler, start func(*httptest.Server)) sink.Sink {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -45,13 +45,13 @@ func serveBridge(t *testing.T, h http.Handler, start func(*httptest.Server)) (si
 	c.AWS.Transport, c.AWS.Endpoint = nil, server.URL
 	send, err := sink.New(c)
 	require.NoError(t, err)
-	return send, server
+	return send
 }
 
 func TestTheEntryCarriesExactlyTheEvent(t *testing.T) {
 	t.Parallel()
 	bus := new(awstest.EventBridge)
-	send, _ := serveBridge(t, bus, (*httptest.Server).Start)
+	send := serveBridge(t, bus, (*httptest.Server).Start)
 	require.NoError(t, send(t.Context(), resultEvent()))
 	require.Len(t, bus.Entries(), 1)
 	got := bus.Entries()[0]
@@ -199,16 +199,19 @@ func TestTheErrorOfEventBridgeIsKeptWhenTheDeadlineCuts(t *testing.T) {
 
 func TestEventBridgeThatIsDownIsTransient(t *testing.T) {
 	t.Parallel()
-	send, server := serveBridge(t, new(awstest.EventBridge), (*httptest.Server).Start)
-	server.Close()
-	err := send(t.Context(), resultEvent())
+	c := to(t, "eventbridge://results")
+	c.AWS = awstest.Config(nil)
+	c.AWS.Transport, c.AWS.Endpoint = nil, nobody
+	send, err := sink.New(c)
+	require.NoError(t, err)
+	err = send(t.Context(), resultEvent())
 	assertKind(t, err, attempt.Transient, "the sink eventbridge://results: dial tcp", "connection refused")
 }
 
 func TestEventBridgeWithAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 	t.Parallel()
 	bus := new(awstest.EventBridge)
-	send, _ := serveBridge(t, bus, (*httptest.Server).StartTLS)
+	send := serveBridge(t, bus, (*httptest.Server).StartTLS)
 	assertKind(t, send(t.Context(), resultEvent()), attempt.Misconfigured,
 		"the sink eventbridge://results: tls: failed to verify certificate")
 	assert.Zero(t, bus.Attempts())

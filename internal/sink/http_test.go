@@ -188,10 +188,10 @@ func TestAnUntrustedCertificateIsMisconfigured(t *testing.T) {
 
 func TestAConnectionThatIsRefusedIsTransient(t *testing.T) {
 	t.Parallel()
-	send, server := serve(t, nil, (*httptest.Server).Start)
-	server.Close()
+	send, err := sink.New(to(t, nobody))
+	require.NoError(t, err)
 	assertKind(t, send(t.Context(), resultEvent()), attempt.Transient,
-		"the sink "+server.URL+": dial tcp", "connection refused")
+		"the sink "+nobody+": dial tcp", "connection refused")
 }
 
 func TestNothingThatTheServerSaysIsQuoted(t *testing.T) {

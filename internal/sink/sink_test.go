@@ -21,7 +21,10 @@ import (
 	"registrar/pkg/attempt"
 )
 
-const busARN = "arn:aws:events:eu-west-3:123456789012:event-bus/results"
+const (
+	busARN = "arn:aws:events:eu-west-3:123456789012:event-bus/results"
+	nobody = "http://127.0.0.1:1" // where nothing listens; another test may get the port of a server that was closed
+)
 
 // TestMain lets the test binary also be a program that sends one event to the sink of its
 // environment.
