@@ -77,7 +77,7 @@ func (v value) object() (object, error) {
 		return nil, errNoObject
 	}
 	o := object{}
-	for rest := afterSpace(v[1:]); rest[0] != '}'; rest = afterSpace(rest) {
+	for rest := afterSpace(string(v[1:])); rest[0] != '}'; rest = afterSpace(rest) {
 		var key, member value
 		key, rest = cutValue(rest)
 		member, rest = cutValue(afterSpace(rest))
@@ -100,7 +100,7 @@ func (v value) array(most int) ([]value, error) {
 		return nil, errNoArray
 	}
 	elements := []value{}
-	for rest := afterSpace(v[1:]); rest[0] != ']' && len(elements) <= most; rest = afterSpace(rest) {
+	for rest := afterSpace(string(v[1:])); rest[0] != ']' && len(elements) <= most; rest = afterSpace(rest) {
 		var element value
 		element, rest = cutValue(rest)
 		elements = append(elements, element)
@@ -108,13 +108,13 @@ func (v value) array(most int) ([]value, error) {
 	return elements, nil
 }
 
-// afterSpace cuts off what stands before the next value: nothing but white space, a comma or a
-// colon.
-func afterSpace(rest value) value { return value(strings.TrimLeft(string(rest), " \t\r\n,:")) }
+// afterSpace cuts off what stands before the next value, or before the end: nothing but white space,
+// a comma or a colon.
+func afterSpace(rest string) string { return strings.TrimLeft(rest, " \t\r\n,:") }
 
 // cutValue cuts off the value with which rest begins. A json.Decoder would cost a kilobyte for each
 // value, and a small payload can have thousands.
-func cutValue(rest value) (first, behind value) {
+func cutValue(rest string) (first value, behind string) {
 	depth := 0
 	for i := 0; ; i++ {
 		switch rest[i] {
@@ -135,7 +135,7 @@ func cutValue(rest value) (first, behind value) {
 			}
 		}
 		if depth == 0 {
-			return rest[:i+1], rest[i+1:]
+			return value(rest[:i+1]), rest[i+1:]
 		}
 	}
 }

@@ -121,7 +121,7 @@ func (u *unwrapper) object(o object, size, depth int) (shape Shape, records []Re
 	shape, list := o.shape()
 	switch {
 	case shape == "":
-		return "", nil, invalidPayload(errors.New(o.foreign()))
+		return "", nil, invalid("payload is %s; %s", o.foreign(), accepted)
 	case shape == Structured:
 		return shape, []Record{readRecord(o, size)}, u.count(1)
 	case depth == maxDepth:
