@@ -95,7 +95,7 @@ func (l *logLine) content() (_ slog.Level, message, metric string, attrs []slog.
 	if l.result != nil {
 		subject = l.result.Subject()
 	}
-	attrs = make([]slog.Attr, 0, 32) // room for those of nearly every line
+	attrs = make([]slog.Attr, 0, 24) // room for those of nearly every line
 	attrs = append(attrs,
 		slog.String("cause_id", l.record.Event.ID), // as in the result: the event is its cause
 		slog.String("type", l.record.Event.Type),

@@ -95,7 +95,7 @@ func readTrace(trace object) Record {
 		return r
 	}
 	event := object{
-		"specversion": quote("1.0"), "id": quote(trace["trace_id"].scalar()),
+		"specversion": `"1.0"`, "id": quote(trace["trace_id"].scalar()),
 		"source": quote(r.Event.Source), "type": quote(r.Event.Type), "data": data,
 	}
 	for _, member := range []string{"time", "record_time"} { // the last that can be read
