@@ -198,9 +198,9 @@ type lane struct {
 }
 
 // lanes returns the lanes in the order in which they begin: one of each message in turn, since one
-// message may hold many events. Of A with a1 and a2 and of B with b1, the order is a1, b1, a2. Every
-// second delivery of the batch begins with the last message, b1, a1, a2, so that a message that is
-// always throttled doesn't hold the same others back every time.
+// message may hold many events. Of A with a1 and a2 and of B with b1, the order is a1, b1, a2.
+// Every second delivery of the batch begins with the last message, b1, a1, a2, so that a message
+// that is always throttled doesn't hold the same others back every time.
 func lanes(records []events.Record) []lane {
 	var (
 		all    []lane

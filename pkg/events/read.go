@@ -108,8 +108,8 @@ func (v value) array(most int) ([]value, error) {
 	return elements, nil
 }
 
-// afterSpace cuts off what stands before the next value, or before the end: nothing but white space,
-// a comma or a colon.
+// afterSpace cuts off what stands before the next value, or before the end: nothing but white
+// space, a comma or a colon.
 func afterSpace(rest string) string { return strings.TrimLeft(rest, " \t\r\n,:") }
 
 // cutValue cuts off the value with which rest begins. A json.Decoder would cost a kilobyte for each
