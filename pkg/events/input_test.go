@@ -47,6 +47,9 @@ func TestTheRegionOfAnOrgBootstrap(t *testing.T) {
 			data: `{"region_id":"a-` + strings.Repeat("b", 63) + `"}`, problem: "is not a region id",
 		},
 		"a region that is a number": {data: `{"region_id":4}`, problem: "data.region_id: must not be a JSON number"},
+		"a region that is a list":   {data: `{"region_id":[]}`, problem: "data.region_id: must not be a JSON array"},
+		"a region that is true":     {data: `{"region_id":true}`, problem: "data.region_id: must not be a JSON bool"},
+		"a region that is false":    {data: `{"region_id":false}`, problem: "data.region_id: must not be a JSON bool"},
 		"a dry_run that is text": {
 			data: `{"region_id":"cn-north-4","dry_run":"yes"}`, problem: "data.dry_run: must not be a JSON string",
 		},
@@ -172,6 +175,14 @@ func TestTheDataOfAnAccountCreated(t *testing.T) {
 		},
 		"a principal that is null": {
 			data: `{"account_id":"a_1","service_principals":[null]}`, account: "a_1", problem: "must not hold null",
+		},
+		"a principal that is a number": {
+			data: `{"account_id":"a_1","service_principal":5}`, account: "a_1",
+			problem: "data.service_principal: must not be a JSON number",
+		},
+		"a principal of the list that is a number": {
+			data: `{"account_id":"a_1","service_principals":["a",5]}`, account: "a_1",
+			problem: "data.service_principals: must not be a JSON number",
 		},
 		"principals that are not a list": {
 			data: `{"account_id":"a_1","service_principals":"x"}`, account: "a_1", problem: "data.service_principals",

@@ -139,6 +139,7 @@ func TestWhatTracesBecome(t *testing.T) {
 		"null code":   {members{"code": `null`}, "Organizations", "account.created", account1},
 		"object code": {members{"code": `{}`}, "Organizations", "account.created", account1},
 		"text code":   {members{"code": `"OK"`}, "Organizations", "account.created", account1},
+		"no number":   {members{"code": `"Infinity"`}, "Organizations", "account.created", account1},
 		"a large request, which isn't used": {
 			members{"request": quoted(strings.Repeat("x", 300<<10))}, "Organizations", "account.created", account1,
 		},

@@ -174,6 +174,16 @@ func TestEventsThatAreNotValid(t *testing.T) {
 	}
 }
 
+// The members of an object have no order in memory.
+func TestOfSeveralWrongNamesTheSameIsAlwaysTold(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		envelope, err := events.Unwrap([]byte(with(t, members{"c-": `1`, "a-": `2`, "b-": `3`, "id": `4`})))
+		require.NoError(t, err)
+		require.ErrorContains(t, envelope.Records[0].Err, `"a-": is not the name of an attribute`)
+	}
+}
+
 func TestAKeyThatIsThereTwiceIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	ambiguous := strings.Replace(with(t, nil), `{`, `{"id":"2",`, 1)
