@@ -29,6 +29,8 @@ type batch struct {
 	handler  *Handler
 	envelope events.Envelope
 	all      []handled // by the records of the envelope
+	lanes    []lane
+	begun    atomic.Int64 // how many lanes
 	door     gate
 	answered atomic.Int64 // bytes
 	nothing  unasked
@@ -40,24 +42,31 @@ type batch struct {
 // to wait, all that are left are held back.
 func (h *Handler) handleAll(ctx context.Context, envelope events.Envelope) []handled {
 	b := batch{
-		handler: h, envelope: envelope, all: make([]handled, len(envelope.Records)),
+		handler: h, envelope: envelope, all: make([]handled, len(envelope.Records)), lanes: lanes(envelope.Records),
 		door: gate{reserve: h.reserve()}, nothing: unasked{handler: h},
 	}
-	slots := make(chan struct{}, max(h.Config.Concurrency, 1))
 	var wg sync.WaitGroup
-	for _, lane := range lanes(envelope.Records) {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			b.handle(ctx, lane.records)
-		})
+	for range min(h.Config.Concurrency, len(b.lanes)) - 1 {
+		wg.Go(func() { b.work(ctx) })
 	}
+	b.work(ctx)
 	wg.Wait()
 	b.nothing.log(ctx)
 	if b.answered.Load() > maxAnswer {
 		h.logRefusal(ctx, tooLarge())
 	}
 	return b.all
+}
+
+// work handles one lane after another, until all are begun.
+func (b *batch) work(ctx context.Context) {
+	for {
+		next := int(b.begun.Add(1)) - 1
+		if next >= len(b.lanes) {
+			return
+		}
+		b.handle(ctx, b.lanes[next].records)
+	}
 }
 
 // handle handles the records of a lane, by their indices.
