@@ -257,15 +257,17 @@ func TestAsManyEventsAreHandledAtOnceAsConcurrencySays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(func(ctx context.Context, e events.Event, asked events.BootstrapRegion) (events.Result, error) {
-			time.Sleep(time.Second)
+			seconds, err := time.ParseDuration(e.ID + "s")
+			assert.NoError(t, err)
+			time.Sleep(seconds)
 			return registered(ctx, e, asked)
 		})
 		var messages []message
-		for i := range 9 {
+		for i := 1; i <= 9; i++ { // each takes a second longer than the one before it
 			messages = append(messages, message{id: fmt.Sprint(i), body: bootstrap(fmt.Sprint(i))})
 		}
 		for concurrency, want := range map[int]time.Duration{
-			0: 9 * time.Second, 1: 9 * time.Second, 3: 3 * time.Second, 20: time.Second,
+			0: 45 * time.Second, 1: 45 * time.Second, 3: 18 * time.Second, 20: 9 * time.Second,
 		} {
 			h.Config.Concurrency = concurrency
 			start := time.Now()
