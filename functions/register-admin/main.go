@@ -43,7 +43,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-admin", policy, (*client.Client).WarmOrganizations,
+	app.Main("register-admin", policy, 1, (*client.Client).WarmOrganizations,
 		func(api *client.Client, c config) handler.Function {
 			f := function{api, c.Rules, c.Allowed, c.ReadyWithin}
 			return handler.NewFunction(events.AccountCreatedInput(), f.register)

@@ -30,7 +30,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-region", policy, (*client.Client).WarmIdentityCenter,
+	app.Main("register-region", policy, 1, (*client.Client).WarmIdentityCenter,
 		func(api *client.Client, c config) handler.Function {
 			return handler.NewFunction(events.BootstrapRegionInput(), function{api, c.Region}.register)
 		})

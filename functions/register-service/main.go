@@ -29,7 +29,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("register-service", policy, (*client.Client).WarmOrganizations,
+	app.Main("register-service", policy, 1, (*client.Client).WarmOrganizations,
 		func(api *client.Client, c config) handler.Function {
 			return handler.NewFunction(events.BootstrapServicesInput(), newFunction(api, c.Trusted).register)
 		})

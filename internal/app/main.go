@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/sethvargo/go-envconfig"
 
 	"registrar/internal/credentials"
@@ -52,11 +53,12 @@ func (c Config) Validate() error {
 
 // Main is the main of a function. It serves Lambda, FunctionGraph or, elsewhere, HTTP, until the
 // process ends. The name is that of the function's folder. The policy bounds what the function may
-// do with an agency that it assumes. Warm opens the connection that most events need first. C is
-// the function's own configuration: a struct with env tags, and a Validate method if there is more
-// to check.
+// do with an agency that it assumes. An event makes so many calls at once, at most. Warm opens the
+// connection that most events need first. C is the function's own configuration: a struct with env
+// tags, and a Validate method if there is more to check.
 func Main[C any](
-	name, policy string, warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function,
+	name, policy string, calls int,
+	warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function,
 ) {
 	level := new(slog.LevelVar)
 	slog.SetDefault(newLogger(level))
@@ -65,13 +67,17 @@ func Main[C any](
 
 	boundMemory()
 	ctx := context.Background()
-	p := program[C]{name: name, policy: policy, function: function, environment: envconfig.OsLookuper(), level: level}
+	p := program[C]{
+		name: name, policy: policy, calls: calls, function: function, environment: envconfig.OsLookuper(), level: level,
+	}
 	switch {
 	case os.Getenv("AWS_LAMBDA_RUNTIME_API") != "":
+		p.invocations = lambdacontext.MaxConcurrency()
 		lambda.Start(p.start(ctx, warm))
 	case os.Getenv("RUNTIME_API_ADDR") != "":
 		var fg functionGraph
 		p.common.Credentials.Given = true
+		p.invocations = 1
 		h := p.start(ctx, warm, &fg)
 		fg.configured = p.common.Credentials
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -109,10 +115,12 @@ func boundMemory() {
 type program[C any] struct {
 	name        string // the function's folder
 	policy      string
+	calls       int // that an event makes at once
 	function    func(*client.Client, C) handler.Function
 	environment envconfig.Lookuper
 	level       *slog.LevelVar
 	common      Config // what the host knows; build adds what the environment says
+	invocations int    // how many the host makes at once, 0 for as many as come
 }
 
 // start makes the handler for a host that hardly shows why a program ends before its first event.
@@ -146,6 +154,9 @@ func (p *program[C]) build(ctx context.Context, host ...any) (*handler.Handler, 
 		wrong = errors.Join(wrong, v.Validate())
 	}
 	p.level.Set(slog.Level(common.LogLevel))
+	if calls := p.invocations * common.Handler.Concurrency * p.calls; calls > 1 && common.Client.Transport == nil {
+		common.Client.Transport = wire.Transport(calls)
+	}
 	deliver, noSink := sink.New(common.Sink)
 	session := client.Session{Name: p.name, Policy: p.policy}
 	found, noCredentials := credentials.New(common.Credentials, common.Client, session)
