@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"registrar/pkg/wire"
@@ -50,11 +51,14 @@ func New(config Config, credentials CredentialsFunc) *Client {
 	}
 }
 
-// Warm opens a connection to the endpoint and loads the credentials, so that the first call doesn't
-// wait for them. It takes at most 2 s and ignores what comes of it.
+// Warm opens a connection to the endpoint and loads the credentials, both at once, so that the
+// first call doesn't wait for them. It takes at most 2 s and ignores what comes of it.
 func (c *Client) Warm(ctx context.Context, endpoint wire.Endpoint) {
 	ctx, cancel := context.WithTimeout(ctx, warmLimit)
 	defer cancel()
+	var credentials sync.WaitGroup
+	credentials.Go(func() { _, _, _ = c.credentials.newer(ctx, 0) })
+	defer credentials.Wait()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.URL("").String(), nil)
 	if err != nil {
 		return
@@ -62,7 +66,6 @@ func (c *Client) Warm(ctx context.Context, endpoint wire.Endpoint) {
 	if resp, err := c.http.Do(req); err == nil {
 		_ = resp.Body.Close()
 	}
-	_, _, _ = c.credentials.newer(ctx, 0)
 }
 
 // Sent describes a finished call, successful or not.

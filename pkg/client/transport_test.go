@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -177,27 +178,54 @@ func TestAnEndlessAnswerIsCut(t *testing.T) {
 
 func TestWarmOpensTheConnectionThatTheFirstCallUses(t *testing.T) {
 	t.Parallel()
-	cloud := huaweitest.New(keys())
-	var connections atomic.Int32
-	_, c := serve(t, cloud, func(s *httptest.Server) {
-		s.Config.ConnState = countNew(&connections)
-		s.Start()
+	for name, start := range map[string]func(*httptest.Server){
+		"http": (*httptest.Server).Start, "https": (*httptest.Server).StartTLS,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cloud := huaweitest.New(keys())
+			var connections atomic.Int32
+			server, c := serve(t, cloud, func(s *httptest.Server) {
+				s.Config.ConnState = countNew(&connections)
+				start(s)
+			})
+			transport := wire.Transport(0)
+			trust(transport, server)
+			c.Transport = transport
+			loads := 0
+			api := client.New(c, func(context.Context) (client.Credentials, error) {
+				loads++
+				return credentials(keys()), nil
+			})
+			api.Warm(t.Context(), c.IdentityCenter)
+			require.EqualValues(t, 1, connections.Load())
+			assert.Equal(t, 1, loads)
+			_, err := api.RegisteredRegions(t.Context())
+			require.NoError(t, err)
+			assert.EqualValues(t, 1, connections.Load())
+			assert.Equal(t, 1, loads)
+			head := cloud.Requests()[0]
+			assert.Equal(t, "HEAD", head.Method)
+			assert.Empty(t, head.Header.Get("Authorization"))
+		})
+	}
+}
+
+func TestAnEndpointThatHangsDoesNotKeepCredentialsFromBeingWarmed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cloud := huaweitest.New(keys())
+		cloud.Script("HEAD", "", huaweitest.Fault{Delay: time.Hour})
+		loads := 0
+		c := client.New(config(cloud), func(ctx context.Context) (client.Credentials, error) {
+			loads++
+			return credentials(keys()), ctx.Err()
+		})
+		c.WarmOrganizations(t.Context())
+		_, err := c.TrustedServices(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, loads)
 	})
-	loads := 0
-	api := client.New(c, func(context.Context) (client.Credentials, error) {
-		loads++
-		return credentials(keys()), nil
-	})
-	api.Warm(t.Context(), c.IdentityCenter)
-	require.EqualValues(t, 1, connections.Load())
-	assert.Equal(t, 1, loads)
-	_, err := api.RegisteredRegions(t.Context())
-	require.NoError(t, err)
-	assert.EqualValues(t, 1, connections.Load())
-	assert.Equal(t, 1, loads)
-	head := cloud.Requests()[0]
-	assert.Equal(t, "HEAD", head.Method)
-	assert.Empty(t, head.Header.Get("Authorization"))
 }
 
 // answers take the first requests at once, and let no other connection in until all of these are
