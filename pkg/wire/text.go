@@ -71,12 +71,12 @@ func NewSecrets(secrets ...string) Secrets {
 		if len(secret) < 2 {
 			continue
 		}
-		forms := append(encodedForms(secret), secret)
+		forms := encodedForms(secret)
 		for read := range readings(secret) { // what looks like an escape in it is taken for one in a text
-			forms = append(forms, read.text)
+			forms = append(forms, squeeze(read.text).text)
 		}
 		for _, form := range forms {
-			if form = squeeze(form).text; len(form) >= 2 && !slices.Contains(s.forms, form) {
+			if len(form) >= 2 && !slices.Contains(s.forms, form) {
 				s.forms = append(s.forms, form)
 			}
 		}
@@ -182,6 +182,9 @@ func squeeze(s string) reading {
 }
 
 func invisible(r rune) bool {
+	if r < utf8.RuneSelf { // nearly all are, and need no tables
+		return r <= ' ' || r == 0x7f
+	}
 	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError
 }
 

@@ -122,12 +122,13 @@ func TestWhatIsNotASecretStays(t *testing.T) {
 
 func TestOnlyWhatIsSecretIsReplacedAmongEscapes(t *testing.T) {
 	t.Parallel()
-	secrets := wire.NewSecrets("SK<example", "p%41ss")
+	secrets := wire.NewSecrets("SK<example", "p%41ss", "q%C2%A0rst")
 	for text, want := range map[string]string{
 		`a\n\"SK\u003cexample\"\n &amp; b`: `a\n\"[redacted]\"\n &amp; b`,
 		"a%20SK%3Cexample%20b%zz":          "a%20[redacted]%20b%zz",
 		"&lt;SK&lt;example&gt;":            "&lt;[redacted]&gt;",
 		"p%41ss p%2541ss p%2e p":           "[redacted] [redacted] p%2e p",
+		"q%C2%A0rst q\u00a0rst":            "[redacted] [redacted]",
 	} {
 		assert.Equal(t, want, secrets.Redact(text))
 	}
@@ -137,6 +138,19 @@ func TestNoVerbShowsTheSecrets(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		assert.Equal(t, wire.Redacted, fmt.Sprintf(verb, wire.NewSecrets("SKexample")), verb)
+	}
+}
+
+func TestASecretIsRedactedAroundWhatCannotBeSeen(t *testing.T) {
+	t.Parallel()
+	secrets := wire.NewSecrets("SKexample")
+	for r := range rune(0x2100) {
+		text := "SKex" + string(r) + "ample"
+		want := text
+		if unicode.IsSpace(r) || !unicode.IsGraphic(r) {
+			want = wire.Redacted
+		}
+		assert.Equal(t, want, secrets.Redact(text), "%U", r)
 	}
 }
 
