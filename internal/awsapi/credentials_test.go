@@ -56,13 +56,9 @@ func hosts(t *testing.T, h http.Handler) http.Handler {
 		case strings.HasPrefix(r.Host, "sts.") && r.Header.Get("Authorization") == "":
 			assert.NoError(t, r.ParseForm())
 			assert.Equal(t, "POST /", r.Method+" "+r.URL.Path)
-			if r.Form.Get("RoleSessionName") != "pod" {
-				assert.Equal(t, "registrar", r.Form.Get("RoleSessionName"))
-			}
-			r.PostForm.Del("RoleSessionName")
 			assert.Equal(t, url.Values{
 				"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}, "RoleArn": {role},
-				"WebIdentityToken": {token},
+				"RoleSessionName": {"registrar"}, "WebIdentityToken": {token},
 			}, r.PostForm)
 			fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">`+
 				`<AssumeRoleWithWebIdentityResult><Credentials><SessionToken>%s</SessionToken>`+
@@ -106,10 +102,6 @@ func TestCredentialsComeFromWhereTheEnvironmentSays(t *testing.T) {
 		},
 		"a token for a role": {
 			"AWS_WEB_IDENTITY_TOKEN_FILE=TOKEN AWS_ROLE_ARN=" + role + all, handedOut, "sts.eu-west-1.amazonaws.com",
-		},
-		"a token for a role, with a name": {
-			"AWS_WEB_IDENTITY_TOKEN_FILE=TOKEN AWS_ROLE_SESSION_NAME=pod AWS_ROLE_ARN=" + role, handedOut,
-			"sts.eu-west-1.amazonaws.com",
 		},
 		"ECS": {all, handedOut, "169.254.170.2"},
 		"EKS": {
@@ -212,6 +204,41 @@ func TestCredentialsAreRenewedBeforeTheyExpireOnceForAllCallers(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestTheEnvironmentMayNameTheSessionOfARole(t *testing.T) {
+	t.Parallel()
+	var name string
+	config := byWebIdentity(t)
+	config.RoleSession = "pod"
+	config.Transport = awstest.Transport(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name = r.FormValue("RoleSessionName")
+		awstest.Refuse(http.StatusForbidden, "AccessDenied")(w, r)
+	}))
+	api, err := awsapi.New(config, awsapi.SecretsManager, "")
+	require.NoError(t, err)
+	_ = failure(t.Context(), t, api)
+	assert.Equal(t, "pod", name)
+}
+
+func TestCredentialsThatDoNotExpireAreKept(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	vault := new(awstest.SecretsManager)
+	vault.Put("a", "value")
+	api := client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			asked++
+			fmt.Fprintf(w, `{"AccessKeyId":%q,"SecretAccessKey":%q}`, awstest.AccessKey, awstest.SecretKey)
+			return
+		}
+		vault.ServeHTTP(w, r)
+	}), func(c *awsapi.Config) { c.AccessKey, c.SecretKey, c.ContainerPath = "", "", "/" })
+	for range 3 {
+		_, f := read(t.Context(), api)
+		require.Nil(t, f)
+	}
+	assert.Equal(t, 1, asked)
 }
 
 // Our clock may be wrong, and tell that they are good for years.

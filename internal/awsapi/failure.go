@@ -49,9 +49,7 @@ func refused(resp *http.Response, body []byte, decode decoder) *attempt.Failure 
 		Code string `json:"__type" xml:"Error>Code"`
 		Else string `json:"code" xml:"-"`
 	}
-	if resp.StatusCode/100 != 2 {
-		_ = decode(body, &e) // what isn't an error of AWS has no code
-	}
+	_ = decode(body, &e) // what isn't an error of AWS has no code
 	code, _, _ := strings.Cut(cmp.Or(resp.Header.Get("X-Amzn-Errortype"), e.Code, e.Else), ":")
 	if _, name, ok := strings.Cut(code, "#"); ok {
 		code = name

@@ -75,6 +75,8 @@ func TestARefusalShowsOnlyTextsThatLookLikeCodesAndIDs(t *testing.T) {
 		"status 403":                              awsapi.Refusal(403, a64+"a", id+"a"),
 		"status 404 " + a64:                       awsapi.Refusal(404, a64, "a\nb"),
 		"status 405":                              awsapi.Refusal(405, "a\nb", digits),
+		"status 406":                              awsapi.Refusal(406, "", digits[:32]),
+		"status 407":                              awsapi.Refusal(407, "", strings.Repeat("g", 36)),
 	} {
 		require.EqualError(t, f, want)
 		assert.True(t, f.Answered)
@@ -238,6 +240,36 @@ func TestATimeoutSaysHowLongItWas(t *testing.T) {
 	}
 }
 
+// stalls answers, and then sends nothing more.
+type stalls struct{ status int }
+
+func (s stalls) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: s.status, Body: stalled{r.Context()}}, nil
+}
+
+type stalled struct{ ctx context.Context }
+
+func (s stalled) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+
+func (stalled) Close() error { return nil }
+
+func TestAnAnswerThatStallsIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 403} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := attempt.Timeout(t.Context(), 3*time.Second)
+			defer cancel()
+			f := failure(ctx, t, client(t, nil, func(c *awsapi.Config) { c.Transport = stalls{status} }))
+			require.EqualError(t, f, "no answer within 3s: context deadline exceeded")
+			assert.Equal(t, attempt.Transient, attempt.KindOf(f))
+			assert.False(t, f.Answered)
+		})
+	}
+}
+
 func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -254,6 +286,10 @@ func TestAFailureToGetCredentialsSaysSo(t *testing.T) {
 		},
 		"there are none in it": {
 			awstest.Garbage(200, `{"AccessKeyId":"`+awstest.AccessKey+`"}`), attempt.Transient,
+			"AWS credentials: the answer holds none",
+		},
+		"half of them is in it": {
+			awstest.Garbage(200, `{"SecretAccessKey":"`+awstest.SecretKey+`"}`), attempt.Transient,
 			"AWS credentials: the answer holds none",
 		},
 		"nobody answers": {awstest.Abort, attempt.Transient, "AWS credentials: EOF"},
