@@ -37,6 +37,7 @@ var allowed = []struct{ part, imports string }{
 	{"internal/app", "internal/handler internal/credentials internal/sink pkg/*"},
 	{"internal/decisions", "internal/functiongraphlocal internal/handler internal/huaweitest internal/lambdalocal " +
 		"internal/planted pkg/*"}, // for tests
+	{"internal/measure", "internal/huaweitest"},
 	{"internal/model", "internal/handler internal/huaweitest internal/lambdalocal internal/planted " +
 		"internal/racedetector internal/sink pkg/*"}, // for tests
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
