@@ -47,6 +47,13 @@ soak: build-local ## Put the built functions under load with random faults: is a
 	@go build -o dist/bin/soak ./cmd/soak
 	@exec dist/bin/soak dist/local
 
+.PHONY: bench
+bench: go ## Measure the functions against the least that a Lambda function in Go can be: about five minutes
+##   ROUNDS=40  cold starts of each program
+##   BLOCKS=20  of 250 warm invocations each
+	@go build -o dist/bin/bench ./cmd/bench
+	@exec dist/bin/bench dist/bench
+
 .PHONY: invoke
 invoke: go ## Send an event to a function: make invoke FUNCTION=register-region EVENT=events/org-bootstrap.json
 ##   DRY_RUN=1  with dry_run in its data

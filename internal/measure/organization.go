@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,10 +36,8 @@ type Organization struct {
 	samples        [][]byte
 }
 
-// Keys are the ones that the organization knows, as long as temporary ones are.
-var Keys = huaweitest.Credentials{
-	AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001", SecurityToken: strings.Repeat("TOKENexample", 80),
-}
+// Keys are the ones that the organization knows.
+var Keys = huaweitest.Credentials{AccessKey: "AKEXAMPLE0001", SecretKey: "SKexample0001"}
 
 // NewOrganization makes an organization for the samples of the project whose root is given.
 func NewOrganization(root string) (*Organization, error) {
@@ -76,8 +75,7 @@ func NewOrganization(root string) (*Organization, error) {
 func (o *Organization) Environment(endpoint string) map[string]string {
 	return map[string]string{
 		"HUAWEICLOUD_SDK_AK": Keys.AccessKey, "HUAWEICLOUD_SDK_SK": Keys.SecretKey,
-		"HUAWEICLOUD_SDK_SECURITY_TOKEN": Keys.SecurityToken,
-		"IDENTITYCENTER_ENDPOINT":        endpoint, "ORGANIZATIONS_ENDPOINT": endpoint,
+		"IDENTITYCENTER_ENDPOINT": endpoint, "ORGANIZATIONS_ENDPOINT": endpoint,
 		"REGION_ID": region, "TRUSTED_SERVICES": service, "ADMINISTRATORS": service + "=id:" + account,
 	}
 }
@@ -109,8 +107,8 @@ type Server struct {
 	connections atomic.Int64
 }
 
-// Serve serves h on a port of its own until Close.
-func Serve(ctx context.Context, h http.Handler) (*Server, error) {
+// Serve serves h on a port of its own until Close, over HTTPS if there is a certificate.
+func Serve(ctx context.Context, h http.Handler, certificate ...tls.Certificate) (*Server, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -121,6 +119,10 @@ func Serve(ctx context.Context, h http.Handler) (*Server, error) {
 			s.connections.Add(1)
 		}
 	}}
+	if certificate != nil {
+		s.URL = "https://" + listener.Addr().String()
+		listener = tls.NewListener(listener, &tls.Config{Certificates: certificate})
+	}
 	go func() { _ = s.Serve(listener) }()
 	return s, nil
 }
