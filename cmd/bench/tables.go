@@ -77,6 +77,9 @@ func (b *bench) tables() []table {
 		}},
 	}
 	for _, megabytes := range shares {
+		if b.samples[key{atShare(megabytes), first, measure.Bare}] == nil {
+			continue
+		}
 		all = append(all, table{atShare(megabytes), measure.Bare, ran, []figure{
 			{name: startAndFirst, unit: milliseconds},
 			{name: first, unit: milliseconds},
