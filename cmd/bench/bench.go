@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -61,6 +63,9 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 	defer stop()
 	b.samples, b.payloads = samples{}, map[string][]byte{}
 	var err error
+	if b.folder, err = filepath.Abs(b.folder); err != nil {
+		return nil, err
+	}
 	if b.subjects, err = measure.Subjects(b.root); err != nil {
 		return nil, err
 	}
@@ -90,7 +95,8 @@ func (b *bench) build(ctx context.Context) error {
 	for _, s := range b.subjects {
 		b.say("building " + s.Name)
 		for folder, target := range map[string]measure.Target{
-			"linked": {}, "counting": {Counting: true}, arm: {OS: "linux", Arch: "arm64"}, amd: {OS: "linux", Arch: "amd64"},
+			"linked": {}, "counting": {Counting: true},
+			arm: {OS: "linux", Arch: "arm64"}, amd: {OS: "linux", Arch: "amd64"},
 		} {
 			file := b.path(folder, s.Name, "bootstrap")
 			if err := s.Build(ctx, target, file); err != nil {
@@ -123,7 +129,7 @@ func (b *bench) install(linked, name string) error {
 	if err := os.MkdirAll(b.path("here", name), 0o755); err != nil {
 		return err
 	}
-	_ = os.Remove(b.path("here", name, "bootstrap")) // of an earlier run
+	_ = os.Remove(b.path("here", name, "bootstrap")) // there may be one of an earlier run
 	return os.WriteFile(b.path("here", name, "bootstrap"), content, 0o755)
 }
 
@@ -135,10 +141,8 @@ func (b *bench) measure(ctx context.Context) error {
 	}
 	for n := range b.rounds {
 		b.progress("cold round", n, b.rounds)
-		for of, programs := range map[string][]program{overHTTP: plain, overHTTPS: secure} {
-			if err := b.cold(ctx, of, programs, nil); err != nil {
-				return err
-			}
+		if err := errors.Join(b.cold(ctx, overHTTP, plain, nil), b.cold(ctx, overHTTPS, secure, nil)); err != nil {
+			return err
 		}
 	}
 	for _, megabytes := range shares {
@@ -150,7 +154,7 @@ func (b *bench) measure(ctx context.Context) error {
 		defer limit.remove()
 		few := (b.rounds + 3) / 4
 		for n := range few {
-			b.progress(atShare(megabytes)+", round", n, few)
+			b.progress(fmt.Sprintf("cold round with the CPU of %d MB", megabytes), n, few)
 			if err := b.cold(ctx, atShare(megabytes), plain, limit); err != nil {
 				return err
 			}
@@ -168,12 +172,7 @@ func (b *bench) progress(what string, n, of int) {
 // programs are those that are measured over HTTP, and over HTTPS. Each has a server of its own, so
 // that its connections can be told.
 func (b *bench) programs(ctx context.Context) (plain, secure []program, err error) {
-	folder, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return nil, nil, err
-	}
-	context.AfterFunc(ctx, func() { os.RemoveAll(folder) })
-	store, err := newTrustStore(folder)
+	store, err := newTrustStore(b.path("roots"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -199,13 +198,11 @@ func (b *bench) programs(ctx context.Context) (plain, secure []program, err erro
 			plain = append(plain, again)
 			continue
 		}
-		overTLS, err := measure.Serve(ctx, b.organization, store.certificate)
-		if err != nil {
+		if p.server, err = serve(ctx, b.organization, store.certificate); err != nil {
 			return nil, nil, err
 		}
-		context.AfterFunc(ctx, func() { overTLS.Close() })
 		p.env = maps.Clone(p.env)
-		maps.Copy(p.env, b.organization.Environment(overTLS.URL))
+		maps.Copy(p.env, b.organization.Environment(p.server.URL))
 		maps.Copy(p.env, trusted)
 		secure = append(secure, p)
 	}
@@ -244,8 +241,8 @@ func (b *bench) withSecretAndBus(ctx context.Context, p program) (program, error
 }
 
 // serve serves h until ctx ends.
-func serve(ctx context.Context, h http.Handler) (*measure.Server, error) {
-	s, err := measure.Serve(ctx, h)
+func serve(ctx context.Context, h http.Handler, certificate ...tls.Certificate) (*measure.Server, error) {
+	s, err := measure.Serve(ctx, h, certificate...)
 	if err == nil {
 		context.AfterFunc(ctx, func() { s.Close() })
 	}

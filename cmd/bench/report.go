@@ -189,7 +189,8 @@ func (r report) void() error {
 		for _, f := range t.figures {
 			v, measured := r.samples.value(t, f, control)
 			if f.controlled && measured && (v < lowest || v > highest) {
-				wrong = append(wrong, fmt.Errorf("  %s: %s: the copy of %s came to %.2f of it", t.name, f.name, t.base, v))
+				err := fmt.Errorf("  %s: %s: the copy of %s came to %.2f of it", t.name, f.name, t.base, v)
+				wrong = append(wrong, err)
 			}
 		}
 	}

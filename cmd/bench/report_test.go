@@ -33,7 +33,8 @@ func made(controlled float64) report {
 	s.add("t", "bytes", "ours", 3.5e6)
 	goals := func(most float64) goal { return goal{most, []string{"ours", "theirs"}} }
 	return report{head: "made up", samples: s, notes: []string{"a note"}, tables: []table{{
-		"t", "bare", []string{"bare", control, "ours", "theirs"},
+		"t", "bare",
+		[]string{"bare", control, "ours", "theirs"},
 		[]figure{
 			{name: "time", unit: seconds, controlled: true, goal: goals(1.5)},
 			{name: "same time", of: "time", goal: goals(1.4)},

@@ -29,11 +29,14 @@ const roots, short, long = 145, 2, 5
 type trustStore struct {
 	bundle      string
 	folders     string          // as SSL_CERT_DIR has them
-	certificate tls.Certificate // of a server on this machine, signed by the last of the roots
+	certificate tls.Certificate // belongs to a server on this machine; the last of the roots signed it
 }
 
 func newTrustStore(folder string) (*trustStore, error) {
 	const stored = "etc/pki/ca-trust/extracted"
+	if err := os.RemoveAll(folder); err != nil { // an earlier one
+		return nil, err
+	}
 	t := &trustStore{bundle: filepath.Join(folder, stored, "pem", "tls-ca-bundle.pem")}
 	two, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -63,8 +66,9 @@ func newTrustStore(folder string) (*trustStore, error) {
 			CommonName: fmt.Sprintf("Example Trust Services Root CA %d", i),
 		}
 		root = &x509.Certificate{
-			SerialNumber: big.NewInt(int64(i + 1)), Subject: name, Issuer: name, IsCA: true, BasicConstraintsValid: true,
-			KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(20, 0, 0),
+			SerialNumber: big.NewInt(int64(i + 1)), Subject: name, Issuer: name,
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(20, 0, 0),
 		}
 		signed, err := x509.CreateCertificate(rand.Reader, root, root, key.Public(), key)
 		if err != nil {

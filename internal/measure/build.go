@@ -59,6 +59,9 @@ func Subjects(root string) ([]Subject, error) {
 		all = append(all, Subject{name, root, "./internal/measure/testdata/" + name})
 	}
 	for _, f := range functions {
+		if !f.IsDir() {
+			continue
+		}
 		all = append(all, Subject{f.Name(), root, "./functions/" + f.Name()})
 	}
 	return all, nil
