@@ -319,10 +319,8 @@ func (b *bench) warm(ctx context.Context, programs []program) error {
 	}
 	for n := range b.blocks {
 		b.progress("warm block", n, b.blocks)
-		for _, i := range rand.Perm(len(programs)) {
-			if err := b.block(processes[i], programs[i]); err != nil {
-				return err
-			}
+		if err := b.block(processes, programs); err != nil {
+			return err
 		}
 	}
 	for i, p := range programs {
@@ -337,19 +335,29 @@ func (b *bench) warm(ctx context.Context, programs []program) error {
 	return nil
 }
 
-func (b *bench) block(process *measure.Process, p program) error {
-	before, noUsage := process.Usage()
-	var each []float64
-	for range perBlock {
-		_, took, err := process.Invoke(p.payload)
-		if err != nil {
-			return err
+// block gives each program its invocations in a few turns, so that all meet the same moments.
+func (b *bench) block(processes []*measure.Process, programs []program) error {
+	const turns = 10
+	each, used := make([][]float64, len(programs)), make([]time.Duration, len(programs))
+	for range turns {
+		for _, i := range rand.Perm(len(programs)) {
+			before, _ := processes[i].Usage() // zero where it can't be told
+			for range perBlock / turns {
+				_, took, err := processes[i].Invoke(programs[i].payload)
+				if err != nil {
+					return err
+				}
+				each[i] = append(each[i], took.Seconds())
+			}
+			after, _ := processes[i].Usage()
+			used[i] += after.CPU - before.CPU
 		}
-		each = append(each, took.Seconds())
 	}
-	b.samples.add(warm, halfOf, p.name, median(each))
-	if after, err := process.Usage(); err == nil && noUsage == nil {
-		b.samples.add(warm, cpu, p.name, (after.CPU-before.CPU).Seconds()/perBlock)
+	for i, p := range programs {
+		b.samples.add(warm, halfOf, p.name, median(each[i]))
+		if used[i] > 0 {
+			b.samples.add(warm, cpu, p.name, used[i].Seconds()/perBlock)
+		}
 	}
 	return nil
 }
