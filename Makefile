@@ -48,7 +48,7 @@ soak: build-local ## Put the built functions under load with random faults: is a
 	@exec dist/bin/soak dist/local
 
 .PHONY: bench
-bench: go ## Measure the functions against the least that a Lambda function in Go can be: about five minutes
+bench: go ## Measure the functions against the least that a Lambda function in Go can be, in about three minutes
 ##   ROUNDS=40  cold starts of each program
 ##   BLOCKS=20  of 250 warm invocations each
 	@go build -o dist/bin/bench ./cmd/bench
