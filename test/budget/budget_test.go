@@ -37,8 +37,13 @@ var limits struct {
 	}
 	Initialisation struct{ Own, All allocated }
 
-	Allocations map[string]int            // by function
-	Calls       map[string]map[string]int // by function and outcome
+	Allocations map[string]int // by function
+	Connections struct {
+		Sequence int
+		Batch    map[int]int // by CONCURRENCY
+		Audit    int
+	}
+	Calls map[string]map[string]int // by function and outcome
 }
 
 type allocated struct{ Objects, Bytes int }
