@@ -33,7 +33,7 @@ func bridge(t *testing.T, h http.Handler) sink.Sink {
 	return send
 }
 
-// serveBridge is a sink at a real server, through the HTTP client that is used elsewhere.
+// serveBridge is a sink at a real server, through the transport that the sink makes for itself.
 func serveBridge(t *testing.T, h http.Handler, start func(*httptest.Server)) sink.Sink {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
