@@ -55,8 +55,7 @@ func newTrustStore(folder string) (*trustStore, error) {
 	for i := range roots + 1 {
 		key := crypto.Signer(curve)
 		switch kind := i % 10; {
-		case i == roots: // that of the server
-		case kind < short:
+		case kind < short, i == roots: // the last one is that of the server
 			key = two
 		case kind < short+long:
 			key = four
@@ -83,7 +82,7 @@ func newTrustStore(folder string) (*trustStore, error) {
 		SerialNumber: big.NewInt(1000), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: root.NotBefore,
 		NotAfter: root.NotAfter, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	signed, err := x509.CreateCertificate(rand.Reader, leaf, root, two.Public(), curve)
+	signed, err := x509.CreateCertificate(rand.Reader, leaf, root, two.Public(), two)
 	if err != nil {
 		return nil, err
 	}
