@@ -30,11 +30,14 @@ func TestAHostThatKnowsHowManyCallsThereAreOpensNoMoreConnections(t *testing.T) 
 			t.Parallel()
 			var connections, calls atomic.Int32
 			full := make(chan struct{}) // closed when as many calls as there may be are there together
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				if calls.Add(1) == c.want {
 					close(full)
 				}
-				<-full
+				select {
+				case <-full:
+				case <-r.Context().Done(): // a call has given up, and fails the test
+				}
 			}))
 			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 				if state == http.StateNew {
@@ -45,7 +48,8 @@ func TestAHostThatKnowsHowManyCallsThereAreOpensNoMoreConnections(t *testing.T) 
 			t.Cleanup(server.Close)
 			p := ownProgram(map[string]string{
 				"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "REGION_ID": "cn-north-4",
-				"ORGANIZATIONS_ENDPOINT": server.URL, "CONCURRENCY": c.concurrency, "MAX_ATTEMPTS": "1",
+				"ORGANIZATIONS_ENDPOINT": server.URL, "CONCURRENCY": c.concurrency,
+				"MAX_ATTEMPTS": "1", "REQUEST_TIMEOUT": "60s",
 			})
 			p.invocations, p.calls = c.invocations, c.calls
 			_, api, err := p.build(t.Context())

@@ -235,13 +235,16 @@ type answers struct {
 	first, together int32
 
 	n, connections atomic.Int32
-	gate, full     chan struct{} // closed when the first are answered, and when all are there
+	gate, full     context.Context // done when the first are answered, and when all are there
+	open, release  context.CancelFunc
 }
 
-func newAnswers(first, together int) *answers {
-	return &answers{
-		first: int32(first), together: int32(together), gate: make(chan struct{}), full: make(chan struct{}),
-	}
+func newAnswers(t *testing.T, first, together int) *answers {
+	t.Helper()
+	a := &answers{first: int32(first), together: int32(together)}
+	a.gate, a.open = context.WithCancel(t.Context())
+	a.full, a.release = context.WithCancel(t.Context())
+	return a
 }
 
 func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -251,12 +254,12 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := a.n.Add(1)
 	switch n {
 	case a.first:
-		close(a.gate)
+		a.open()
 	case a.first + a.together:
-		close(a.full)
+		a.release()
 	}
 	if n > a.first {
-		<-a.full
+		<-a.full.Done()
 	}
 	_, _ = io.WriteString(w, `{"services":["service.SecMaster"]}`)
 }
@@ -264,7 +267,7 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // shut lets one connection in, and all others when the gate is open.
 type shut struct {
 	net.Listener
-	gate chan struct{}
+	gate context.Context
 	once sync.Once
 }
 
@@ -272,7 +275,7 @@ func (l *shut) Accept() (net.Conn, error) {
 	first := false
 	l.once.Do(func() { first = true })
 	if !first {
-		<-l.gate
+		<-l.gate.Done()
 	}
 	return l.Listener.Accept()
 }
@@ -285,7 +288,7 @@ func TestABatchOpensAsManyConnectionsAsItMakesCallsAtOnce(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(scheme, concurrency), func(t *testing.T) {
 				t.Parallel()
-				cloud := newAnswers(3*concurrency, concurrency)
+				cloud := newAnswers(t, 3*concurrency, concurrency)
 				server, c := serve(t, cloud, func(s *httptest.Server) {
 					s.Config.ConnState = countNew(&cloud.connections)
 					s.Listener = &shut{Listener: s.Listener, gate: cloud.gate}
@@ -293,7 +296,7 @@ func TestABatchOpensAsManyConnectionsAsItMakesCallsAtOnce(t *testing.T) {
 				})
 				transport := wire.Transport(concurrency)
 				trust(transport, server)
-				c.Transport = transport
+				c.Transport, c.RequestTimeout = transport, time.Minute
 				api := client.New(c, client.Static(credentials(keys())))
 				api.WarmOrganizations(t.Context())
 				for range 2 { // the second finds the connections of the first
