@@ -210,6 +210,7 @@ fuzz: go ## Fuzz whatever parses, FUZZTIME executions each
 	go test -run '^$$' -fuzz FuzzToken -fuzztime 2000x ./internal/credentials
 	go test -run '^$$' -fuzz FuzzErrorBody -fuzztime $(FUZZTIME) ./pkg/client
 	go test -run '^$$' -fuzz FuzzClean -fuzztime $(FUZZTIME) ./pkg/wire
+	go test -run '^$$' -fuzz FuzzRedact -fuzztime $(FUZZTIME) ./pkg/wire
 
 .PHONY: clean
 clean: ## Remove what was built
