@@ -38,42 +38,41 @@ func readAccountCreated(o object) (d AccountCreated, err error) {
 		return d, errors.New("create_account_status_id: must not stand beside account_id")
 	}
 	single := o.given("service_principal")
-	if single != "" && single.kind() != "string" {
-		return d, notOfKind("service_principal", single)
+	if single != "" {
+		if single.kind() != "string" {
+			return d, notOfKind("service_principal", single)
+		}
+		single = "[" + single + "]"
 	}
-	d.ServicePrincipals, err = principals(o, single)
+	d.ServicePrincipals, err = principals(single, o.given("service_principals"))
 	return d, err
 }
 
-// principals reads service_principals: each once, in their order, after first if there is one.
-func principals(o object, first value) (read []ServicePrincipal, err error) {
-	var named []value
-	if v := o.given("service_principals"); v != "" {
-		if named, err = v.array(maxEvent); err != nil {
-			return nil, notOfKind("service_principals", v)
+// principals reads lists of services: each service once, in their order.
+func principals(lists ...value) (read []ServicePrincipal, err error) {
+	for _, list := range lists {
+		if list != "" && list.kind() != "array" {
+			return nil, notOfKind("service_principals", list)
 		}
-	}
-	if first != "" {
-		named = slices.Insert(named, 0, first)
-	}
-	for _, v := range named {
-		switch v.kind() {
-		case "string":
-		case "null":
-			return nil, errors.New("service_principals: must not hold null")
-		default:
-			return nil, notOfKind("service_principals", v)
+		for v := range list.elements() {
+			switch v.kind() {
+			case "string":
+			case "null":
+				return nil, errors.New("service_principals: must not hold null")
+			default:
+				return nil, notOfKind("service_principals", v)
+			}
+			p, err := ParseServicePrincipal(v.text())
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("service_principals: %w", err)
+			case slices.Contains(read, p): // read has at most MaxPrincipals
+				continue
+			case len(read) == MaxPrincipals:
+				return nil, fmt.Errorf("service_principals: more than %d of them", MaxPrincipals)
+			}
+			read = append(read, p)
 		}
-		p, err := ParseServicePrincipal(v.text())
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("service_principals: %w", err)
-		case slices.Contains(read, p): // read has at most MaxPrincipals
-			continue
-		case len(read) == MaxPrincipals:
-			return nil, fmt.Errorf("service_principals: more than %d of them", MaxPrincipals)
-		}
-		read = append(read, p)
 	}
 	return read, nil
 }

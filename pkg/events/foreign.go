@@ -9,9 +9,7 @@ import (
 // foreign names a payload that is well known but not taken, and says what would be, if there is
 // something. The first row that fits names it.
 func (o object) foreign() string {
-	_, first := o.records("Records", 1)
-	_, record := o.records("record", 1)
-	_, records := o.records("records", 1)
+	first, record, records := o.first("Records"), o.first("record"), o.first("records")
 	context := o.object("requestContext")
 	aws := cmp.Or(first.text("eventSource"), o.text("eventSource")) // the latter of Kafka, MQ and Pipes
 	huawei := cmp.Or(record.text("event_source"), records.text("event_source"))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -93,19 +94,35 @@ func (v value) object() (object, error) {
 	return o, nil
 }
 
+// elements are those of an array, none of anything else.
+func (v value) elements() iter.Seq[value] {
+	return func(yield func(value) bool) {
+		if v.kind() != "array" {
+			return
+		}
+		for rest := afterSpace(string(v[1:])); rest[0] != ']'; rest = afterSpace(rest) {
+			var element value
+			element, rest = cutValue(rest)
+			if !yield(element) {
+				return
+			}
+		}
+	}
+}
+
 // array returns the elements of an array, up to one more than most. The caller refuses a list that
 // is longer than most, so the rest would only cost memory.
 func (v value) array(most int) ([]value, error) {
 	if v.kind() != "array" {
 		return nil, errNoArray
 	}
-	elements := []value{}
-	for rest := afterSpace(string(v[1:])); rest[0] != ']' && len(elements) <= most; rest = afterSpace(rest) {
-		var element value
-		element, rest = cutValue(rest)
-		elements = append(elements, element)
+	all := []value{}
+	for element := range v.elements() {
+		if all = append(all, element); len(all) > most {
+			break
+		}
 	}
-	return elements, nil
+	return all, nil
 }
 
 // afterSpace cuts off what stands before the next value, or before the end: nothing but white

@@ -10,7 +10,7 @@ type BootstrapServices struct {
 // that enables trusted access reads it, and org.service.missing, with which an audit asks for it.
 func BootstrapServicesInput() Input[BootstrapServices] {
 	read := func(o object) (d BootstrapServices, err error) {
-		d.ServicePrincipals, err = principals(o, "")
+		d.ServicePrincipals, err = principals(o.given("service_principals"))
 		return d, err
 	}
 	return Input[BootstrapServices]{"org.bootstrap", []string{serviceRequest}, read}

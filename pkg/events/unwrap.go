@@ -154,16 +154,14 @@ func (o object) shape() (_ Shape, list []value) {
 	if o.has("specversion") {
 		return Structured, nil
 	}
-	list, first := o.records("Records", maxRecords)
-	smn, notification := o.records("record", maxRecords)
-	context, trace := o.object("requestContext"), o.object("cts")
+	record, context, trace := o.first("Records"), o.object("requestContext"), o.object("cts")
 	switch {
-	case first.text("eventSource") == "aws:sqs":
-		return SQS, list
-	case first.text("EventSource") == "aws:sns":
-		return SNS, list
-	case notification.text("event_source") == "smn":
-		return SMN, smn
+	case record.text("eventSource") == "aws:sqs":
+		return SQS, o.records("Records")
+	case record.text("EventSource") == "aws:sns":
+		return SNS, o.records("Records")
+	case o.first("record").text("event_source") == "smn":
+		return SMN, o.records("record")
 	case o.text("Type") == "Notification" && o.has("TopicArn", "MessageId"):
 		return SNS, nil
 	case context.has("http"):
@@ -181,13 +179,19 @@ func (o object) shape() (_ Shape, list []value) {
 	return "", nil
 }
 
-// records returns a member that is a list, up to one more than most, and the first of it.
-func (o object) records(name string, most int) (list []value, first object) {
-	list, _ = o[name].array(most)
-	if len(list) > 0 {
-		first, _ = list[0].object()
+// records returns a member that is a list, up to one more than there may be.
+func (o object) records(name string) []value {
+	list, _ := o[name].array(maxRecords)
+	return list
+}
+
+// first returns the first of a member that is a list, if that is an object, else nil.
+func (o object) first(name string) object {
+	for element := range o[name].elements() {
+		first, _ := element.object()
+		return first
 	}
-	return list, first
+	return nil
 }
 
 // list takes an array apart: messages of SQS as EventBridge Pipes sends them, or anything else.
@@ -208,14 +212,15 @@ func (u *unwrapper) list(v value, depth int) (Shape, []Record, error) {
 
 // elements reads an array.
 func (u *unwrapper) elements(v value, depth int) ([]value, error) {
+	if depth == maxDepth {
+		return nil, invalid("payload is wrapped more than %d times", maxDepth)
+	}
 	elements, err := v.array(u.left)
 	switch {
 	case err != nil:
 		return nil, invalid("payload is %v", err)
 	case len(elements) > u.left:
 		return nil, u.count(len(elements))
-	case depth == maxDepth:
-		return nil, invalid("payload is wrapped more than %d times", maxDepth)
 	}
 	return elements, nil
 }
