@@ -28,10 +28,12 @@ const (
 	registerAdmin     = "register-admin"
 	auditOrganization = "audit-organization"
 
-	// These rows aren't subjects: the control, and a function with a secret and a bus as sink, as
-	// the template configures it.
-	control      = measure.Bare + " again"
-	secretAndBus = registerAdmin + ", secret and bus"
+	// These rows aren't subjects: the control, the minimal handler with the settings that the
+	// template gives functions, and a function with a secret and a bus as sink, as the template
+	// configures it.
+	control         = measure.Bare + " again"
+	minimalLikewise = measure.Minimal + ", settings of the template"
+	secretAndBus    = registerAdmin + ", secret and bus"
 )
 
 // bench measures what is built from the project at root.
@@ -206,9 +208,18 @@ func (b *bench) programs(ctx context.Context) (plain, secure []program, err erro
 		maps.Copy(p.env, trusted)
 		secure = append(secure, p)
 	}
-	at := slices.IndexFunc(plain, func(p program) bool { return p.name == registerAdmin })
-	configured, err := b.withSecretAndBus(ctx, plain[at])
-	return append(plain, configured), secure, err
+	find := func(name string) program {
+		return plain[slices.IndexFunc(plain, func(p program) bool { return p.name == name })]
+	}
+	likewise := find(measure.Minimal)
+	likewise.name, likewise.env = minimalLikewise, maps.Clone(likewise.env)
+	if likewise.server, err = serve(ctx, b.organization); err != nil {
+		return nil, nil, err
+	}
+	maps.Copy(likewise.env, b.organization.Environment(likewise.server.URL))
+	maps.Copy(likewise.env, b.deployed)
+	configured, err := b.withSecretAndBus(ctx, find(registerAdmin))
+	return append(plain, likewise, configured), secure, err
 }
 
 // withSecretAndBus is the program with a secret instead of keys, and a bus as sink.

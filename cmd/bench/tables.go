@@ -53,7 +53,7 @@ func (b *bench) tables() []table {
 			functions = append(functions, s.Name)
 		}
 	}
-	ran := slices.Concat([]string{measure.Bare, control}, subjects[1:], []string{secretAndBus})
+	ran := slices.Concat([]string{measure.Bare, control}, subjects[1:], []string{minimalLikewise, secretAndBus})
 	invoked := fmt.Sprintf(" after %d", b.blocks*perBlock)
 	all := []table{
 		{overHTTP, measure.Bare, ran, []figure{
