@@ -91,7 +91,7 @@ test: go ## Run all tests, which takes about three minutes; make check is for th
 	go test $(RACE) -shuffle=on -count=1 ./...
 
 .PHONY: oracle
-oracle: go ## Compare signatures, calls and errors with Huawei Cloud's official SDK, which is large: a module of its own
+oracle: go ## Compare signatures, calls and errors with the official SDKs of both clouds, which are large: a module of its own
 	cd test/oracle && go vet ./... && go test $(RACE) -shuffle=on -count=1 ./...
 
 .PHONY: build

@@ -1,6 +1,7 @@
 // Package oracle holds Huawei Cloud's official Go SDK against ours: its signer against client.Sign,
 // its service clients against the fake in internal/huaweitest, its reading of errors against
-// client.APIError. The SDK is large, so this is a module of its own.
+// client.APIError. Package aws beside it does the same with AWS's. The SDKs are large, so this is a
+// module of its own.
 package oracle
 
 import (
