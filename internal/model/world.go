@@ -185,7 +185,7 @@ type delivery struct {
 	calm      bool
 	settled   bool // others changed nothing meanwhile, and no answer was of an earlier state
 	dead      bool // the process is dead: nothing leaves it any more
-	lied      bool // a read was refused, which the documentation takes for "none"
+	lied      bool // a read was refused, which the documentation takes for "none", or its list changed between pages
 	denied    bool // a read of an account was refused, though there is one
 	wrong     bool // something that an operator must repair went wrong at the sink or the credentials
 	unsent    bool // the sink failed, or the credentials could not be loaded
@@ -283,6 +283,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		if i := slices.IndexFunc(w.plan.faults, func(f fault) bool { return f.call == n[f.write] }); i >= 0 {
 			f = w.plan.faults[i]
 		}
+	}
+	if r.URL.Query().Has("marker") && len(w.history)-1 > d.from {
+		d.lied = true
 	}
 	dies := d.killAt > 0 && len(d.calls)+1 >= d.killAt
 	if dies && !d.killAfter {
