@@ -32,7 +32,7 @@ func (c config) Validate() error {
 }
 
 func main() {
-	app.Main("audit-organization", policy, readers, (*client.Client).WarmOrganizations,
+	app.Main("audit-organization", policy, readers, (*client.Client).WarmBoth,
 		func(api *client.Client, c config) handler.Function {
 			return handler.NewFunction(events.AuditInput(), newFunction(api, c).audit)
 		})

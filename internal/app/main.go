@@ -54,7 +54,7 @@ func (c Config) Validate() error {
 // Main is the main of a function. It serves Lambda, FunctionGraph or, elsewhere, HTTP, until the
 // process ends. The name is that of the function's folder. The policy bounds what the function may
 // do with an agency that it assumes. An event makes so many calls at once, at most. Warm opens the
-// connection that most events need first. C is the function's own configuration: a struct with env
+// connections that most events need first. C is the function's own configuration: a struct with env
 // tags, and a Validate method if there is more to check.
 func Main[C any](
 	name, policy string, calls int,

@@ -51,21 +51,39 @@ func New(config Config, credentials CredentialsFunc) *Client {
 	}
 }
 
-// Warm opens a connection to the endpoint and loads the credentials, both at once, so that the
-// first call doesn't wait for them. It takes at most 2 s and ignores what comes of it.
-func (c *Client) Warm(ctx context.Context, endpoint wire.Endpoint) {
+// Warm opens a connection to each of the endpoints and loads the credentials, all at once, so that
+// the first calls don't wait for them. It takes at most 2 s and ignores what comes of it.
+func (c *Client) Warm(ctx context.Context, endpoints ...wire.Endpoint) {
 	ctx, cancel := context.WithTimeout(ctx, warmLimit)
 	defer cancel()
-	var credentials sync.WaitGroup
-	credentials.Go(func() { _, _, _ = c.credentials.newer(ctx, 0) })
-	defer credentials.Wait()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.URL("").String(), nil)
-	if err != nil {
-		return
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() { _, _, _ = c.credentials.newer(ctx, 0) })
+	opened := map[string]bool{} // by host
+	for _, endpoint := range endpoints {
+		u := endpoint.URL("")
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), nil)
+		if err != nil || opened[u.Host] {
+			continue
+		}
+		opened[u.Host] = true
+		all.Go(func() {
+			if resp, err := c.http.Do(req); err == nil {
+				_ = resp.Body.Close()
+			}
+		})
 	}
-	if resp, err := c.http.Do(req); err == nil {
-		_ = resp.Body.Close()
-	}
+}
+
+// WarmOrganizations is [Client.Warm] for the endpoint of Organizations.
+func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
+
+// WarmIdentityCenter is [Client.Warm] for the endpoint of IAM Identity Center.
+func (c *Client) WarmIdentityCenter(ctx context.Context) { c.Warm(ctx, c.config.IdentityCenter) }
+
+// WarmBoth is [Client.Warm] for the endpoints of Organizations and IAM Identity Center.
+func (c *Client) WarmBoth(ctx context.Context) {
+	c.Warm(ctx, c.config.Organizations, c.config.IdentityCenter)
 }
 
 // Sent describes a finished call, successful or not.

@@ -54,6 +54,3 @@ func (c *Client) RegisterRegion(ctx context.Context, regionID string) (Sent, err
 	return c.post(ctx, "RegisterRegion", c.config.IdentityCenter.URL("v1", "register-regions"),
 		map[string]string{"region_id": regionID})
 }
-
-// WarmIdentityCenter is [Client.Warm] for the endpoint of IAM Identity Center.
-func (c *Client) WarmIdentityCenter(ctx context.Context) { c.Warm(ctx, c.config.IdentityCenter) }

@@ -232,9 +232,6 @@ func nextMarker(page object, secrets wire.Secrets) (string, error) {
 	return marker, nil
 }
 
-// WarmOrganizations is [Client.Warm] for the endpoint of Organizations.
-func (c *Client) WarmOrganizations(ctx context.Context) { c.Warm(ctx, c.config.Organizations) }
-
 // cleanPrincipal cleans the name of a service.
 func cleanPrincipal(name *string, secrets wire.Secrets) error {
 	if *name == "" {

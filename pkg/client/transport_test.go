@@ -211,6 +211,43 @@ func TestWarmOpensTheConnectionThatTheFirstCallUses(t *testing.T) {
 	}
 }
 
+func TestWarmOpensOneConnectionToEachHost(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][2]int32{"the same": {1, 0}, "two": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cloud := huaweitest.New(keys())
+			cloud.AddAccount("a", "active")
+			var connections [2]atomic.Int32
+			counted := func(n *atomic.Int32) func(*httptest.Server) {
+				return func(s *httptest.Server) {
+					s.Config.ConnState = countNew(n)
+					s.Start()
+				}
+			}
+			_, c := serve(t, cloud, counted(&connections[0]))
+			_, other := serve(t, cloud, counted(&connections[1]))
+			if name == "two" {
+				c.IdentityCenter = other.IdentityCenter
+			}
+			api := client.New(c, client.Static(credentials(keys())))
+			api.WarmBoth(t.Context())
+			_, err := api.RegisteredRegions(t.Context())
+			require.NoError(t, err)
+			_, err = api.Accounts(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, want, [2]int32{connections[0].Load(), connections[1].Load()})
+			heads := 0
+			for _, r := range cloud.Requests()[:want[0]+want[1]] {
+				if r.Method == http.MethodHead {
+					heads++
+				}
+			}
+			assert.EqualValues(t, want[0]+want[1], heads, "before any call")
+		})
+	}
+}
+
 func TestAnEndpointThatHangsDoesNotKeepCredentialsFromBeingWarmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
