@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,4 +66,42 @@ func TestAHostThatKnowsHowManyCallsThereAreOpensNoMoreConnections(t *testing.T) 
 			assert.Equal(t, c.want, connections.Load())
 		})
 	}
+}
+
+// A connection that hangs while it is being opened goes on when its call has given up. It must not
+// keep the next attempt from opening another.
+func TestAConnectionThatHangsMakesRoomForAnother(t *testing.T) {
+	t.Parallel()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	var connections atomic.Int32
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			t.Cleanup(func() { conn.Close() }) // until then it says nothing in TLS
+		}
+	}()
+	const attempts = 4
+	p := ownProgram(map[string]string{
+		"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "REGION_ID": "cn-north-4",
+		"ORGANIZATIONS_ENDPOINT": "https://" + listener.Addr().String(), "CONCURRENCY": "2",
+		"MAX_ATTEMPTS": strconv.Itoa(attempts), "REQUEST_TIMEOUT": "100ms",
+	})
+	p.invocations, p.calls = 1, 1
+	_, api, err := p.build(t.Context())
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			_, err := api.EnableTrustedService(t.Context(), "service.SecMaster")
+			assert.Error(t, err)
+		})
+	}
+	wg.Wait()
+	assert.Greater(t, connections.Load(), int32(attempts))
 }

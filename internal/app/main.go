@@ -53,9 +53,9 @@ func (c Config) Validate() error {
 
 // Main is the main of a function. It serves Lambda, FunctionGraph or, elsewhere, HTTP, until the
 // process ends. The name is that of the function's folder. The policy bounds what the function may
-// do with an agency that it assumes. An event makes so many calls at once, at most. Warm opens the
-// connections that most events need first. C is the function's own configuration: a struct with env
-// tags, and a Validate method if there is more to check.
+// do with an agency that it assumes. Calls is how many calls of Huawei Cloud one event makes at
+// once, at most. Warm opens the connections that most events need first. C is the function's own
+// configuration: a struct with env tags, and a Validate method if there is more to check.
 func Main[C any](
 	name, policy string, calls int,
 	warm func(*client.Client, context.Context), function func(*client.Client, C) handler.Function,
@@ -155,7 +155,7 @@ func (p *program[C]) build(ctx context.Context, host ...any) (*handler.Handler, 
 	}
 	p.level.Set(slog.Level(common.LogLevel))
 	if calls := p.invocations * common.Handler.Concurrency * p.calls; calls > 1 && common.Client.Transport == nil {
-		common.Client.Transport = wire.Transport(calls)
+		common.Client.Transport = wire.Transport(calls, common.Client.RequestTimeout)
 	}
 	deliver, noSink := sink.New(common.Sink)
 	session := client.Session{Name: p.name, Policy: p.policy}

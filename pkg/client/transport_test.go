@@ -191,7 +191,7 @@ func TestWarmOpensTheConnectionThatTheFirstCallUses(t *testing.T) {
 				s.Config.ConnState = countNew(&connections)
 				start(s)
 			})
-			transport := wire.Transport(0)
+			transport := wire.Transport(0, 10*time.Second)
 			trust(transport, server)
 			c.Transport = transport
 			loads := 0
@@ -333,7 +333,7 @@ func TestABatchOpensAsManyConnectionsAsItMakesCallsAtOnce(t *testing.T) {
 					s.Listener = &shut{Listener: s.Listener, gate: cloud.gate}
 					start(s)
 				})
-				transport := wire.Transport(concurrency)
+				transport := wire.Transport(concurrency, 10*time.Second)
 				trust(transport, server)
 				c.Transport, c.RequestTimeout = transport, time.Minute
 				api := client.New(c, client.Static(credentials(keys())))

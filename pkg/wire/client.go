@@ -5,7 +5,9 @@ package wire
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
+	"time"
 )
 
 // UserAgent is what registrar calls itself in requests.
@@ -18,12 +20,20 @@ const MaxHeader = 64 << 10
 // can be.
 const maxIdle = 100
 
+// openLimit is how long opening a connection may take where nobody says so.
+const openLimit = 10 * time.Second
+
 // Transport makes a transport that is HTTP/1.1 with keep-alive, through the proxy that HTTPS_PROXY
 // and NO_PROXY name. It opens at most so many connections to a host, 0 for no bound. Whoever knows
 // how many requests there are at once should say so: while a connection is being opened, net/http
 // opens yet another for each further request.
-func Transport(connections int) *http.Transport {
+//
+// Connecting, and the handshake of TLS, may each take as long as limit. They go on when their
+// request has given up, and a connection counts until it is given up, too.
+func Transport(connections int, limit time.Duration) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: limit}).DialContext
+	t.TLSHandshakeTimeout = limit
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
 	t.MaxResponseHeaderBytes = MaxHeader // net/http itself takes 10 MiB
@@ -38,7 +48,7 @@ func Transport(connections int) *http.Transport {
 // transport is [Transport] without a bound.
 func Client(transport http.RoundTripper) *http.Client {
 	if transport == nil {
-		transport = Transport(0)
+		transport = Transport(0, openLimit)
 	}
 	return &http.Client{
 		Transport:     transport,

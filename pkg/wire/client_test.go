@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,7 +51,7 @@ func TestAnotherConnectionResumesTheSessionOfTheFirst(t *testing.T) {
 			server.TLS = &tls.Config{MaxVersion: version}
 			server.StartTLS()
 			t.Cleanup(server.Close)
-			transport := wire.Transport(0)
+			transport := wire.Transport(0, 10*time.Second)
 			transport.TLSClientConfig.RootCAs = x509.NewCertPool()
 			transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
 			c := wire.Client(transport)
