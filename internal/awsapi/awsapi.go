@@ -137,7 +137,8 @@ func (c *Client) learn(f *attempt.Failure, answered http.Header, ahead time.Dura
 	switch strings.TrimSuffix(refusal.Code, "Exception") {
 	case "ExpiredToken":
 		c.credentials.Invalidate()
-	case "InvalidSignature", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthFailure", "AccessDenied":
+	case "InvalidSignature", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "AuthFailure",
+		"AccessDenied":
 		date, err := http.ParseTime(answered.Get("Date"))
 		if now := time.Until(date); err == nil && (now-ahead).Abs() > mostOff {
 			c.ahead.Store(int64(now))

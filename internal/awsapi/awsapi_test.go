@@ -226,11 +226,12 @@ func TestAProxyThatRefusesIsNamed(t *testing.T) {
 func TestARefusalThatTheClockMayExplainIsTransientOnce(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
-		"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", "AccessDeniedException",
+		"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", "AccessDeniedException", "RequestExpired",
 	} {
+		otherwise := attempt.KindOf(awsapi.Refusal(http.StatusForbidden, code, ""))
 		for off, want := range map[time.Duration]attempt.Kind{
 			5 * time.Minute: attempt.Transient, -5 * time.Minute: attempt.Transient,
-			3 * time.Minute: attempt.Misconfigured, -3 * time.Minute: attempt.Misconfigured,
+			3 * time.Minute: otherwise, -3 * time.Minute: otherwise,
 		} {
 			synctest.Test(t, func(t *testing.T) {
 				var signed []string
@@ -241,7 +242,7 @@ func TestARefusalThatTheClockMayExplainIsTransientOnce(t *testing.T) {
 				}), nil)
 				assert.Equal(t, want, attempt.KindOf(failure(t.Context(), t, api)), "%s %s", code, off)
 				again := failure(t.Context(), t, api)
-				assert.Equal(t, attempt.Misconfigured, attempt.KindOf(again), "it wasn't the clock")
+				assert.Equal(t, otherwise, attempt.KindOf(again), "it wasn't the clock")
 				at := time.Now()
 				if off.Abs() == 5*time.Minute {
 					at = at.Add(off)

@@ -12,8 +12,8 @@ import (
 	"registrar/pkg/wire"
 )
 
-// Config is what the environment says about AWS, in the variables of the AWS SDKs. It is checked by
-// [New] alone, since most of them are set where AWS isn't called, too.
+// Config is what the environment says about AWS, in the variables of the AWS SDKs. What they say is
+// checked by [New] alone, since most of them are set where AWS isn't called, too.
 type Config struct {
 	Region        string `env:"AWS_REGION"`
 	DefaultRegion string `env:"AWS_DEFAULT_REGION"` // if there is no Region

@@ -90,8 +90,8 @@ func Refusal(status int, code, requestID string) *attempt.Failure {
 }
 
 // kindOf is the kind of failure that a status and an error code of AWS mean. The codes are those
-// that any API of AWS may answer with, and those of GetSecretValue, GetWebIdentityToken and
-// PutEvents, including its entries.
+// that any API of AWS may answer with, and those of GetSecretValue, GetWebIdentityToken,
+// AssumeRoleWithWebIdentity and PutEvents, including its entries.
 func kindOf(status int, code string) attempt.Kind {
 	switch strings.TrimSuffix(code, "Exception") {
 	case "Internal", "InternalFailure", "InternalError", "InternalService", "InternalServiceError",
@@ -107,7 +107,8 @@ func kindOf(status int, code string) attempt.Kind {
 		"MalformedDetail", "MalformedHttpRequest", "Serialization", "RequestEntityTooLarge",
 		"UnrecognizedClient", "InvalidClientTokenId", "InvalidToken", "MissingAuthenticationToken",
 		"InvalidSignature", "SignatureDoesNotMatch", "IncompleteSignature",
-		"OutboundWebIdentityFederationDisabled", "JWTPayloadSizeExceeded", "SessionDurationEscalation":
+		"OutboundWebIdentityFederationDisabled", "JWTPayloadSizeExceeded", "SessionDurationEscalation",
+		"InvalidIdentityToken", "IDPRejectedClaim", "RegionDisabled":
 		return attempt.Misconfigured
 	}
 	switch {

@@ -36,7 +36,8 @@ func TestEachCodeOfAWSHasItsKind(t *testing.T) {
 			"InvalidRequestException InvalidParameterException InvalidArgument ValidationException ValidationError " +
 			"MalformedDetail MalformedHttpRequestException SerializationException RequestEntityTooLargeException " +
 			"UnrecognizedClientException InvalidClientTokenId InvalidToken MissingAuthenticationTokenException " +
-			"InvalidSignatureException SignatureDoesNotMatch IncompleteSignatureException",
+			"InvalidSignatureException SignatureDoesNotMatch IncompleteSignatureException " +
+			"InvalidIdentityToken IDPRejectedClaim RegionDisabledException",
 	} {
 		for code := range strings.FieldsSeq(codes) {
 			for _, status := range []int{0, 400, 403} {
