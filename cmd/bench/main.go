@@ -9,7 +9,7 @@
 // In each round every program has its turn once, in a new random order, so that whatever else the
 // machine does meets all of them; a figure is the median of the ratios within the rounds. A copy of
 // the bare program runs along as a control. If it comes out otherwise than the program itself, the
-// run is void, which is the only thing that bench fails for. It reaches nothing but loopback
+// run is void, and bench fails. No other figure makes it fail. It reaches nothing but loopback
 // addresses.
 package main
 

@@ -5,7 +5,7 @@
 //	err = subjects[0].Build(ctx, measure.Target{}, "build/bare/bootstrap")
 //	p, err := measure.Start(ctx, measure.Config{Bootstrap: "build/bare/bootstrap"})
 //	defer p.Stop()
-//	answer, took, err := p.Invoke(ctx, []byte(`{}`))
+//	answer, took, err := p.Invoke([]byte(`{}`))
 //	usage, err := p.Usage()
 //
 // Nothing is measured by the functions: their binaries are those that are deployed, and only a

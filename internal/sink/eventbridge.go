@@ -17,7 +17,10 @@ type entry struct {
 // put is what PutEvents answers.
 type put struct {
 	FailedEntryCount int
-	Entries          []struct{ EventID, ErrorCode string }
+	Entries          []struct {
+		EventID   string `json:"EventId"`
+		ErrorCode string
+	}
 }
 
 // newBus makes a sink of an EventBridge bus. EventBridge takes events of at most 256 KiB and types
