@@ -24,6 +24,7 @@ var allowed = []struct{ part, imports string }{
 	{"internal/huaweitest", ""},
 	{"internal/processes", ""},
 	{"internal/planted", ""},      // for tests
+	{"internal/floor", ""},        // for tests
 	{"internal/hostile", ""},      // for tests
 	{"internal/racedetector", ""}, // for tests
 	{"internal/functiongraphlocal", "internal/processes"},

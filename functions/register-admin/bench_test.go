@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/floor"
 	"registrar/internal/handler"
 	"registrar/internal/huaweitest"
 	"registrar/pkg/client"
@@ -22,7 +23,7 @@ import (
 
 // A warm invocation with an event that was handled before, as Lambda makes it, from the payload to
 // the answer and its line in the log. The fake cloud is in the figures: it checks a signature and
-// answers one read.
+// answers one read. The floor is the call alone.
 func BenchmarkDuplicate(b *testing.B) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // the line shall be made
@@ -55,6 +56,10 @@ func BenchmarkDuplicate(b *testing.B) {
 		answer, err = h.Invoke(ctx, payload)
 	}
 	require.NoError(b, err)
+	floor.Report(b, "invocation/call", func() {
+		_, err := api.DelegatedServices(ctx, account)
+		require.NoError(b, err)
+	})
 	var out struct {
 		TraceParent string
 		Data        struct{ Outcome string }

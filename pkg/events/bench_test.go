@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"registrar/internal/floor"
 	"registrar/pkg/events"
 )
 
@@ -32,6 +34,7 @@ func batch(bodies ...string) string {
 	return `{"Records":[` + strings.Join(messages, ",") + `]}`
 }
 
+// The floor is to check the payload alone.
 func BenchmarkUnwrap(b *testing.B) {
 	bare := sample(b, "account-created.json")
 	hundred := make([]string, 100)
@@ -57,6 +60,7 @@ func BenchmarkUnwrap(b *testing.B) {
 			for b.Loop() {
 				envelope, err = events.Unwrap(received)
 			}
+			floor.Report(b, "unwrap/json.Valid", func() { json.Valid(received) })
 			require.NoError(b, err)
 			require.Len(b, envelope.Records, payload.records)
 			for _, record := range envelope.Records {
@@ -67,6 +71,7 @@ func BenchmarkUnwrap(b *testing.B) {
 	}
 }
 
+// The floor is to check the data alone.
 func BenchmarkDecode(b *testing.B) {
 	envelope, err := events.Unwrap([]byte(sample(b, "account-created.json")))
 	require.NoError(b, err)
@@ -76,12 +81,14 @@ func BenchmarkDecode(b *testing.B) {
 	for b.Loop() {
 		asked, err = in.Decode(&e)
 	}
+	floor.Report(b, "decode/json.Valid", func() { json.Valid(e.Data) })
 	require.NoError(b, err)
 	assert.Equal(b, events.AccountID("05261f923e80d3890f33c0056e9b3f80"), asked.AccountID)
 	assert.Equal(b, []events.ServicePrincipal{"service.SecMaster"}, asked.ServicePrincipals)
 }
 
 // A result of one administrator, and what an audit of many accounts found, as they are answered.
+// The floor is to encode the result without an event around it.
 func BenchmarkEncode(b *testing.B) {
 	account := events.AccountID("05261f923e80d3890f33c0056e9b3f80")
 	missing := make([]events.Administrator, 100)
@@ -107,6 +114,10 @@ func BenchmarkEncode(b *testing.B) {
 				encoded, err = out.MarshalJSON()
 				require.NoError(b, err)
 			}
+			floor.Report(b, "encode/json.Marshal", func() {
+				_, err := json.Marshal(result)
+				require.NoError(b, err)
+			})
 			assert.Contains(b, string(encoded), `.`+outcome+`"`, "the type")
 			assert.Contains(b, string(encoded), account, "the data")
 		})
