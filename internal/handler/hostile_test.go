@@ -30,15 +30,15 @@ import (
 // What a payload may cost. Its elements are what an array holds, be it an event or not; its events
 // are what has a line of its own in the log. Beside each bound stands the worst that was measured.
 const (
-	mostAllocatedAnyway     = 2 << 20   // 1.7 MiB: a nest of 10,000 arrays, if encoding/json has kept no stack to reuse
-	mostAllocatedPerByte    = 40        // 14: a service over and over, 64 KiB
-	mostAllocatedPerElement = 4 << 10   // 3.8 KiB: 10,000 lists of Records, 6 MiB
-	mostAllocatedPerEvent   = 160 << 10 // 121 KiB: a message of 100 zeros; 90 KiB: an event that names 20 services
+	mostAllocatedAnyway     = 2 << 20   // 0.4 MiB: a nest of 10,000 arrays, if encoding/json has kept no stack to reuse
+	mostAllocatedPerByte    = 40        // 10: JSON in JSON in JSON, five deep
+	mostAllocatedPerElement = 4 << 10   // 2.9 KiB: 10,000 lists of Records, 6 MiB
+	mostAllocatedPerEvent   = 160 << 10 // 120 KiB: a message of 100 zeros; 82 KiB: an event that names 20 services
 
 	// In bytes of JSON that encoding/json could check in the same time.
-	mostTimePerByte    = 60      // 13: JSON in JSON in JSON, five deep
-	mostTimePerElement = 10_000  // 1,700: messages in an array
-	mostTimePerEvent   = 200_000 // 70,000: a message of 100 zeros
+	mostTimePerByte    = 60      // 9: JSON in JSON in JSON, five deep
+	mostTimePerElement = 10_000  // 1,000: messages in an array
+	mostTimePerEvent   = 200_000 // 50,000: a message of 101 events
 
 	mostLine           = 8 << 10 // 3.9 KiB: an event of a type that can't be shown
 	mostLoggedPerByte  = 8

@@ -30,7 +30,7 @@ const (
 	mostCalls     = 100       // 100: lists whose marker is always new
 	mostRead      = 1<<20 + 1 // bytes of one answer
 	mostText      = 2 << 10   // 1.2 KiB of an error: a long message, which is cut
-	mostAllocated = 64 << 20  // 33 MiB for each answer of 1 MiB
+	mostAllocated = 32 << 20  // 10.4 MiB for each answer of 1 MiB
 	deadline      = time.Minute
 )
 
