@@ -81,7 +81,8 @@ func TestOurCallsAreThoseOfTheSDK(t *testing.T) {
 	e.SetSource("/registrar/register-region")
 	e.SetType("org.region.registered")
 	e.SetTime(time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC))
-	require.NoError(t, e.SetData(event.ApplicationJSON, map[string]string{"message": "a \"quoted\" <b> & ü € \u2028"}))
+	message := map[string]string{"message": "a \"quoted\" <b> & ü € \u2028"}
+	require.NoError(t, e.SetData(event.ApplicationJSON, message))
 	timeless := e.Clone()
 	timeless.SetTime(time.Time{})
 	file := filepath.Join(t.TempDir(), "token")
