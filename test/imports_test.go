@@ -44,8 +44,9 @@ var allowed = []struct{ part, imports string }{
 	{"functions/*", "internal/app internal/handler internal/register pkg/*"},
 	{"cmd/sandbox", "cmd/internal/show internal/functiongraphlocal internal/huaweitest internal/lambdalocal " +
 		"pkg/events"},
-	{"cmd/soak", "internal/huaweitest internal/lambdalocal internal/planted"}, // it judges pkg, and so does without
-	{"cmd/bench", "internal/awstest internal/measure"},
+	{"cmd/soak", "cmd/internal/setting internal/huaweitest internal/lambdalocal " +
+		"internal/planted"}, // it judges pkg, and so does without
+	{"cmd/bench", "cmd/internal/setting internal/awstest internal/measure"},
 	{"cmd/invoke", "cmd/internal/call cmd/internal/show internal/lambdalocal"},
 	{"cmd/audit", "cmd/internal/call internal/lambdalocal pkg/events"},
 	{"cmd/pack", ""},

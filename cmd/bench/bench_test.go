@@ -133,9 +133,9 @@ func TestTheMessagesOfABatchAreEvents(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	for text, want := range map[string]int{"": 40, "3": 3, "0": 0, "-1": 0, "x": 0} {
-		t.Setenv("ROUNDS", text)
-		got, err := setting("ROUNDS", 40)
+	t.Parallel()
+	for text, want := range map[string]int{"1": 1, "40": 40, "0": 0, "-1": 0, "x": 0} {
+		got, err := fromOne(text)
 		assert.Equal(t, want, got, text)
 		assert.Equal(t, want == 0, err != nil, text)
 	}

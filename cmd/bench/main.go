@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"registrar/cmd/internal/setting"
 )
 
 func main() {
@@ -37,8 +39,8 @@ func run(ctx context.Context) error {
 	if len(os.Args) != 2 {
 		return errors.New("usage: bench <folder to build in>")
 	}
-	rounds, wrongRounds := setting("ROUNDS", 40)
-	blocks, wrongBlocks := setting("BLOCKS", 20)
+	rounds, wrongRounds := setting.Read("ROUNDS", 40, fromOne)
+	blocks, wrongBlocks := setting.Read("BLOCKS", 20, fromOne)
 	if err := errors.Join(wrongRounds, wrongBlocks); err != nil {
 		return err
 	}
@@ -58,15 +60,11 @@ func run(ctx context.Context) error {
 	return r.void()
 }
 
-// setting reads a variable of the environment.
-func setting(name string, byDefault int) (int, error) {
-	text := os.Getenv(name)
-	if text == "" {
-		return byDefault, nil
-	}
+// fromOne parses a number of things that there must be.
+func fromOne(text string) (int, error) {
 	value, err := strconv.Atoi(text)
 	if err != nil || value < 1 {
-		return 0, fmt.Errorf("%s must be a number from 1 on", name)
+		return 0, errors.New("must be a number from 1 on")
 	}
 	return value, nil
 }

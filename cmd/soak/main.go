@@ -25,6 +25,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"registrar/cmd/internal/setting"
 )
 
 func main() {
@@ -40,9 +42,9 @@ func run(ctx context.Context) error {
 	if len(os.Args) != 2 {
 		return errors.New("usage: soak <folder with the built functions>")
 	}
-	total, wrongTime := setting("TIME", time.Minute, time.ParseDuration)
-	rate, wrongRate := setting("RATE", 15, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
-	seed, wrongSeed := setting("SEED", rand.Uint64N(1_000_000), func(s string) (uint64, error) {
+	total, wrongTime := setting.Read("TIME", time.Minute, time.ParseDuration)
+	rate, wrongRate := setting.Read("RATE", 15, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
+	seed, wrongSeed := setting.Read("SEED", rand.Uint64N(1_000_000), func(s string) (uint64, error) {
 		return strconv.ParseUint(s, 10, 64)
 	})
 	if err := errors.Join(wrongTime, wrongRate, wrongSeed); err != nil {
@@ -60,17 +62,4 @@ func run(ctx context.Context) error {
 		return errors.New("something is wrong, see above")
 	}
 	return nil
-}
-
-// setting reads a variable of the environment.
-func setting[T any](name string, byDefault T, parse func(string) (T, error)) (T, error) {
-	text := os.Getenv(name)
-	if text == "" {
-		return byDefault, nil
-	}
-	value, err := parse(text)
-	if err != nil {
-		return byDefault, fmt.Errorf("%s: %w", name, err)
-	}
-	return value, nil
 }
